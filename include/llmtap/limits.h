@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every bound of the program in one place: what grows, what happens at the cap, which counter moves.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace llmtap {
+
+struct Limits {
+  // streams/: open connections tracked. At the cap the longest idle one is ended (kEvicted), counted.
+  size_t connections = 200'000;
+
+  // protocols/: one head (start line and fields). Longer: the exchange is a parse error, its body is
+  // skipped by its framing, Defect::kParseError.
+  size_t head_bytes = 256 * 1024;
+  size_t header_fields = 512;
+  // Requests waiting for their reply on one connection (pipelining). More: parse error, resync.
+  size_t pipelined_requests = 256;
+  // One SSE field name or `event:` value, one line's prefix. Data is passed on, never kept.
+  size_t sse_name_bytes = 4096;
+  // All content decoders together (windows and scratch). Over it a new stream is not decoded:
+  // Defect::kDecompressError.
+  size_t decoder_bytes = 64 << 20;
+  // A decompression bomb: output beyond `ratio` times the input, once more than `floor` came out.
+  size_t decompress_ratio = 2000;
+  size_t decompress_floor_bytes = 16 << 20;
+
+  // llm/: nesting that the JSON scanner follows; deeper: the rest of that value is skipped.
+  size_t json_depth = 256;
+  // A captured string value (model, id, finish reason…): longer ones are cut.
+  size_t json_string_bytes = 1024;
+  // Open LLM calls. At the cap new ones are not made, counted.
+  size_t open_calls = 100'000;
+  size_t tool_calls_per_call = 64;     // names kept; the count goes on
+  size_t finish_reasons_per_call = 16;
+
+  // sinks/: see seed metric set: label caps.
+  size_t models_per_workload = 200;
+  size_t routes_per_workload = 200;
+  size_t endpoints_per_workload = 100;
+  size_t tools_per_workload = 50;
+  size_t series = 50'000;
+  size_t export_queue = 4096;          // finished calls waiting for one sink; full: dropped, counted
+  size_t recent_calls = 1000;          // kept for `llmtap calls`
+};
+
+}  // namespace llmtap
