@@ -34,6 +34,8 @@ struct Limits {
   size_t open_calls = 100'000;
   size_t tool_calls_per_call = 64;     // names kept; the count goes on
   size_t finish_reasons_per_call = 16;
+  // Workloads whose role is remembered. More: role by the call at hand, counted.
+  size_t workloads = 10'000;
 
   // sinks/: see seed metric set: label caps.
   size_t models_per_workload = 200;
