@@ -10,6 +10,11 @@ namespace llmtap {
 struct Limits {
   // streams/: open connections tracked. At the cap the longest idle one is ended (kEvicted), counted.
   size_t connections = 200'000;
+  // Processes whose facts are kept, and of them those that have ended. At the cap the oldest go.
+  size_t processes = 65'536;
+  size_t ended_processes = 1024;
+  // One ClientHello kept until it is whole. Longer: its server name is not read.
+  size_t client_hello_bytes = 16 * 1024;
 
   // protocols/: one head (start line and fields). Longer: the exchange is a parse error, its body is
   // skipped by its framing, Defect::kParseError.
