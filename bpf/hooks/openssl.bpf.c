@@ -142,7 +142,8 @@ int tls_enter(struct pt_regs *ctx)
 		/* Both read before the choice: the verifier refuses a computed context offset. */
 		call.count_pointer = kind == LLMTAP_HOOK_WRITE_COUNT5 ? fifth : fourth;
 	}
-	/* Before the call, so that a socket call inside finds it. */
+	/* Before the call, so that a socket call inside finds it; announced, so that userspace can
+	 * drop it when its process ends without SSL_free. */
 	conn = conn_find(call.ssl, tgid);
 	if (!conn) {
 		conn = conn_make(call.ssl, tgid, LLMTAP_SOURCE_OPENSSL);
@@ -159,6 +160,8 @@ int tls_enter(struct pt_regs *ctx)
 		else if (kind == LLMTAP_HOOK_ACCEPT)
 			conn->role = LLMTAP_ROLE_SERVER;
 	}
+	if (!conn->announced)
+		conn_announce(conn);
 	tls_save(thread, &call);
 	return 0;
 }
