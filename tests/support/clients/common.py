@@ -41,7 +41,7 @@ def use_addresses(table):
 
 
 def prompt(spec):
-    size = spec["prompt_bytes"]
+    size = spec.pop("first_prompt_bytes", 0) or spec["prompt_bytes"]
     if not size:
         return spec["prompt"]
     # Looks like usage, on purpose: counts must come from the provider's fields, never from text.
