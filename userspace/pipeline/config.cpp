@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/logging.h"
+#include "base/nearest.h"
 #include "pipeline/config_values.h"
 
 namespace llmtap {
@@ -199,26 +200,12 @@ Result<> apply_environment(Config& config, std::span<const std::pair<std::string
       if (found) break;
     }
     if (!found) {
-      // Underscores stand for dots and for themselves; either reading finds the neighbour.
-      std::string as_key = name.substr(7);
-      std::ranges::transform(as_key, as_key.begin(),
-                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-      std::string_view nearest;
-      size_t common = 0;
-      std::string dotted = as_key;
-      std::ranges::replace(dotted, '_', '.');
-      for (const ConfigKey& key : config_keys()) {
-        std::string other(key.name);
-        std::ranges::replace(other, '_', '.');
-        const auto [a, b] = std::ranges::mismatch(dotted, other);
-        const size_t same = static_cast<size_t>(a - dotted.begin());
-        if (same > common) {
-          common = same;
-          nearest = key.name;
-        }
-      }
-      std::string hint(kReferenceHint);
-      if (common >= 3) hint = "did you mean " + environment_name(nearest) + "?\n" + hint;
+      std::vector<std::string> names;
+      for (const ConfigKey& key : config_keys()) names.push_back(environment_name(key.name));
+      const std::vector<std::string_view> views(names.begin(), names.end());
+      const std::string_view near = nearest(name, views);
+      const std::string hint =
+          (near.empty() ? "" : "did you mean " + std::string(near) + "?\n") + std::string(kReferenceHint);
       return at(origin, "no key has this name", hint);
     }
     if (const auto problem = assign(config, *found, ConfigValue::of(value))) return at(origin, key_name + ": " + *problem);

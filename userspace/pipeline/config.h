@@ -23,7 +23,8 @@ struct ListenAddress {
   bool operator==(const ListenAddress&) const = default;
 };
 
-// A row of the user's own provider table: an exact host, "*.suffix", optionally with :port.
+// A row of the user's own provider table. `host`: exact, ".suffix" (written "*.suffix" too), or "a.*.b";
+// `dialect` may be empty: by path and body.
 struct ProviderRow {
   std::string host, provider, dialect;
   bool operator==(const ProviderRow&) const = default;

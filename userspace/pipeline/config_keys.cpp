@@ -65,7 +65,7 @@ constexpr std::array kKeys{
     ConfigKey{"identity.hash_end_user", "boolean", "true", "true", &Config::identity_hash_end_user,
               "End users appear as a hash only.", "false"},
     ConfigKey{"providers", "rows", "", "", &Config::providers,
-              "Own providers: a list of `{host, provider, dialect}`. In the file only."},
+              "Own providers: a list of `{host, provider, dialect}`, dialect optional. In the file only."},
 
     unbuilt("enabled", "true"),
     unbuilt("memory.max_bytes", "0"),

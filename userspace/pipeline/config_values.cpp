@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/logging.h"
+#include "base/nearest.h"
 
 namespace llmtap {
 namespace {
@@ -207,9 +208,8 @@ bool is_label(std::string_view text) {
 }
 
 bool is_host_pattern(std::string_view host) {
-  if (host.starts_with("*.")) host.remove_prefix(2);
-  return !host.empty() && host.size() <= 260 && std::ranges::all_of(host, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view("-._:[]").find(c) != std::string_view::npos;
+  return !host.empty() && host != "." && host.size() <= 260 && std::ranges::all_of(host, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view("-._:[]*").find(c) != std::string_view::npos;
   });
 }
 
@@ -222,15 +222,16 @@ Problem assign_to(std::vector<ProviderRow>& member, const ConfigKey& key, const 
                            : name == "provider" ? &row.provider
                            : name == "dialect"  ? &row.dialect
                                                 : nullptr;
-      if (!field) return "unknown field \"" + printable(name) + "\": expected host, provider and dialect";
+      if (!field) return "unknown field \"" + printable(name) + "\": expected host, provider, dialect";
       if (!field->empty()) return "field \"" + name + "\" stands twice in a row";
       *field = text;
     }
+    if (row.host.starts_with("*.")) row.host.erase(0, 1);  // ".suffix" says the same
     if (!is_host_pattern(row.host))
-      return "host \"" + printable(row.host) + "\": expected a host in small letters, or *.suffix";
+      return "host \"" + printable(row.host) + "\": expected a host in small letters, a.*.b or *.suffix";
     if (!is_label(row.provider))
       return "provider \"" + printable(row.provider) + "\": expected a name of small letters, digits, _ - .";
-    if (!is_label(row.dialect))
+    if (!row.dialect.empty() && !is_label(row.dialect))
       return "dialect \"" + printable(row.dialect) + "\": expected the name of a dialect, as in openai_chat";
     rows.push_back(std::move(row));
   }
@@ -248,20 +249,6 @@ Problem shape_problem(const ConfigKey& key, ConfigValue::Shape shape) {
   if (key.type == "rows")
     return shape == Shape::kRows ? Problem{} : "expected a list of {host, provider, dialect}, in the file only";
   return shape == Shape::kText ? Problem{} : "expected one " + std::string(key.type);
-}
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace
@@ -325,19 +312,14 @@ const ConfigKey* find_config_key(std::string_view name) {
 }
 
 std::string nearest_config_key(std::string_view name) {
-  if (name.size() > 200) return "";
-  std::string_view best;
-  size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
+  std::vector<std::string_view> names;
   for (const ConfigKey& key : config_keys()) {
-    // "listen" alone: the key that ends so is nearer than any of like length.
-    const bool tail = key.name.ends_with(name) && key.name.size() > name.size() &&
-                      key.name[key.name.size() - name.size() - 1] == '.';
-    const size_t distance = tail ? 1 : edit_distance(name, key.name);
-    if (distance >= best_distance) continue;
-    best = key.name;
-    best_distance = distance;
+    // "listen" alone: the key that ends so is meant.
+    if (key.name.ends_with("." + std::string(name))) return "did you mean " + std::string(key.name) + "?";
+    names.push_back(key.name);
   }
-  return best.empty() ? "" : "did you mean " + std::string(best) + "?";
+  const std::string_view near = nearest(name, names);
+  return near.empty() ? "" : "did you mean " + std::string(near) + "?";
 }
 
 }  // namespace llmtap
