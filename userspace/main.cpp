@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "cli/cli.h"
-#include "cli/doctor_report.h"
 #include "pipeline/daemon.h"
+#include "pipeline/doctor.h"
 
 int main(int argc, char** argv) {
   llmtap::Environment environment;
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
     const size_t equals = text.find('=');
     if (equals != std::string::npos) environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
-  const llmtap::Operations operations{llmtap::run_daemon, llmtap::record, llmtap::replay, llmtap::run_doctor};
+  const llmtap::Operations operations{llmtap::run_daemon, llmtap::record, llmtap::replay, llmtap::examine_node};
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   return llmtap::run_command_line(arguments, {operations, environment, std::cout, std::cerr});
 }

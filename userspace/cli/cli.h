@@ -14,6 +14,7 @@
 #include "llmtap/result.h"
 #include "pipeline/config.h"
 #include "pipeline/daemon.h"
+#include "pipeline/doctor.h"
 
 namespace llmtap {
 
@@ -24,8 +25,7 @@ struct Operations {
   std::function<Result<int>(const Config&)> run;
   std::function<Result<>(const Config&, const RecordOptions&)> record;
   std::function<Result<>(const Config&, const ReplayOptions&)> replay;
-  // The report as text or JSON, and the exit code.
-  std::function<Result<int>(bool json, std::ostream& out)> doctor;
+  std::function<DoctorReport()> doctor;
 };
 
 using Environment = std::vector<std::pair<std::string, std::string>>;

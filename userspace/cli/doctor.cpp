@@ -2,6 +2,7 @@
 #include <ostream>
 
 #include "cli/commands.h"
+#include "cli/doctor_text.h"
 
 namespace llmtap {
 namespace {
@@ -25,8 +26,9 @@ void add_doctor(CLI::App& app, const CommandContext& context, Chosen& chosen) {
   command->add_flag("--json", *json, "The report as JSON");
   command->callback([json, &context, &chosen] {
     chosen = [json, &context] {
-      const auto result = context.operations.doctor(*json, context.out);
-      return result ? *result : fail(context, result.error());
+      const DoctorReport report = context.operations.doctor();
+      context.out << (*json ? doctor_json(report) : doctor_text(report));
+      return can_observe(report) ? kExitOk : kExitFailure;
     };
   });
 }
