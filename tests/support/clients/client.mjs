@@ -109,7 +109,8 @@ async function fetchCall(seen) {
       if (value.type === 'content_block_delta') seen.text(value.delta.text);
       if (value.type === 'message_delta') seen.message({ ...usage, stop_reason: value.delta.stop_reason, usage: { ...usage.usage, ...value.usage } });
     }
-    if (spec.abort_after && seen.events >= spec.abort_after) { abort.abort(); return; }
+    // Leaving the loop waits for the body's end unless it was aborted first; that throws an AbortError.
+    if (spec.abort_after && seen.events >= spec.abort_after) abort.abort();
   }
 }
 
@@ -173,7 +174,8 @@ await Promise.all(Array.from({ length: spec.concurrency }, async () => {
       await call(seen);
       seen.show();
     } catch (error) {
-      if (Number.isInteger(error.status)) { seen.out.status = error.status; seen.out.error = error.error?.error?.type ?? error.type ?? 'error'; seen.show(); } else seen.show(`${error.name}: ${error.message}`);
+      if (spec.abort_after && error.name === 'AbortError') seen.show();
+      else if (Number.isInteger(error.status)) { seen.out.status = error.status; seen.out.error = error.error?.error?.type ?? error.type ?? 'error'; seen.show(); } else seen.show(`${error.name}: ${error.message}`);
     }
   }
 }));

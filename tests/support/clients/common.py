@@ -81,6 +81,14 @@ def body_of(spec):
     return body
 
 
+def extra_fields(spec):
+    """spec.body: text put into fields where providers take it, and into one that none knows."""
+    forms = {"messages": None, "metadata": lambda text: {"user_id": text}, "tools": lambda text: [
+        {"type": "function", "function": {"name": "f", "description": text}, "name": "f", "description": text}]}
+    return {name: forms[name](text) if name in forms else text for name, text in spec.get("body", {}).items()
+            if forms.get(name, str)}
+
+
 def request_of(spec):
     """(url, headers, body bytes)"""
     dialect = spec["dialect"]
@@ -102,7 +110,7 @@ def request_of(spec):
     if spec["accept_encoding"]:
         headers["accept-encoding"] = spec["accept_encoding"]
     headers.update(spec["headers"])
-    data = json.dumps(body_of(spec)).encode()
+    data = json.dumps({**body_of(spec), **extra_fields(spec)}).encode()
     if spec["request_encoding"] == "gzip":
         import gzip
         data, headers["content-encoding"] = gzip.compress(data), "gzip"

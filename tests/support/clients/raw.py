@@ -32,6 +32,7 @@ def with_http_client(spec):
             if seen.abort():
                 connection.close()
                 return
+        reply.close()
     return call
 
 
