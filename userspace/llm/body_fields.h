@@ -73,7 +73,7 @@ enum class ReplyField : uint16_t {
   kCost, kCostTicks,
   kModel, kId, kObject, kType, kServiceTier, kConversation, kPreviousResponse, kStatus, kIncompleteReason,
   kFinish, kChoiceIndex, kDone, kDoneReason, kBlockReason,
-  kContent, kReasoning, kToolText, kDeltaString,
+  kContent, kChoiceText, kReasoning, kToolText, kDeltaString,
   kToolName, kToolId, kToolIndex,         // one per (choice, position): choices, candidates, Ollama
   kItemType, kItemName, kItemId,          // content blocks and output items: a tool call by their type
   kPartText, kPartThought,                // Gemini: text whose kind a sibling says
