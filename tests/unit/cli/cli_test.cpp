@@ -12,7 +12,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct Run {
+struct Invocation {
   int code = -1;
   std::string out, err;
   Config config;           // what run, record or replay received
@@ -20,9 +20,9 @@ struct Run {
   ReplayOptions replayed;
 };
 
-Run run(const std::vector<std::string>& arguments, const Environment& environment = {}, const Result<int>& answer = 0,
+Invocation run(const std::vector<std::string>& arguments, const Environment& environment = {}, const Result<int>& answer = 0,
         const DoctorReport& report = {}) {
-  Run seen;
+  Invocation seen;
   const auto done = [&]() -> Result<> {
     if (!answer) return answer.error();
     return Ok{};
@@ -52,7 +52,7 @@ Run run(const std::vector<std::string>& arguments, const Environment& environmen
 }
 
 TEST(CommandLine, WithoutACommandShowsWhatThereIs) {
-  const Run seen = run({});
+  const Invocation seen = run({});
   EXPECT_EQ(seen.code, kExitUsage);
   EXPECT_EQ(seen.out, "");
   for (const char* command : {"run", "doctor", "record", "replay", "calls", "version"})
@@ -61,7 +61,7 @@ TEST(CommandLine, WithoutACommandShowsWhatThereIs) {
 
 TEST(CommandLine, EveryCommandTeachesWithExamplesAndExitCodes) {
   for (const char* command : {"run", "doctor", "record", "replay", "calls"}) {
-    const Run seen = run({command, "--help"});
+    const Invocation seen = run({command, "--help"});
     EXPECT_EQ(seen.code, kExitOk) << command;
     EXPECT_EQ(seen.err, "") << command;
     EXPECT_THAT(seen.out, HasSubstr("Examples:")) << command;
@@ -72,14 +72,14 @@ TEST(CommandLine, EveryCommandTeachesWithExamplesAndExitCodes) {
 }
 
 TEST(CommandLine, SuggestsTheCommandThatWasMeant) {
-  const Run seen = run({"recrod"});
+  const Invocation seen = run({"recrod"});
   EXPECT_EQ(seen.code, kExitUsage);
   EXPECT_EQ(seen.err, "llmtap: unknown command \"recrod\"\n    did you mean llmtap record?\n");
   EXPECT_THAT(run({"frobnicate"}).err, HasSubstr("llmtap --help lists the commands"));
 }
 
 TEST(CommandLine, NamesWhatItDoesNotUnderstand) {
-  const Run unknown = run({"run", "--lissen", "x"});
+  const Invocation unknown = run({"run", "--lissen", "x"});
   EXPECT_EQ(unknown.code, kExitUsage);
   EXPECT_THAT(unknown.err, AllOf(StartsWith("llmtap: "), HasSubstr("--lissen"), HasSubstr("llmtap run --help")));
   EXPECT_EQ(run({"record"}).code, kExitUsage) << "no file";
@@ -94,7 +94,7 @@ TEST(CommandLine, PrintsTheVersion) {
 }
 
 TEST(RunCommand, OptionsAreKeys) {
-  const Run seen = run({"run", "--listen", "127.0.0.1:1", "--log-requests", "/x.json", "--prices", "/p.json",
+  const Invocation seen = run({"run", "--listen", "127.0.0.1:1", "--log-requests", "/x.json", "--prices", "/p.json",
                         "--otlp-endpoint", "http://c:4317", "--set", "metrics.path=/m", "--set", "log.level=off"});
   EXPECT_EQ(seen.code, kExitOk) << seen.err;
   EXPECT_EQ(seen.config.metrics_listen.port, 1);
@@ -106,37 +106,37 @@ TEST(RunCommand, OptionsAreKeys) {
 
 TEST(RunCommand, TheCommandLineIsStrongerThanTheEnvironment) {
   const Environment environment{{"LLMTAP_METRICS_LISTEN", "127.0.0.1:2"}, {"LLMTAP_METRICS_PATH", "/e"}};
-  const Run seen = run({"run", "--listen", "127.0.0.1:1"}, environment);
+  const Invocation seen = run({"run", "--listen", "127.0.0.1:1"}, environment);
   EXPECT_EQ(seen.config.metrics_listen.port, 1);
   EXPECT_EQ(seen.config.metrics_path, "/e");
 }
 
 TEST(RunCommand, AWrongConfigurationIsAUsageErrorInOneFormat) {
-  const Run option = run({"run", "--listen", "here"});
+  const Invocation option = run({"run", "--listen", "here"});
   EXPECT_EQ(option.code, kExitUsage);
   EXPECT_THAT(option.err, StartsWith("llmtap: cannot use the configuration: --listen: metrics.listen: \"here\" is not valid: "));
   EXPECT_THAT(option.err, HasSubstr("\n    "));
-  const Run file = run({"run", "--config", "/nowhere.yaml"});
+  const Invocation file = run({"run", "--config", "/nowhere.yaml"});
   EXPECT_EQ(file.code, kExitUsage);
   EXPECT_THAT(file.err, HasSubstr("/nowhere.yaml: No such file or directory"));
   EXPECT_THAT(run({"run"}, {{"LLMTAP_CONFIG", "/elsewhere.yaml"}}).err, HasSubstr("/elsewhere.yaml"));
 }
 
 TEST(RunCommand, AFailureSaysWhyAndWhatToDo) {
-  const Run seen = run({"run"}, {}, Error{"cannot load BPF programs: Operation not permitted", "Run with sudo."});
+  const Invocation seen = run({"run"}, {}, Error{"cannot load BPF programs: Operation not permitted", "Run with sudo."});
   EXPECT_EQ(seen.code, kExitFailure);
   EXPECT_EQ(seen.err, "llmtap: cannot load BPF programs: Operation not permitted\n    Run with sudo.\n");
   EXPECT_EQ(run({"run"}, {}, 3).code, 3);
 }
 
 TEST(RunCommand, PrintsTheConfigurationReference) {
-  const Run seen = run({"run", "--print-config-reference"});
+  const Invocation seen = run({"run", "--print-config-reference"});
   EXPECT_EQ(seen.code, kExitOk);
   EXPECT_EQ(seen.out, config_reference());
 }
 
 TEST(RecordCommand, PassesFileRedactionAndDuration) {
-  const Run seen = run({"record", "--redact", "--duration", "60", "x.events"});
+  const Invocation seen = run({"record", "--redact", "--duration", "60", "x.events"});
   EXPECT_EQ(seen.code, kExitOk) << seen.err;
   EXPECT_EQ(seen.recorded.path, "x.events");
   EXPECT_TRUE(seen.recorded.redact);
@@ -145,7 +145,7 @@ TEST(RecordCommand, PassesFileRedactionAndDuration) {
 }
 
 TEST(ReplayCommand, PassesFileAndMetrics) {
-  const Run seen = run({"replay", "x.events", "--metrics", "--log-requests", "-"});
+  const Invocation seen = run({"replay", "x.events", "--metrics", "--log-requests", "-"});
   EXPECT_EQ(seen.code, kExitOk) << seen.err;
   EXPECT_EQ(seen.replayed.path, "x.events");
   EXPECT_TRUE(seen.replayed.metrics);
@@ -174,7 +174,7 @@ DoctorReport node() {
 }
 
 TEST(DoctorCommand, SaysInWordsWhatIsSeenAndWhatIsNot) {
-  const Run seen = run({"doctor"}, {}, 0, node());
+  const Invocation seen = run({"doctor"}, {}, 0, node());
   EXPECT_EQ(seen.code, kExitOk);
   EXPECT_THAT(seen.out, StartsWith("This node can be observed.\n"));
   EXPECT_THAT(seen.out, HasSubstr("-> raw tracepoints are used instead"));
@@ -187,14 +187,14 @@ TEST(DoctorCommand, FailsWithTheAdviceWhenSomethingNeededIsMissing) {
   DoctorReport report = node();
   report.facts.push_back({"capability cap_bpf", DoctorStatus::kMissing, "loads the BPF programs", "run as root"});
   report.coverage_error = "the scan took too long";
-  const Run seen = run({"doctor"}, {}, 0, report);
+  const Invocation seen = run({"doctor"}, {}, 0, report);
   EXPECT_EQ(seen.code, kExitFailure);
   EXPECT_THAT(seen.out, StartsWith("This node cannot be observed:\n  capability cap_bpf: loads the BPF programs; run as root\n"));
   EXPECT_THAT(seen.out, HasSubstr("The list is not complete: the scan took too long"));
 }
 
 TEST(DoctorCommand, JsonHasEveryProcess) {
-  const Run seen = run({"doctor", "--json"}, {}, 0, node());
+  const Invocation seen = run({"doctor", "--json"}, {}, 0, node());
   EXPECT_THAT(seen.out, HasSubstr("\"can_observe\": true"));
   EXPECT_THAT(seen.out, HasSubstr("\"pid\": 12"));
   EXPECT_EQ(seen.out.find('\x1b'), std::string::npos);
