@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
+#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "base/logging.h"
@@ -44,7 +45,7 @@ std::string dash(std::string text) { return text.empty() ? "-" : text; }
 
 // "2026-01-02T03:04:05.123Z" without its date: the calls are recent, and in UTC.
 std::string time_of_day(const Json& call) {
-  const std::string text = text_of(call, "timestamp");
+  const std::string text = text_of(call, "time");
   const size_t t = text.find('T');
   return t == std::string::npos || text.size() < t + 9 ? dash(text) : text.substr(t + 1, 8);
 }
@@ -69,8 +70,8 @@ std::string cost(const Json& call) {
 }
 
 std::string model(const Json& call) {
-  const std::string response = text_of(call, "response_model");
-  return dash(response.empty() ? text_of(call, "requested_model") : response);
+  const std::string best = text_of(call, "model");
+  return dash(!best.empty() ? best : text_of(call, "requested_model"));
 }
 
 struct Column {

@@ -73,8 +73,9 @@ TEST(ConfigKeys, EveryDefaultInTheTableIsTheOneInTheStruct) {
     ASSERT_TRUE(result.has_value()) << result.error().message;
     std::visit(
         [&](auto member) {
-          if constexpr (!std::is_same_v<decltype(member), std::monostate>)
+          if constexpr (!std::is_same_v<decltype(member), std::monostate>) {
             EXPECT_TRUE(config.*member == fresh.*member) << key.name;
+          }
         },
         key.member);
   }

@@ -36,7 +36,7 @@ class Record {
   std::vector<uint64_t> words_;
 };
 
-Record data(std::string_view payload, uint64_t time_ns = 1) {
+Record data_record(std::string_view payload, uint64_t time_ns = 1) {
   llmtap_data_event event{};
   event.hdr.time_ns = time_ns;
   event.captured_bytes = event.original_bytes = static_cast<uint32_t>(payload.size());
@@ -102,8 +102,8 @@ std::string read_memory(const Bytes& bytes, Collector& into) {
 }
 
 TEST_F(EventFile, GivesBackWhatWasWritten) {
-  const std::vector<Record> records{clock_event(), data("x"), data("hello"), data(std::string(LLMTAP_MAX_RECORD_PAYLOAD, 'y')),
-                                    data("")};
+  const std::vector<Record> records{clock_event(), data_record("x"), data_record("hello"), data_record(std::string(LLMTAP_MAX_RECORD_PAYLOAD, 'y')),
+                                    data_record("")};
   write(records, {.redacted = true, .realtime_ns = 7, .monotonic_ns = 8});
   const auto reader = EventFileReader::open(path_);
   ASSERT_TRUE(reader.has_value()) << reader.error().message;
@@ -118,7 +118,7 @@ TEST_F(EventFile, GivesBackWhatWasWritten) {
 
 TEST_F(EventFile, ManyRecordsCrossTheBuffers) {
   std::vector<Record> records;
-  for (size_t i = 0; i < 3000; ++i) records.push_back(data(std::string(i, static_cast<char>('a' + i % 26)), i));
+  for (size_t i = 0; i < 3000; ++i) records.push_back(data_record(std::string(i, static_cast<char>('a' + i % 26)), i));
   write(records);
   const auto reader = EventFileReader::open(path_);
   ASSERT_TRUE(reader.has_value());
@@ -155,7 +155,7 @@ TEST_F(EventFile, OnAFullDiskEndsWithAWholeRecordAndSaysWhatToDo) {
   ASSERT_TRUE(writer.has_value());
   const struct rlimit small { 1000, before.rlim_max };
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  for (int i = 0; i < 10; ++i) (*writer)->on_event(data(std::string(200, 'x')).header());
+  for (int i = 0; i < 10; ++i) (*writer)->on_event(data_record(std::string(200, 'x')).header());
   const auto flushed = (*writer)->flush();
   (*writer)->on_event(clock_event().header());
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
@@ -173,7 +173,7 @@ TEST_F(EventFile, OnAFullDiskEndsWithAWholeRecordAndSaysWhatToDo) {
 }
 
 TEST_F(EventFile, EveryTruncationGivesTheRecordsBeforeAndThePosition) {
-  write({clock_event(), data("hello"), data("world!!!")});
+  write({clock_event(), data_record("hello"), data_record("world!!!")});
   const Bytes whole = file_bytes();
   ASSERT_EQ(whole.size(), 32u + 48 + 72 + 72);
   for (size_t cut = 0; cut < whole.size(); ++cut) {
@@ -218,7 +218,7 @@ class DamagedEventFile : public EventFile, public ::testing::WithParamInterface<
 
 TEST_P(DamagedEventFile, IsRefusedWithItsPosition) {
   const Damage& damage = GetParam();
-  write({data("hello")});
+  write({data_record("hello")});
   Bytes bytes = file_bytes();
   std::memcpy(bytes.data() + damage.offset, &damage.value, damage.width);
   Collector collector;
@@ -237,13 +237,21 @@ INSTANTIATE_TEST_SUITE_P(
                       Damage{"CapturedHuge", 32 + 52, 0xffffffff, 4, "captured bytes"},
                       Damage{"OriginalBelowCaptured", 32 + 48, 4, 4, "claims 5 captured bytes"},
                       Damage{"Direction", 32 + 60, 2, 1, "direction 2"}, Damage{"Source", 32 + 61, 16, 1, "source 16"},
-                      Damage{"TypeOfOtherSize", 44, LLMTAP_EVENT_CLOCK, 2, "type 7 has the impossible size"},
-                      Damage{"TypeProcessText", 44, LLMTAP_EVENT_PROCESS, 2, "bytes of text"}),
+                      Damage{"TypeOfOtherSize", 44, LLMTAP_EVENT_CLOCK, 2, "type 7 has the impossible size"}),
     [](const auto& param) { return param.param.name; });
+
+TEST_F(EventFile, TextBeyondItsRecordIsDamage) {
+  llmtap_process_facts_event facts{};
+  facts.text_bytes = 9;
+  write({Record(facts, {"exe\0/x\0\0", 8}, LLMTAP_EVENT_PROCESS)});
+  Collector collector;
+  EXPECT_THAT(read_memory(file_bytes(), collector), HasSubstr("damaged at byte 32: record of type 6 claims 9 bytes of text"));
+  EXPECT_TRUE(collector.records.empty());
+}
 
 TEST_F(EventFile, CountsAndSkipsUnknownTypes) {
   const llmtap_data_event event{};
-  write({Record(event, "future", 200), data("known"), Record(event, "", 0)});
+  write({Record(event, "future", 200), data_record("known"), Record(event, "", 0)});
   const auto reader = EventFileReader::open(path_);
   ASSERT_TRUE(reader.has_value());
   Collector collector;
@@ -256,7 +264,7 @@ TEST_F(EventFile, CountsAndSkipsUnknownTypes) {
 TEST_F(EventFile, SurvivesEveryFlippedByte) {
   llmtap_process_facts_event facts{};
   facts.text_bytes = 8;
-  write({clock_event(), data("hello"), Record(facts, {"exe\0/x\0\0", 8}, LLMTAP_EVENT_PROCESS), data("world")});
+  write({clock_event(), data_record("hello"), Record(facts, {"exe\0/x\0\0", 8}, LLMTAP_EVENT_PROCESS), data_record("world")});
   const Bytes whole = file_bytes();
   for (size_t i = 0; i < whole.size(); ++i) {
     for (const uint8_t flip : {0x01, 0x80, 0xff}) {
