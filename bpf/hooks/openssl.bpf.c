@@ -35,7 +35,8 @@ static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
 	__u64 inode = 0, sk = tcp_socket_of_fd(fd, &inode);
 	struct conn *tls, *socket;
 
-	if (!sk)
+	/* Not connected yet: the handshake's own socket calls will bind it. */
+	if (!sk || !((struct sock *)cast_to(sock, sk))->__sk_common.skc_dport)
 		return;
 	tls = conn_make(ssl, tgid, LLMTAP_SOURCE_OPENSSL);
 	socket = conn_of_socket(sk, inode, fd, LLMTAP_WRITE, 0);

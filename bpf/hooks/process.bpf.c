@@ -28,6 +28,11 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 
 	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
+	/* A thread other than the leader takes over the leader's id. */
+	if ((__u32)old_pid != (__u32)pid_tgid) {
+		pid_tgid = (pid_tgid >> 32 << 32) | (__u32)old_pid;
+		bpf_map_delete_elem(&thread_by_id, &pid_tgid);
+	}
 	return emit_process(LLMTAP_EVENT_EXEC, task->group_leader->start_boottime);
 }
 

@@ -59,15 +59,23 @@ static __always_inline int io_enter(int fd, __u64 pointer, __u64 count, __u32 fl
 /* Ciphertext passed: which TLS object of this thread is it of? Inside a call of the library it is
  * that call's; else a write carries what the last call left, and a read feeds the next one. */
 static __always_inline void note_ciphertext(struct thread *thread, struct conn *socket,
-					    __u8 direction, __u64 pid_tgid)
+					    __u8 direction, __u64 pid_tgid, int first)
 {
 	__u64 owner = pid_tgid >> 32;
 	struct conn *tls;
 
 	if (thread->tls_depth) {
 		tls = conn_find(thread->tls[thread->tls_top & (LLMTAP_TLS_NESTING - 1)].ssl, owner);
-		if (tls)
-			conn_bind(tls, socket, 1);
+		if (!tls)
+			return;
+		/* The socket's first bytes pass inside this object's call: an implicit handshake. */
+		if (first && !tls->moved && !tls->first_byte_seen) {
+			tls->first_byte_seen = 1;
+			tls->announced = 0;
+		}
+		conn_bind(tls, socket, 1);
+		if (!tls->announced)
+			conn_announce(tls);
 		return;
 	}
 	if (direction == LLMTAP_READ) {
@@ -94,14 +102,15 @@ static __always_inline int io_moved(struct thread *thread, const struct moved *m
 	}
 	stream_bytes(conn, moved);
 	if (conn->final == FINAL_TLS)
-		note_ciphertext(thread, conn, moved->direction, pid_tgid);
+		note_ciphertext(thread, conn, moved->direction, pid_tgid,
+				conn->first_byte_seen &&
+					conn->offset[0] + conn->offset[1] == moved->bytes);
 	return 0;
 }
 
 struct mmsg_walk {
 	struct thread *thread;
 	__u64 pointer;
-	__u64 entry_time_ns;
 	__u64 left;
 	__u8 direction;
 };

@@ -137,7 +137,7 @@ __noinline int emit_record(struct emission *e, __u64 from, __u64 captured, __u64
 	barrier_var(n);
 	if (n > RECORD_PAYLOAD)
 		n = RECORD_PAYLOAD;
-	if (!bpf_ksym_exists(bpf_probe_read_user_dynptr)) {
+	if (!exact_records || !bpf_ksym_exists(bpf_probe_read_user_dynptr)) {
 		emit_by_class(e, from, n, original);
 	} else {
 		if (bpf_ringbuf_reserve_dynptr(&events, sizeof(*event) + n, 0, &record)) {

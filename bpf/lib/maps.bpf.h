@@ -20,6 +20,9 @@ const volatile __u64 wakeup_bytes = 512 * 1024;
 /* Beyond it the bytes of one turn are a counted gap. */
 const volatile __u64 turn_cap_bytes = 256ULL << 20;
 
+/* 0: size classes even where exact records would work. */
+const volatile __u32 exact_records = 1;
+
 __u64 conns_made = 0;
 __u64 conns_ended = 0;
 /* Nonzero: process_flags has entries. */

@@ -226,7 +226,8 @@ __noinline int stream_bytes(struct conn *conn, const struct moved *moved)
 	e.flags = turn ? LLMTAP_FLAG_TURN : 0;
 	e.direction = direction;
 	e.source = conn->source;
-	e.message_class = conn->message_class;
+	/* A frame in the middle looks like nothing. */
+	e.message_class = conn->http == LLMTAP_CLASS_HTTP2 ? LLMTAP_CLASS_HTTP2 : conn->message_class;
 	/* HTTP/2 turns all the time. */
 	e.urgent = verdict == LLMTAP_VERDICT_UNDECIDED ||
 		   (turn && conn->http != LLMTAP_CLASS_HTTP2);

@@ -153,6 +153,29 @@ TEST_F(SocketTest, LargeWritesAreWhole) {
   }
 }
 
+class SizeClassTest : public CaptureTest {};
+
+TEST_F(SizeClassTest, WithoutDynptrReadsTheBytesAreTheSame) {
+  ASSERT_NO_FATAL_FAILURE(open({.exact_records = false}));
+  EXPECT_FALSE(probe_->statistics().exact_records);
+  for (const size_t bytes : {30, 300, 3000, 10000, 60000, 200000, 300000}) {
+    seen_ = Recorder();
+    const std::string request = "POST / HTTP/1.1\r\n\r\n" + pattern(bytes);
+    const uint32_t tgid = run([&] {
+      TcpPair pair;
+      std::string got;
+      std::thread reader([&] { got = receive(pair.server, request.size()); });
+      const bool sent = send_all(pair.client, request);
+      reader.join();
+      return sent && got == request ? 0 : 1;
+    });
+    const auto connections = seen_.connections(tgid, LLMTAP_SOURCE_SOCKET);
+    ASSERT_EQ(connections.size(), 2U);
+    EXPECT_TRUE(connections[0]->written() == request || connections[1]->written() == request) << bytes;
+    EXPECT_TRUE(connections[0]->read() == request || connections[1]->read() == request) << bytes;
+  }
+}
+
 TEST_F(SocketTest, HalfCloseAndEndOfStream) {
   const uint32_t tgid = run([] {
     TcpPair pair;

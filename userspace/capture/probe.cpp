@@ -215,11 +215,12 @@ class LiveProbe final : public Probe {
     skeleton_->rodata->first_conn_id = (now_ns(CLOCK_REALTIME) / 1'000'000'000) << 20;
     skeleton_->rodata->wakeup_bytes = options.ring_bytes / 32;
     skeleton_->rodata->turn_cap_bytes = options.turn_cap_bytes;
+    skeleton_->rodata->exact_records = options.exact_records;
     bpf_map__set_max_entries(skeleton_->maps.events, static_cast<__u32>(options.ring_bytes));
     if (const int error = probe__load(skeleton_.get()); error != 0) return load_error(-error, log);
     // 6.16; the programs choose by the same question.
     btf* kernel = btf__load_vmlinux_btf();
-    exact_records_ = btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
+    exact_records_ = options.exact_records && btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
     btf__free(kernel);
     return Ok{};
   }

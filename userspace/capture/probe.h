@@ -24,6 +24,7 @@ struct ProbeOptions {
   size_t ring_bytes = 16 << 20;         // power of two, multiple of the page size
   bool exclude_own_process = true;
   uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
+  bool exact_records = true;            // false: size classes, as on kernels before 6.16
   bool run_time_stats = false;          // the kernel adds up the programs' run time
 };
 

@@ -5,6 +5,7 @@ namespace llmtap {
 namespace {
 
 constexpr uint64_t kSlots = 65536;             // LLMTAP_VERDICT_SLOTS of bpf/lib/maps.bpf.h
+constexpr size_t kConnections = 2 * 131072;     // twice what the kernel's map holds
 constexpr uint64_t kLow28 = (1ULL << 28) - 1;
 
 }  // namespace
@@ -13,6 +14,8 @@ void RingBook::note(const llmtap_event_hdr& event) {
   switch (event.type) {
     case LLMTAP_EVENT_CONN: {
       const auto& conn = reinterpret_cast<const llmtap_conn_event&>(event);
+      // The ends of some may have been lost to a full ring.
+      if (connections_.size() >= kConnections) forget(connections_.begin()->first);
       Connection& known = connections_[event.conn_id];
       known.ssl = conn.tls_object;
       known.tgid = event.tgid;
