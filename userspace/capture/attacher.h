@@ -29,11 +29,11 @@ enum class UprobeKind : uint32_t {
   kShutdown = 12,
 };
 
-struct UprobePlace {
+struct HookPlace {
   uint64_t offset = 0;  // in the file
   UprobeKind kind = UprobeKind::kRead;
   bool is_return = false;
-  bool operator==(const UprobePlace&) const = default;
+  bool operator==(const HookPlace&) const = default;
 };
 
 // The breakpoints of one file; they go when it is destroyed.
@@ -47,7 +47,7 @@ class UprobeAttacher {
   virtual ~UprobeAttacher() = default;
   // For every process that maps the file. `path` is resolved before this returns.
   virtual Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                                       std::span<const UprobePlace> places) = 0;
+                                                       std::span<const HookPlace> places) = 0;
 };
 
 // Called on the discovery thread; takes a copy. `event` is followed by the rest of its record.

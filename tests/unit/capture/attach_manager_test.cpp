@@ -64,7 +64,7 @@ struct Recorder : UprobeAttacher {
     ~Link() override { --live; }
     int& live;
   };
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const UprobePlace> places) override {
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places) override {
     if (!failure.empty()) return Error{failure};
     struct stat status {};
     EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
@@ -74,7 +74,7 @@ struct Recorder : UprobeAttacher {
   }
   std::string failure;
   std::vector<uint64_t> inodes;
-  std::vector<UprobePlace> last_places;
+  std::vector<HookPlace> last_places;
   int live = 0;
 };
 

@@ -61,6 +61,7 @@ class Planner {
     const auto place = entry_place(elf_, function);
     const auto offset = place ? elf_.code_offset(place->address) : std::nullopt;
     if (!offset) return false;
+    if (kind <= UprobeKind::kReadInternal && !place->emulated) plan_.single_stepped = true;
     plan_.places.push_back({*offset, kind, false});
     if (with_return) plan_.places.push_back({*offset, kind, true});
     return true;
