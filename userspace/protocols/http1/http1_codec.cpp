@@ -222,7 +222,6 @@ void Http1Codec::on_body_gap(Side side, uint64_t bytes, uint64_t time_ns) {
 void Http1Codec::on_body_end(Side side, uint64_t time_ns) {
   Exchange* exchange = current(side);
   if (!exchange) return;
-  // The end of a message is its last byte, not the moment at which we learned of it.
   (side == Side::kRequest ? exchange->request_ended : exchange->response_ended) = true;
   BodyReader& body = side == Side::kRequest ? request_body_ : response_body_;
   keep_first(exchange->defect, body.finish(time_ns, Defect::kNone, *sink_));
@@ -280,7 +279,8 @@ void Http1Codec::end(Side side, EndReason reason, uint64_t time_ns, MessageSink&
   response_end_ = reason;
   const bool whole = reason == EndReason::kPeerClosed ||
                      ((reason == EndReason::kClosed || reason == EndReason::kProcessExit) && !client_went_first_);
-  if (whole && responses_.until_close()) responses_.end_of_input(time_ns);
+  // The message ended with its last byte, not when we learned of it.
+  if (whole && responses_.until_close() && current(side)) responses_.end_of_input(current(side)->last_ns);
   end_unanswered(reason, time_ns);
   responses_.stop();
 }
