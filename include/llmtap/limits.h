@@ -10,6 +10,11 @@ namespace llmtap {
 struct Limits {
   // streams/: open connections tracked. At the cap the longest idle one is ended (kEvicted), counted.
   size_t connections = 200'000;
+  // Processes whose facts are kept, and of them those that have ended. At the cap the oldest go.
+  size_t processes = 65'536;
+  size_t ended_processes = 1024;
+  // One ClientHello kept until it is whole. Longer: its server name is not read.
+  size_t client_hello_bytes = 16 * 1024;
 
   // protocols/: one head (start line and fields). Longer: the exchange is a parse error, its body is
   // skipped by its framing, Defect::kParseError.
@@ -34,6 +39,8 @@ struct Limits {
   size_t open_calls = 100'000;
   size_t tool_calls_per_call = 64;     // names kept; the count goes on
   size_t finish_reasons_per_call = 16;
+  // Workloads whose role is remembered. More: role by the call at hand, counted.
+  size_t workloads = 10'000;
 
   // sinks/: see seed metric set: label caps.
   size_t models_per_workload = 200;

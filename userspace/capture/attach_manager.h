@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which files hold a TLS runtime, who maps them, and the breakpoints in them. One owner thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "capture/attacher.h"
+#include "capture/coverage.h"
+#include "capture/process_facts.h"
+#include "capture/tls/runtimes.h"
+
+namespace llmtap {
+
+class AttachManager {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  struct Options {
+    size_t files = 65536;  // remembered; at the cap those without a runtime are forgotten and looked at again
+    std::chrono::milliseconds linger{10'000};  // breakpoints stay this long after the last process
+  };
+
+  AttachManager(const ProcFs& procfs, UprobeAttacher& attacher, std::span<const TlsRuntime> runtimes, Options options)
+      : procfs_(procfs), attacher_(attacher), runtimes_(runtimes), options_(options) {}
+
+  // A new look at everything: files seen before it are checked for change again, failed attaches retried.
+  void begin_pass() { ++pass_; }
+
+  // Whether any of the mappings holds a runtime. Reads files not seen before.
+  bool inspect(uint32_t tgid, const std::vector<Mapping>&);
+  // The process maps these files now, and only these; attaches what is not. After inspect().
+  std::vector<RuntimeUse> use(ProcessKey, const std::vector<Mapping>&, Time now);
+  void forget(ProcessKey, Time now);
+  // Detaches what nobody maps any more. Returns when to come back, Time::max() if nothing waits.
+  Time collect(Time now);
+
+  // Known and without a runtime.
+  bool is_negative(const FileKey&) const;
+  void describe(Coverage&) const;
+
+ private:
+  struct File {
+    int64_t size = 0;
+    int64_t changed_ns = 0;
+    uint64_t generation = 0;
+    uint64_t pass = 0;        // when it was last checked for change
+    uint64_t attach_pass = 0;  // when attaching was last tried
+    std::string path;
+    std::vector<RuntimeUse> runtimes;
+    std::vector<UprobePlace> places;
+    std::string placement;
+    std::unique_ptr<AttachedLink> link;
+    std::set<std::pair<uint32_t, uint64_t>> users;  // tgid, start
+    Time unused_since{};
+  };
+
+  File* look_up(uint32_t tgid, const Mapping&);
+  void examine(int fd, File&);
+  void attach(uint32_t tgid, const Mapping&, File&);
+  void fail(File&, size_t runtime, const std::string& what);
+  void make_room();
+
+  const ProcFs& procfs_;
+  UprobeAttacher& attacher_;
+  std::span<const TlsRuntime> runtimes_;
+  Options options_;
+  uint64_t pass_ = 1;
+  uint64_t generations_ = 0;
+  std::map<FileKey, File> files_;
+  std::map<std::pair<uint32_t, uint64_t>, std::set<FileKey>> files_by_process_;
+  std::map<std::pair<std::string, std::string>, uint64_t> failures_;
+};
+
+}  // namespace llmtap

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What discovery needs of the probe: a way to place breakpoints and a way to hand an event to the
+// core. The probe implements both; tests record.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "llmtap/events.h"
+#include "llmtap/result.h"
+
+namespace llmtap {
+
+// The attach cookie: values of enum llmtap_hook_kind in bpf/lib/hook_kinds.h.
+enum class UprobeKind : uint32_t {
+  kRead = 1,          // int SSL_read(ssl, buf, int num)
+  kWrite = 2,         // int SSL_write(ssl, buf, int num)
+  kReadCount4 = 3,    // int (ssl, buf, size_t num, size_t *count): SSL_read_ex
+  kWriteCount4 = 4,   // SSL_write_ex, and ssl_write_internal up to 3.2
+  kWriteCount5 = 5,   // int (ssl, buf, size_t num, flags, size_t *count): SSL_write_ex2, ssl_write_internal from 3.3
+  kReadInternal = 6,  // ssl_read_internal: arguments of SSL_read_ex, result > 0 is success, 0 the end
+  kHandshake = 7,     // int SSL_do_handshake(ssl)
+  kConnect = 8,
+  kAccept = 9,
+  kSetFd = 10,        // int SSL_set_fd(ssl, int fd)
+  kFree = 11,
+  kShutdown = 12,
+};
+
+struct UprobePlace {
+  uint64_t offset = 0;  // in the file
+  UprobeKind kind = UprobeKind::kRead;
+  bool is_return = false;
+  bool operator==(const UprobePlace&) const = default;
+};
+
+// The breakpoints of one file; they go when it is destroyed.
+class AttachedLink {
+ public:
+  virtual ~AttachedLink() = default;
+};
+
+class UprobeAttacher {
+ public:
+  virtual ~UprobeAttacher() = default;
+  // For every process that maps the file. `path` is resolved before this returns.
+  virtual Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
+                                                       std::span<const UprobePlace> places) = 0;
+};
+
+// Called on the discovery thread; takes a copy. `event` is followed by the rest of its record.
+class EventInjector {
+ public:
+  virtual ~EventInjector() = default;
+  virtual void inject(const llmtap_event_hdr& event) = 0;
+};
+
+}  // namespace llmtap

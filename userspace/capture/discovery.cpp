@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capture/discovery.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+namespace llmtap {
+namespace {
+
+constexpr size_t kMaxDullFiles = 65536;
+
+uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+Discovery::Discovery(UprobeAttacher& attacher, EventInjector& injector, DiscoveryOptions options, ProcFs procfs)
+    : attacher_(attacher), injector_(injector), options_(std::move(options)), procfs_(std::move(procfs)) {}
+
+Discovery::~Discovery() { stop(); }
+
+Result<> Discovery::start() {
+  wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_) return Error{"eventfd: " + std::string(::strerror(errno))};
+  manager_ = std::make_unique<AttachManager>(procfs_, attacher_, kRuntimes, options_.attach);
+  // Before the first look at /proc: what starts while that goes on is in the rings.
+  auto watch = MmapWatch::open(options_.ring_pages);
+  if (watch) watch_ = std::move(*watch);
+  else coverage_.watch_error = watch.error().message;
+  coverage_.watching = watch_.has_value();
+  stopping_ = false;
+  thread_ = std::thread([this] { run(); });
+  return Ok{};
+}
+
+void Discovery::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
+  thread_.join();
+}
+
+void Discovery::ensure_facts(uint32_t tgid) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (requests_.size() >= options_.requests) {
+      ++dropped_requests_;
+      return;
+    }
+    requests_.push_back(tgid);
+  }
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
+}
+
+std::shared_ptr<const Coverage> Discovery::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_;
+}
+
+void Discovery::run() {
+  ::pthread_setname_np(::pthread_self(), "discovery");
+  const auto period = watch_ ? options_.rescan : options_.rescan_unwatched;
+  scan_all();
+  coverage_.initial_scan_done = true;
+  auto next_scan = Clock::now() + period;
+  std::vector<WatchEvent> events;
+  while (!stopping_) {
+    const uint64_t lost_before = watch_ ? watch_->lost() : 0;
+    events.clear();
+    if (watch_) watch_->drain(events);
+    handle(events);
+    answer_requests();
+    auto now = Clock::now();
+    check_exits(now);
+    if (now >= next_scan || (watch_ && watch_->lost() != lost_before)) {
+      if (watch_) watch_->open_missing_cpus();
+      scan_all();
+      now = Clock::now();
+      next_scan = now + period;
+    }
+    auto until = std::min(next_scan, manager_->collect(now));
+    for (const auto& [tgid, due] : exit_checks_) until = std::min(until, due);
+    publish();
+    wait(until);
+  }
+  manager_.reset();
+  processes_.clear();
+  watch_.reset();
+  coverage_ = Coverage{};
+  changed_ = true;
+}
+
+void Discovery::wait(Clock::time_point until) {
+  std::vector<pollfd> fds{{wake_.get(), POLLIN, 0}};
+  if (watch_)
+    for (const int fd : watch_->fds()) fds.push_back({fd, POLLIN, 0});
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+  const int64_t timeout = std::clamp<int64_t>(left.count(), 0, options_.rescan.count());
+  ::poll(fds.data(), fds.size(), static_cast<int>(timeout));
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t n = ::read(wake_.get(), &count, sizeof(count));
+}
+
+void Discovery::scan_all() {
+  manager_->begin_pass();
+  dull_.clear();
+  std::vector<uint32_t> tgids = procfs_.processes();
+  const std::set<uint32_t> present(tgids.begin(), tgids.end());
+  std::vector<uint32_t> gone;
+  for (const auto& [tgid, process] : processes_)
+    if (!present.contains(tgid)) gone.push_back(tgid);
+  for (const uint32_t tgid : gone) forget(tgid);
+  // Youngest first: what just started is about to make its first call.
+  std::ranges::sort(tgids, std::greater<>());
+  for (const uint32_t tgid : tgids) {
+    if (stopping_) return;
+    scan(tgid, false);
+  }
+  ++coverage_.scans;
+  changed_ = true;
+}
+
+void Discovery::scan(uint32_t tgid, bool asked) {
+  if (tgid == static_cast<uint32_t>(::getpid()) || options_.skip.contains(tgid)) return;
+  const auto start = procfs_.start_ns(tgid);
+  const auto known = processes_.find(tgid);
+  if (known != processes_.end()) {
+    asked |= known->second.asked;
+    if (!start || known->second.record.facts.key.start_ns != *start) forget(tgid);
+  }
+  if (!start) return;
+  const ProcessKey key{tgid, *start};
+  const auto mappings = procfs_.mappings(key);
+  if (!mappings || mappings->empty()) {  // gone, or a kernel thread
+    forget(tgid);
+    return;
+  }
+  ++coverage_.processes_scanned;
+  if (!manager_->inspect(tgid, *mappings) && !asked) {
+    forget(tgid);
+    return;
+  }
+  auto it = processes_.find(tgid);
+  if (it == processes_.end()) {
+    if (processes_.size() >= options_.processes) {
+      manager_->use(key, *mappings, Clock::now());
+      return;
+    }
+    auto record = procfs_.record(tgid);
+    if (!record || record->facts.key != key) return;
+    // The core must know who it is before the first byte.
+    emit(*record);
+    it = processes_.emplace(tgid, Process{std::move(*record), {}, false}).first;
+    changed_ = true;
+  }
+  it->second.asked |= asked;
+  auto runtimes = manager_->use(key, *mappings, Clock::now());
+  if (runtimes.empty()) runtimes.push_back({"none", CoverageState::kNone, {}});
+  if (runtimes != it->second.runtimes) changed_ = true;
+  it->second.runtimes = std::move(runtimes);
+}
+
+void Discovery::handle(const std::vector<WatchEvent>& events) {
+  std::set<uint32_t> dirty;
+  std::vector<WatchEvent> maps;
+  const auto check_at = Clock::now() + options_.exit_check;
+  for (const WatchEvent& event : events) {
+    switch (event.kind) {
+      case WatchEvent::Kind::kMap:
+        if (dull_.contains({event.file, event.inode_generation})) break;
+        dirty.insert(event.tgid);
+        maps.push_back(event);
+        break;
+      case WatchEvent::Kind::kExec:
+        // Another program under the same number and start time.
+        if (const auto known = processes_.find(event.tgid); known != processes_.end()) {
+          const bool asked = known->second.asked;
+          forget(event.tgid);
+          if (asked) scan(event.tgid, true);
+          else dirty.insert(event.tgid);
+        }
+        if (auto record = procfs_.record(event.tgid)) remember_exec(std::move(*record));
+        break;
+      case WatchEvent::Kind::kFork:
+        if (processes_.contains(event.parent_tgid)) dirty.insert(event.tgid);
+        break;
+      case WatchEvent::Kind::kExit:
+        // One record for each thread.
+        if (processes_.contains(event.tgid) || exec_records_.contains(event.tgid))
+          exit_checks_.try_emplace(event.tgid, check_at);
+        break;
+    }
+  }
+  for (const uint32_t tgid : dirty) scan(tgid, false);
+  if (dull_.size() >= kMaxDullFiles) dull_.clear();
+  for (const WatchEvent& event : maps)
+    if (manager_->is_negative(event.file)) dull_.insert({event.file, event.inode_generation});
+}
+
+void Discovery::answer_requests() {
+  std::vector<uint32_t> requests;
+  {
+    const std::lock_guard lock(mutex_);
+    requests.swap(requests_);
+    coverage_.dropped_requests = dropped_requests_;
+  }
+  std::ranges::sort(requests);
+  requests.erase(std::unique(requests.begin(), requests.end()), requests.end());
+  for (const uint32_t tgid : requests) {
+    const bool emitted_before = processes_.contains(tgid);
+    scan(tgid, true);
+    const auto now_known = processes_.find(tgid);
+    if (now_known != processes_.end()) {
+      if (emitted_before) emit(now_known->second.record);
+    } else if (const auto past = exec_records_.find(tgid); past != exec_records_.end()) {
+      emit(past->second);  // too short-lived for /proc
+    }
+  }
+}
+
+void Discovery::check_exits(Clock::time_point now) {
+  for (auto it = exit_checks_.begin(); it != exit_checks_.end();) {
+    if (it->second > now) {
+      ++it;
+      continue;
+    }
+    const auto known = processes_.find(it->first);
+    if (known != processes_.end() && procfs_.start_ns(it->first) != known->second.record.facts.key.start_ns)
+      forget(it->first);
+    it = exit_checks_.erase(it);
+  }
+}
+
+void Discovery::forget(uint32_t tgid) {
+  const auto it = processes_.find(tgid);
+  if (it == processes_.end()) return;
+  manager_->forget(it->second.record.facts.key, Clock::now());
+  processes_.erase(it);
+  changed_ = true;
+}
+
+void Discovery::remember_exec(ProcessRecord record) {
+  const ProcessKey key = record.facts.key;
+  if (exec_records_.insert_or_assign(key.tgid, std::move(record)).second || exec_order_.empty() ||
+      exec_order_.back() != key)
+    exec_order_.push_back(key);
+  while (exec_order_.size() > options_.exec_records) {
+    const auto oldest = exec_records_.find(exec_order_.front().tgid);
+    if (oldest != exec_records_.end() && oldest->second.facts.key == exec_order_.front()) exec_records_.erase(oldest);
+    exec_order_.pop_front();
+  }
+}
+
+void Discovery::emit(const ProcessRecord& record) {
+  const std::vector<uint64_t> words = process_event(record, monotonic_ns());
+  injector_.inject(*reinterpret_cast<const llmtap_event_hdr*>(words.data()));
+}
+
+void Discovery::publish() {
+  coverage_.lost_records = watch_ ? watch_->lost() : 0;
+  coverage_.processes.clear();
+  coverage_.targets.clear();
+  if (changed_) {
+    for (const auto& [tgid, process] : processes_)
+      coverage_.processes.push_back(
+          {process.record.facts.key, process.record.facts.exe, process.record.facts.workload, process.runtimes});
+    manager_->describe(coverage_);
+  }
+  const std::lock_guard lock(mutex_);
+  auto next = std::make_shared<Coverage>(coverage_);
+  if (!changed_) {
+    next->processes = snapshot_->processes;
+    next->targets = snapshot_->targets;
+  }
+  snapshot_ = std::move(next);
+  changed_ = false;
+}
+
+}  // namespace llmtap

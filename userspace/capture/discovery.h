@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finds the TLS libraries of every process of the node, attaches to each once, and says who a process
+// is. Runs on its own thread; everything else is told by events and by snapshot().
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+#include <unordered_map>
+
+#include "capture/attach_manager.h"
+#include "capture/attacher.h"
+#include "capture/coverage.h"
+#include "capture/mmap_watch.h"
+#include "capture/process_facts.h"
+
+namespace llmtap {
+
+struct DiscoveryOptions {
+  AttachManager::Options attach;
+  std::chrono::milliseconds rescan{30'000};         // the safety net
+  std::chrono::milliseconds rescan_unwatched{1'000};  // where perf events are refused
+  std::chrono::milliseconds exit_check{200};        // after an exit: other threads may live on
+  size_t ring_pages = 64;                           // of each CPU's side-band ring; a power of two
+  size_t requests = 4096;                           // ensure_facts() waiting; beyond: dropped, counted
+  size_t exec_records = 8192;                       // facts read at exec, kept for a process that is asked for later
+  size_t processes = 65536;                         // described in the snapshot; beyond: attached, not described
+  std::set<uint32_t> skip;                          // beside this process itself
+};
+
+class Discovery {
+ public:
+  // Both outlive it. stop() before the probe is closed.
+  Discovery(UprobeAttacher&, EventInjector&, DiscoveryOptions = {}, ProcFs = ProcFs());
+  ~Discovery();
+  Discovery(const Discovery&) = delete;
+  Discovery& operator=(const Discovery&) = delete;
+
+  Result<> start();
+  // Detaches everything and ends the thread. Idempotent.
+  void stop();
+
+  // Any thread. A PROCESS event follows if the process is still there, or was seen to exec.
+  void ensure_facts(uint32_t tgid);
+  std::shared_ptr<const Coverage> snapshot() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Process {
+    ProcessRecord record;
+    std::vector<RuntimeUse> runtimes;
+    bool asked = false;
+  };
+
+  void run();
+  void scan_all();
+  void scan(uint32_t tgid, bool asked);
+  void handle(const std::vector<WatchEvent>&);
+  void answer_requests();
+  void check_exits(Clock::time_point now);
+  void forget(uint32_t tgid);
+  void remember_exec(ProcessRecord);
+  void emit(const ProcessRecord&);
+  void wait(Clock::time_point until);
+  void publish();
+
+  UprobeAttacher& attacher_;
+  EventInjector& injector_;
+  const DiscoveryOptions options_;
+  const ProcFs procfs_;
+  std::optional<MmapWatch> watch_;
+  UniqueFd wake_;
+  std::thread thread_;
+  std::atomic<bool> stopping_ = false;
+
+  // Owned by the thread.
+  std::unique_ptr<AttachManager> manager_;
+  std::unordered_map<uint32_t, Process> processes_;
+  std::unordered_map<uint32_t, ProcessRecord> exec_records_;
+  std::deque<ProcessKey> exec_order_;
+  std::map<uint32_t, Clock::time_point> exit_checks_;
+  // Files (with the inode's generation) that records named and that hold nothing.
+  std::set<std::pair<FileKey, uint64_t>> dull_;
+  Coverage coverage_;
+  bool changed_ = true;
+
+  mutable std::mutex mutex_;
+  std::vector<uint32_t> requests_;
+  uint64_t dropped_requests_ = 0;
+  std::shared_ptr<const Coverage> snapshot_ = std::make_shared<const Coverage>();
+};
+
+}  // namespace llmtap

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capture/doctor_facts.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <sys/capability.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+
+#include "capture/mmap_watch.h"
+#include "capture/unique_fd.h"
+
+namespace llmtap {
+namespace {
+
+using enum DoctorStatus;
+
+constexpr long kBpfFsMagic = 0xcafe4a11;
+constexpr long kTraceFsMagic = 0x74726163;
+constexpr int kTraceUprobeMulti = 48;    // enum bpf_attach_type, Linux 6.6
+constexpr int kTraceUprobeSession = 57;  // Linux 6.13
+
+std::string read_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+DoctorFact kernel_fact() {
+  utsname name{};
+  ::uname(&name);
+  const auto [major, minor] = parse_kernel_release(name.release);
+  const bool enough = major > 5 || (major == 5 && minor >= 10);
+  DoctorFact fact{"kernel", enough ? kOk : kMissing, std::string(name.release) + " " + name.machine, {}};
+  if (!enough) fact.advice = "Linux 5.10 or newer is needed";
+  if (std::string_view(name.machine) != "x86_64") {
+    fact.status = kDegraded;
+    fact.advice = "only x86-64 is supported: TLS is not read on this machine";
+  }
+  return fact;
+}
+
+DoctorFact btf_fact() {
+  if (::access("/sys/kernel/btf/vmlinux", R_OK) == 0) return {"BTF", kOk, "/sys/kernel/btf/vmlinux", {}};
+  return {"BTF", kMissing, std::string("/sys/kernel/btf/vmlinux: ") + ::strerror(errno),
+          "use a kernel built with CONFIG_DEBUG_INFO_BTF=y and mount /sys"};
+}
+
+struct Capability {
+  cap_value_t value;
+  cap_value_t instead;  // grants the same
+  const char* why;
+};
+
+void add_capabilities(std::vector<DoctorFact>& facts) {
+  constexpr std::array<Capability, 6> kNeeded{{
+      {CAP_BPF, CAP_SYS_ADMIN, "loads the BPF programs"},
+      {CAP_PERFMON, CAP_SYS_ADMIN, "attaches them and sees processes start"},
+      {CAP_SYS_PTRACE, CAP_SYS_PTRACE, "reads /proc of other users' processes"},
+      {CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, "opens mapped files that were deleted or are in a container"},
+      {CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE, "reads programs and libraries that only their users may"},
+      {CAP_SYS_RESOURCE, CAP_SYS_RESOURCE, "locks memory for maps before Linux 5.11"},
+  }};
+  const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> held(::cap_get_proc(), ::cap_free);
+  for (const Capability& needed : kNeeded) {
+    const auto has = [&](cap_value_t value) {
+      cap_flag_value_t flag = CAP_CLEAR;
+      return held && ::cap_get_flag(held.get(), value, CAP_EFFECTIVE, &flag) == 0 && flag == CAP_SET;
+    };
+    const std::unique_ptr<char, int (*)(void*)> name(::cap_to_name(needed.value), ::cap_free);
+    DoctorFact fact{"capability " + std::string(name ? name.get() : "?"), kOk, needed.why, {}};
+    if (!has(needed.value) && !has(needed.instead)) {
+      const bool essential = needed.value == CAP_BPF || needed.value == CAP_PERFMON;
+      fact.status = essential ? kMissing : kDegraded;
+      fact.advice = "run as root or grant it to the service or container";
+    }
+    facts.push_back(std::move(fact));
+  }
+}
+
+DoctorFact mount_fact(std::string name, std::initializer_list<const char*> places, long magic, std::string advice) {
+  for (const char* const place : places) {
+    struct statfs status {};
+    if (::statfs(place, &status) == 0 && static_cast<long>(status.f_type) == magic)
+      return {std::move(name), kOk, place, {}};
+  }
+  return {std::move(name), kDegraded, "not mounted", std::move(advice)};
+}
+
+DoctorFact lockdown_fact() {
+  const std::string line = read_line("/sys/kernel/security/lockdown");
+  const size_t open = line.find('['), close = line.find(']');
+  if (open == std::string::npos || close == std::string::npos || close < open)
+    return {"lockdown", kUnknown, "securityfs not readable", {}};
+  const std::string level = line.substr(open + 1, close - open - 1);
+  if (level == "confidentiality")
+    return {"lockdown", kDegraded, level, "kernel memory is not read by helpers; connections may lack addresses"};
+  return {"lockdown", kOk, level, {}};
+}
+
+DoctorFact perf_fact() {
+  const auto watch = MmapWatch::open(1);
+  const std::string paranoid = "perf_event_paranoid " + read_line("/proc/sys/kernel/perf_event_paranoid");
+  if (watch) return {"process watch", kOk, paranoid, {}};
+  return {"process watch", kDegraded, paranoid + ", " + watch.error().message,
+          "without CAP_PERFMON new processes are found a second late and their first calls are missed"};
+}
+
+// `r0 = 0; exit`, as a program of this attach type; -1 and errno if the kernel refuses.
+UniqueFd load_empty(int attach_type) {
+  const std::array<bpf_insn, 2> code{{{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+                                      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  LIBBPF_OPTS(bpf_prog_load_opts, options);
+  options.expected_attach_type = static_cast<bpf_attach_type>(attach_type);
+  return UniqueFd(::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_doctor", "GPL", code.data(), code.size(), &options));
+}
+
+// A kernel that knows the link type looks up the path before anything else; one that does not, or that
+// took the attach type for an unchecked number, says EINVAL.
+DoctorFact uprobe_link_fact(std::string name, int attach_type, std::string advice) {
+  const UniqueFd program = load_empty(attach_type);
+  if (!program) {
+    const bool refused = errno == EPERM || errno == EACCES;
+    return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(errno), std::move(advice)};
+  }
+  LIBBPF_OPTS(bpf_link_create_opts, options);
+  const unsigned long offset = 0;
+  options.uprobe_multi.path = "/";
+  options.uprobe_multi.offsets = &offset;
+  options.uprobe_multi.cnt = 1;
+  const UniqueFd link(::bpf_link_create(program.get(), -1, static_cast<bpf_attach_type>(attach_type), &options));
+  const int error = errno;
+  if (!link && error == EBADF) return {std::move(name), kOk, "links of many places", {}};
+  return {std::move(name), kDegraded, std::string("link: ") + ::strerror(error), std::move(advice)};
+}
+
+void add_bpf_features(std::vector<DoctorFact>& facts) {
+  facts.push_back(uprobe_link_fact("uprobe_multi", kTraceUprobeMulti,
+                                   "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here"));
+  facts.push_back(uprobe_link_fact("uprobe session", kTraceUprobeSession,
+                                   "Linux 6.13 lets connections that are not read skip the return probe"));
+
+  const int dynptr = ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_ringbuf_reserve_dynptr, nullptr);
+  facts.push_back({"ring buffer dynptr", dynptr == 1 ? kOk : dynptr == 0 ? kDegraded : kUnknown,
+                   dynptr < 0 ? ::strerror(-dynptr) : dynptr ? "exact-size records" : "not in this kernel",
+                   dynptr == 1 ? "" : "Linux 5.19 copies each call once; size classes are used here"});
+
+  const std::unique_ptr<btf, void (*)(btf*)> kernel(::btf__load_vmlinux_btf(), ::btf__free);
+  const auto function_fact = [&](std::string name, const char* function, std::string advice) {
+    if (!kernel) return DoctorFact{std::move(name), kUnknown, "no kernel BTF", {}};
+    const bool there = ::btf__find_by_name_kind(kernel.get(), function, BTF_KIND_FUNC) > 0;
+    return DoctorFact{std::move(name), there ? kOk : kDegraded, there ? function : std::string("no ") + function,
+                      there ? std::string() : std::move(advice)};
+  };
+  facts.push_back(function_fact("dynptr user reads", "bpf_probe_read_user_dynptr",
+                                "Linux 6.16 copies large calls without scratch memory"));
+  facts.push_back(function_fact("checked kernel walks", "bpf_rdonly_cast",
+                                "Linux 6.2 finds a connection's socket without kernel reads, also under lockdown"));
+}
+
+}  // namespace
+
+std::pair<int, int> parse_kernel_release(std::string_view release) {
+  int major = 0, minor = 0;
+  const char* const end = release.data() + release.size();
+  const auto first = std::from_chars(release.data(), end, major);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != '.') return {0, 0};
+  if (std::from_chars(first.ptr + 1, end, minor).ec != std::errc()) return {0, 0};
+  return {major, minor};
+}
+
+std::vector<DoctorFact> collect_doctor_facts() {
+  // libbpf prints what a probing load is refused for; that is the answer here, not news.
+  const libbpf_print_fn_t print = ::libbpf_set_print(nullptr);
+  std::vector<DoctorFact> facts;
+  facts.push_back(kernel_fact());
+  facts.push_back(btf_fact());
+  add_capabilities(facts);
+  facts.push_back(mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
+  facts.push_back(mount_fact("tracefs", {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}, kTraceFsMagic,
+                             "raw tracepoints are used instead"));
+  facts.push_back(lockdown_fact());
+  facts.push_back(perf_fact());
+  add_bpf_features(facts);
+  ::libbpf_set_print(print);
+  return facts;
+}
+
+}  // namespace llmtap

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this node allows, found by trying. For `llmtap doctor` and for the words of a failed start.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace llmtap {
+
+enum class DoctorStatus { kOk, kDegraded, kMissing, kUnknown };
+
+constexpr std::string_view to_string(DoctorStatus status) {
+  switch (status) {
+    case DoctorStatus::kOk: return "ok";
+    case DoctorStatus::kDegraded: return "degraded";
+    case DoctorStatus::kMissing: return "missing";
+    case DoctorStatus::kUnknown: break;
+  }
+  return "unknown";
+}
+
+struct DoctorFact {
+  std::string name;    // "capability cap_bpf"
+  DoctorStatus status = DoctorStatus::kUnknown;
+  std::string detail;  // what was found
+  std::string advice;  // what the user can do; empty when ok
+};
+
+// Takes some milliseconds: loads and drops small BPF programs.
+std::vector<DoctorFact> collect_doctor_facts();
+
+// "6.1.0-13-amd64" -> {6, 1}; {0, 0} for anything else.
+std::pair<int, int> parse_kernel_release(std::string_view release);
+
+}  // namespace llmtap

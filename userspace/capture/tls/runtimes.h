@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The TLS runtimes that discovery knows, one row each. A row says how a file shows that it holds the
+// runtime and where to hook it; a row without a plan names what is seen and not read.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capture/attacher.h"
+#include "capture/elf_file.h"
+
+namespace llmtap {
+
+struct HookPlan {
+  std::vector<UprobePlace> places;
+  std::string placement;  // "internal", "exported", or which of both for which direction
+};
+
+struct TlsRuntime {
+  std::string_view name;  // label `runtime`
+  // Cheap: asked of every executable mapping of the node, once for each file.
+  bool (*recognise)(const ElfFile&);
+  Result<HookPlan> (*plan)(const ElfFile&);  // null: opaque
+  std::string_view opaque_reason;            // label `reason`, closed list
+  // The file was recognised by one of the rows above: do not ask.
+  bool only_if_none = false;
+};
+
+extern const std::span<const TlsRuntime> kRuntimes;
+
+// tls/openssl.cpp
+bool exports_openssl(const ElfFile&);
+bool exports_boringssl(const ElfFile&);
+Result<HookPlan> plan_openssl(const ElfFile&);
+
+}  // namespace llmtap

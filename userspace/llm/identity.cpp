@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "llm/identity.h"
+
+#include <openssl/evp.h>
+
+#include <nlohmann/json.hpp>
+
+#include "llm/ascii.h"
+
+namespace llmtap {
+
+namespace {
+
+constexpr std::string_view kKeyHeaders[] = {"authorization",  "x-api-key",         "api-key",
+                                            "x-goog-api-key", "x-litellm-api-key", "ocp-apim-subscription-key"};
+constexpr std::string_view kUserHeaders[] = {"x-litellm-customer-id", "x-litellm-end-user-id"};
+
+std::string_view header(std::span<const HeaderField> fields, std::string_view name) {
+  for (const HeaderField& field : fields)
+    if (iequals(field.name, name)) return field.value;
+  return {};
+}
+
+// The key of "Bearer <key>" or of a bare value. Another scheme ("Basic …", "AWS4-HMAC-SHA256 …") is a
+// password or a signature that changes with each request.
+std::string_view key_of(std::string_view value) {
+  value = trimmed(value);
+  const size_t blank = value.find_first_of(" \t");
+  if (blank == std::string_view::npos) return iequals(value, "bearer") ? std::string_view() : value;
+  if (!iequals(value.substr(0, blank), "bearer")) return {};
+  value = trimmed(value.substr(blank));
+  return value.find_first_of(" \t") == std::string_view::npos ? value : std::string_view();
+}
+
+std::string portkey_user(std::string_view metadata) {
+  if (metadata.empty() || metadata.size() > 8192) return {};
+  const auto document = nlohmann::json::parse(metadata, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object()) return {};
+  const auto at = document.find("_user");
+  if (at == document.end()) return {};
+  const auto* user = at->get_ptr<const std::string*>();
+  return user ? hash_end_user(*user) : std::string();
+}
+
+}  // namespace
+
+std::string sha256_hex(std::string_view bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) != 1) return {};
+  std::string hex;
+  hex.reserve(size_t{size} * 2);
+  for (unsigned int i = 0; i < size; ++i) append_hex(hex, digest[i]);
+  return hex;
+}
+
+std::string credential_sha256(std::span<const HeaderField> request_headers) {
+  for (const std::string_view name : kKeyHeaders)
+    if (const std::string_view key = key_of(header(request_headers, name)); !key.empty()) return sha256_hex(key);
+  return {};
+}
+
+std::string end_user_sha256(std::span<const HeaderField> request_headers,
+                            std::span<const std::string> configured_headers) {
+  for (const std::string_view name : kUserHeaders)
+    if (const std::string_view user = header(request_headers, name); !user.empty()) return hash_end_user(user);
+  for (const std::string& name : configured_headers)
+    if (const std::string_view user = header(request_headers, name); !user.empty()) return hash_end_user(user);
+  if (const std::string_view user = header(request_headers, "helicone-user-id"); !user.empty())
+    return hash_end_user(user);
+  return portkey_user(header(request_headers, "x-portkey-metadata"));
+}
+
+std::string hash_end_user(std::string_view value) {
+  value = trimmed(value);
+  return value.empty() ? std::string() : sha256_hex(value);
+}
+
+}  // namespace llmtap

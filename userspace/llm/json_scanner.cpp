@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "llm/json_scanner.h"
+
+#include <charconv>
+#include <cstring>
+
+#include "llm/byte_search.h"
+
+namespace llmtap {
+namespace {
+
+bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+bool ends_scalar(char c) {
+  return c == ',' || c == '}' || c == ']' || is_space(c) || c == '"' || c == '{' || c == '[' || c == ':';
+}
+
+// A number of more digits is no count of anything: it is skipped.
+constexpr size_t kMaxScalarBytes = 64;
+
+}  // namespace
+
+void TextHash::add(const char* bytes, size_t n) {
+  size_t filled = bytes_ & 7;
+  bytes_ += n;
+  while (n > 0 && filled != 0) {
+    pending_ |= uint64_t{static_cast<unsigned char>(*bytes)} << (8 * filled);
+    ++bytes, --n;
+    filled = (filled + 1) & 7;
+    if (filled == 0) {
+      state_ = mix(state_, pending_);
+      pending_ = 0;
+    }
+  }
+  for (; n >= 8; bytes += 8, n -= 8) {
+    uint64_t block = 0;
+    std::memcpy(&block, bytes, 8);
+    state_ = mix(state_, block);
+  }
+  for (size_t i = 0; i < n; ++i) pending_ |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * (filled + i));
+}
+
+uint64_t TextHash::mix(uint64_t state, uint64_t block) {
+  state = (state ^ block) * 0xff51afd7ed558ccd;
+  return state ^ (state >> 32);
+}
+
+uint64_t TextHash::value() const {
+  const uint64_t hash = mix(mix(state_, pending_), bytes_);
+  return hash == 0 ? 1 : hash;
+}
+
+void JsonScanner::reset() {
+  depth_ = 0;
+  mode_ = Mode::kTop;
+  node_ = nullptr;
+  skip_depth_ = 0;
+  place_.levels = 0;
+  in_skipped_string_ = skipped_escape_ = cut_ = false;
+  high_surrogate_ = 0;
+  value_.clear();
+}
+
+void JsonScanner::feed(std::string_view bytes) {
+  const char* p = bytes.data();
+  const char* const end = p + bytes.size();
+  while (p < end) {
+    switch (mode_) {
+      case Mode::kMalformed: return;
+      case Mode::kSkipContainer: p = skip_container(p, end); break;
+      case Mode::kString: p = string_bytes(p, end); break;
+      case Mode::kEscape:
+      case Mode::kHex: p = escape_bytes(p); break;
+      case Mode::kScalar:
+        while (p < end && !ends_scalar(*p)) {
+          if (value_.size() <= kMaxScalarBytes) value_.push_back(*p);
+          ++p;
+        }
+        if (p < end) end_scalar();
+        break;
+      case Mode::kSkipScalar:
+        while (p < end && !ends_scalar(*p)) ++p;
+        if (p < end) end_value();
+        break;
+      default: p = structural(p, end); break;
+    }
+  }
+}
+
+JsonState JsonScanner::finish() {
+  if (mode_ == Mode::kScalar) end_scalar();
+  if (mode_ == Mode::kSkipScalar) end_value();
+  if (mode_ == Mode::kMalformed) return JsonState::kMalformed;
+  if ((mode_ == Mode::kString || mode_ == Mode::kEscape || mode_ == Mode::kHex) && use_ == Use::kText)
+    deliver_text(false);
+  return mode_ == Mode::kTop ? JsonState::kOk : JsonState::kIncomplete;
+}
+
+const char* JsonScanner::structural(const char* p, const char* end) {
+  while (p < end && is_space(*p)) ++p;
+  if (p == end) return p;
+  const char c = *p;
+  switch (mode_) {
+    case Mode::kTop:
+      // Blank lines before a body (DeepSeek under load) and values one after the other (NDJSON sent
+      // as plain JSON) are both just top level.
+      node_ = paths_->root();
+      return begin_value(p, end);
+    case Mode::kFirstElement:
+      if (c == ']') {
+        close(true);
+        return p + 1;
+      }
+      [[fallthrough]];
+    case Mode::kValue: return begin_value(p, end);
+    case Mode::kFirstName:
+      if (c == '}') {
+        close(false);
+        return p + 1;
+      }
+      [[fallthrough]];
+    case Mode::kName:
+      if (c != '"') {
+        fail();
+        return end;
+      }
+      return begin_name(p + 1, end);
+    case Mode::kColon:
+      if (c != ':') {
+        fail();
+        return end;
+      }
+      mode_ = Mode::kValue;
+      return p + 1;
+    case Mode::kAfter: {
+      Frame& frame = top();
+      if (c == ',') {
+        if (frame.array) {
+          if (!frame.top_array && place_.levels <= JsonPlace::kLevels) ++place_.at[place_.levels - 1u];
+          node_ = frame.top_array ? paths_->root() : paths_->element(frame.node);
+          mode_ = Mode::kValue;
+        } else {
+          mode_ = Mode::kName;
+        }
+        return p + 1;
+      }
+      if (c == (frame.array ? ']' : '}')) {
+        close(frame.array);
+        return p + 1;
+      }
+      fail();
+      return end;
+    }
+    default: fail(); return end;
+  }
+}
+
+const char* JsonScanner::begin_value(const char* p, const char* end) {
+  const char c = *p;
+  if (c == '{' || c == '[') {
+    open(c == '[');
+    return p + 1;
+  }
+  const bool wanted = node_ != nullptr && node_->field != JsonPaths::kNone;
+  if (c == '"') {
+    use_ = !wanted ? Use::kSkip : node_->want == JsonWant::kText ? Use::kText : Use::kValue;
+    if (use_ == Use::kText) {
+      text_ = {};
+      hash_ = {};
+    }
+    value_.clear();
+    cut_ = false;
+    mode_ = Mode::kString;
+    return p + 1;
+  }
+  if ((c >= '0' && c <= '9') || c == '-' || c == 't' || c == 'f' || c == 'n') {
+    value_.clear();
+    mode_ = wanted ? Mode::kScalar : Mode::kSkipScalar;
+    return p;
+  }
+  fail();
+  return end;
+}
+
+const char* JsonScanner::begin_name(const char* p, const char* end) {
+  for (const char* q = p; q < end; ++q) {
+    if (*q == '"') {
+      end_name({p, static_cast<size_t>(q - p)});
+      return q + 1;
+    }
+    if (*q == '\\') break;
+  }
+  use_ = Use::kName;
+  value_.clear();
+  cut_ = false;
+  mode_ = Mode::kString;
+  return p;
+}
+
+void JsonScanner::end_name(std::string_view name) {
+  node_ = paths_->name(top().node, name);
+  mode_ = Mode::kColon;
+}
+
+void JsonScanner::open(bool array) {
+  if (depth_ == 0 && array) {
+    frames_[depth_++] = {.node = paths_->root(), .array = true, .record = false, .top_array = true};
+    node_ = paths_->root();
+    mode_ = Mode::kFirstElement;
+    return;
+  }
+  const bool record = !array && (depth_ == 0 || (depth_ == 1 && top().top_array));
+  if (record) handler_->on_json_record_begin();
+  if (node_ != nullptr && node_->open_field != JsonPaths::kNone) handler_->on_json_open(node_->open_field, place_);
+  const bool follow = node_ != nullptr && (array ? node_->element != 0 : node_->has_names());
+  if (!follow && !record) {
+    skip_depth_ = 1;
+    in_skipped_string_ = skipped_escape_ = false;
+    mode_ = Mode::kSkipContainer;
+    return;
+  }
+  frames_[depth_++] = {.node = node_, .array = array, .record = record, .top_array = false};
+  if (array) {
+    if (place_.levels < JsonPlace::kLevels) place_.at[place_.levels] = 0;
+    ++place_.levels;
+    node_ = paths_->element(node_);
+    mode_ = Mode::kFirstElement;
+  } else {
+    mode_ = Mode::kFirstName;
+  }
+}
+
+void JsonScanner::close(bool array) {
+  const Frame frame = top();
+  --depth_;
+  if (array && !frame.top_array) --place_.levels;
+  if (frame.record) handler_->on_json_record_end();
+  end_value();
+}
+
+void JsonScanner::end_value() { mode_ = depth_ == 0 ? Mode::kTop : Mode::kAfter; }
+
+const char* JsonScanner::skip_container(const char* p, const char* end) {
+  while (p < end) {
+    if (skipped_escape_) {
+      skipped_escape_ = false;
+      ++p;
+      continue;
+    }
+    if (in_skipped_string_) {
+      p = find_string_special(p, end);
+      if (p == end) return p;
+      if (*p == '"')
+        in_skipped_string_ = false;
+      else
+        skipped_escape_ = true;
+      ++p;
+      continue;
+    }
+    p = find_container_special(p, end);
+    if (p == end) return p;
+    const char c = *p++;
+    if (c == '"') {
+      in_skipped_string_ = true;
+    } else if (c == '{' || c == '[') {
+      ++skip_depth_;
+    } else if (--skip_depth_ == 0) {
+      end_value();
+      return p;
+    }
+  }
+  return p;
+}
+
+const char* JsonScanner::string_bytes(const char* p, const char* end) {
+  const char* run = p;
+  if (use_ == Use::kText) {
+    p = count_text(p, end, text_.characters, text_.wide);
+  } else {
+    p = find_string_special(p, end);
+  }
+  if (p > run) {
+    if (use_ != Use::kSkip) flush_surrogate();
+    if (use_ == Use::kText) {
+      const auto n = static_cast<size_t>(p - run);
+      text_.bytes += n;
+      hash_.add(run, n);
+    } else if (use_ == Use::kValue && p < end && *p == '"' && value_.empty() && !cut_ &&
+               static_cast<size_t>(p - run) <= max_string_) {
+      // The common case: the whole value lies in this piece.
+      const std::string_view whole(run, static_cast<size_t>(p - run));
+      end_value();
+      handler_->on_json_string(node_->field, place_, whole, false);
+      return p + 1;
+    } else if (use_ != Use::kSkip) {
+      emit(run, static_cast<size_t>(p - run));
+    }
+  }
+  if (p == end) return p;
+  if (*p == '"') {
+    end_string();
+  } else {
+    mode_ = Mode::kEscape;
+  }
+  return p + 1;
+}
+
+const char* JsonScanner::escape_bytes(const char* p) {
+  const char c = *p;
+  if (mode_ == Mode::kHex) {
+    uint16_t digit = 0;
+    if (c >= '0' && c <= '9')
+      digit = static_cast<uint16_t>(c - '0');
+    else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+      digit = static_cast<uint16_t>((c | 0x20) - 'a' + 10);
+    else
+      return fail(), p + 1;
+    hex_ = static_cast<uint16_t>((hex_ << 4) | digit);
+    if (++hex_digits_ < 4) return p + 1;
+    mode_ = Mode::kString;
+    if (use_ == Use::kSkip) return p + 1;
+    if (hex_ >= 0xd800 && hex_ < 0xdc00) {
+      flush_surrogate();
+      high_surrogate_ = hex_;
+    } else if (hex_ >= 0xdc00 && hex_ < 0xe000) {
+      const uint32_t high = high_surrogate_;
+      high_surrogate_ = 0;
+      emit_code_point(high ? 0x10000u + ((high - 0xd800u) << 10) + (hex_ - 0xdc00u) : 0xfffdu);
+    } else {
+      flush_surrogate();
+      emit_code_point(hex_);
+    }
+    return p + 1;
+  }
+  mode_ = Mode::kString;
+  char plain = c;
+  switch (c) {
+    case 'u':
+      hex_ = 0;
+      hex_digits_ = 0;
+      mode_ = Mode::kHex;
+      return p + 1;
+    case 'n': plain = '\n'; break;
+    case 't': plain = '\t'; break;
+    case 'r': plain = '\r'; break;
+    case 'b': plain = '\b'; break;
+    case 'f': plain = '\f'; break;
+    case '"':
+    case '\\':
+    case '/': break;
+    default: return fail(), p + 1;
+  }
+  if (use_ == Use::kSkip) return p + 1;
+  flush_surrogate();
+  emit_code_point(static_cast<unsigned char>(plain));
+  return p + 1;
+}
+
+// A high surrogate without its low one is one broken character.
+void JsonScanner::flush_surrogate() {
+  if (high_surrogate_ == 0) return;
+  high_surrogate_ = 0;
+  emit_code_point(0xfffd);
+}
+
+void JsonScanner::emit_code_point(uint32_t c) {
+  char utf8[4];
+  size_t n = 0;
+  if (c < 0x80) {
+    utf8[n++] = static_cast<char>(c);
+  } else if (c < 0x800) {
+    utf8[n++] = static_cast<char>(0xc0 | (c >> 6));
+    utf8[n++] = static_cast<char>(0x80 | (c & 0x3f));
+  } else if (c < 0x10000) {
+    utf8[n++] = static_cast<char>(0xe0 | (c >> 12));
+    utf8[n++] = static_cast<char>(0x80 | ((c >> 6) & 0x3f));
+    utf8[n++] = static_cast<char>(0x80 | (c & 0x3f));
+  } else {
+    utf8[n++] = static_cast<char>(0xf0 | (c >> 18));
+    utf8[n++] = static_cast<char>(0x80 | ((c >> 12) & 0x3f));
+    utf8[n++] = static_cast<char>(0x80 | ((c >> 6) & 0x3f));
+    utf8[n++] = static_cast<char>(0x80 | (c & 0x3f));
+  }
+  if (use_ == Use::kText) {
+    ++text_.characters;
+    if (c >= 0x800) ++text_.wide;
+    text_.bytes += n;
+    hash_.add(utf8, n);
+  } else {
+    emit(utf8, n);
+  }
+}
+
+void JsonScanner::emit(const char* bytes, size_t n) {
+  const size_t room = max_string_ > value_.size() ? max_string_ - value_.size() : 0;
+  if (n > room) {
+    n = room;
+    cut_ = true;
+  }
+  value_.append(bytes, n);
+}
+
+void JsonScanner::end_string() {
+  if (use_ != Use::kSkip) flush_surrogate();
+  switch (use_) {
+    case Use::kSkip: end_value(); break;
+    case Use::kText: deliver_text(true); break;
+    case Use::kName: end_name(cut_ ? std::string_view{} : std::string_view(value_)); break;
+    case Use::kValue:
+      if (cut_)  // not in the middle of a character
+        while (!value_.empty() && (static_cast<unsigned char>(value_.back()) & 0x80) != 0) {
+          const bool lead = (static_cast<unsigned char>(value_.back()) & 0xc0) == 0xc0;
+          value_.pop_back();
+          if (lead) break;
+        }
+      end_value();
+      handler_->on_json_string(node_->field, place_, value_, cut_);
+      break;
+  }
+}
+
+void JsonScanner::deliver_text(bool complete) {
+  text_.hash = hash_.value();
+  text_.complete = complete;
+  end_value();
+  handler_->on_json_text(node_->field, place_, text_);
+}
+
+void JsonScanner::end_scalar() {
+  end_value();
+  if (value_ == "true" || value_ == "false") {
+    handler_->on_json_bool(node_->field, place_, value_ == "true");
+  } else if (value_ == "null") {
+    handler_->on_json_null(node_->field, place_);
+  } else if (value_.size() <= kMaxScalarBytes) {
+    const char* const first = value_.data();
+    const char* const last = first + value_.size();
+    JsonNumber number;
+    const auto whole = std::from_chars(first, last, number.whole);
+    if (whole.ec == std::errc{} && whole.ptr == last) {
+      number.integer = true;
+      number.value = static_cast<double>(number.whole);
+    } else {
+      number.whole = 0;
+      const auto real = std::from_chars(first, last, number.value);
+      if (real.ec == std::errc::result_out_of_range) return;
+      if (real.ec != std::errc{} || real.ptr != last) return fail();
+    }
+    handler_->on_json_number(node_->field, place_, number);
+  }
+}
+
+}  // namespace llmtap
