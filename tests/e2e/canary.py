@@ -72,6 +72,8 @@ def main():
     folder = arguments.keep or tempfile.mkdtemp(prefix="llmtap-canary-")
     os.makedirs(folder, exist_ok=True)
     secrets, problems = Secrets(), []
+    # A word of every completion that the server makes.
+    secrets.places["jumps"] = "the completion"
     try:
         with Stack(folder) as stack:
             server = stack.server()
