@@ -11,7 +11,6 @@
 #include "pipeline/config.h"
 #include "sinks/json_log.h"
 #include "sinks/metrics.h"
-#include "sinks/otlp_exporter.h"
 #include "sinks/recent_calls.h"
 
 namespace llmtap {
@@ -27,7 +26,9 @@ class SinkSet {
   std::vector<ExportCounters> export_counters() const;
   // The log file was rotated.
   void reopen();
-  // Writes out what is queued, within the sinks' own time bounds.
+  // Waits until what was handed over is written out or counted as lost; false: not in time.
+  bool drain(std::chrono::milliseconds timeout);
+  // The last drain.
   void close();
 
  private:
@@ -36,7 +37,6 @@ class SinkSet {
   Metrics metrics_;
   RecentCalls recent_;
   std::unique_ptr<JsonLog> log_;        // null: off
-  std::unique_ptr<OtlpExporter> otlp_;  // null: no endpoint
 };
 
 }  // namespace llmtap
