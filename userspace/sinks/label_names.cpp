@@ -93,6 +93,43 @@ std::string error_type(const LlmCall& call) {
   return std::string(name_of(call.outcome));
 }
 
+namespace {
+
+// Finaliser of splitmix64: every input bit reaches every output bit.
+uint64_t mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+  return x ^ (x >> 31);
+}
+
+std::string hex16(uint64_t value) {
+  if (value == 0) value = 1;  // all zeros is no id
+  std::string text(16, '0');
+  for (size_t i = 16; i-- > 0; value >>= 4) text[i] = "0123456789abcdef"[value & 0xf];
+  return text;
+}
+
+bool is_hex_id(std::string_view id, size_t digits) {
+  return id.size() == digits && id.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
+         id.find_first_not_of('0') != std::string_view::npos;
+}
+
+}  // namespace
+
+SpanIds span_ids(const LlmCall& call) {
+  const uint64_t process = call.process ? mix(call.process->key.start_ns + call.process->key.tgid) : 0;
+  const uint64_t seed = mix(call.start_wall_ns ^ mix(call.exchange.connection ^ mix(call.exchange.number + process)));
+  SpanIds ids;
+  ids.span_id = hex16(mix(seed + 1));
+  if (is_hex_id(call.trace_id, 32)) {
+    ids.trace_id = call.trace_id;
+    if (is_hex_id(call.parent_span_id, 16)) ids.parent_span_id = call.parent_span_id;
+  } else {
+    ids.trace_id = hex16(mix(seed + 2)) + hex16(mix(seed + 3));
+  }
+  return ids;
+}
+
 std::string address_text(const Endpoint& endpoint) {
   char text[INET6_ADDRSTRLEN] = "";
   constexpr std::array<uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

@@ -26,6 +26,13 @@ std::string_view genai_operation(const LlmCall&);
 // error.type of the conventions; empty when the call is fine.
 std::string error_type(const LlmCall&);
 
+// Ids of the call's span. The trace and parent are the wire's; without a trace on the wire they are
+// made from the exchange, so that log lines and spans of one call agree.
+struct SpanIds {
+  std::string trace_id, span_id, parent_span_id;  // 32, 16, and 16 or 0 hex digits
+};
+SpanIds span_ids(const LlmCall&);
+
 std::string address_text(const Endpoint&);  // without port; IPv4-mapped as IPv4
 
 // A call's server as an authority without the port, and the port; 0: not known.

@@ -17,7 +17,7 @@ constexpr size_t kClosedList = 50;
 constexpr uint64_t kExpiryPeriodNs = 60'000'000'000;
 
 double seconds_between(uint64_t from, uint64_t to) {
-  return from != 0 && to > from ? static_cast<double>(to - from) * 1e-9 : -1;
+  return from != 0 && to > from ? static_cast<double>(to - from) / 1e9 : -1;
 }
 
 std::string or_unknown(std::string_view value) { return std::string(value.empty() ? "unknown" : value); }
@@ -90,7 +90,7 @@ void Metrics::on_call_finished(const LlmCall& call) {
   Exemplar traced;
   if (options_.exemplars && !call.trace_id.empty()) {
     traced.trace_id = clean_label(call.trace_id).substr(0, 32);
-    traced.timestamp_seconds = static_cast<double>(call.end_wall_ns) * 1e-9;
+    traced.timestamp_seconds = static_cast<double>(call.end_wall_ns) / 1e9;
   }
   const Exemplar* exemplar = traced.trace_id.empty() ? nullptr : &traced;
 

@@ -68,7 +68,7 @@ std::vector<CollectedFamily> Metrics::flight_families() const {
     for (const auto& [id, open] : calls_.open) {
       double& age = age_by_key[without_operation(open.key)];
       if (open.start_ns != 0 && now_ns_ > open.start_ns)
-        age = std::max(age, static_cast<double>(now_ns_ - open.start_ns) * 1e-9);
+        age = std::max(age, static_cast<double>(now_ns_ - open.start_ns) / 1e9);
     }
     for (const auto& [key, age] : age_by_key)
       oldest.family.metric.push_back(gauge(std::span(kCallLabels).first(5), key, age));
