@@ -27,7 +27,7 @@ class Plan:
         "tool_calls": (0, "tools"), "status": (200, "err"), "error_after": (0, "errmid"),
         "abort_after": (0, "abortmid"), "pad": (0, "pad"), "usage": (1, "usage"),
         "litellm": (0, "litellm"), "ratelimit": (0, "ratelimit"), "retry_after": (0, "retryafter"),
-        "ping_every": (0, "ping"),
+        "ping_every": (0, "ping"), "kill_after": (0, "kill"),
     }
     TEXTS = ("encoding", "framing", "error_type", "error_echo", "response_model", "id", "provider")
     ENCODINGS = ("gzip", "deflate", "br", "zstd")
@@ -196,7 +196,7 @@ class OpenAiCompletions(OpenAiChat):
 
 
 class OpenAiResponses(Dialect):
-    name, operation, id_prefix = "openai_responses", "chat", "resp_"
+    name, operation, id_prefix = "openai_responses", "responses", "resp_"
 
     def usage(self, plan):
         return {"input_tokens": plan.input_tokens, "input_tokens_details": {"cached_tokens": plan.cached_tokens},
@@ -274,7 +274,7 @@ class OpenAiEmbeddings(OpenAiChat):
 
 
 class Anthropic(Dialect):
-    name, operation, id_prefix = "anthropic", "chat", "msg_"
+    name, operation, id_prefix = "anthropic", "messages", "msg_"
 
     def base_usage(self, plan):
         # Anthropic's input_tokens leaves out what was read from or written to the cache.
@@ -345,7 +345,7 @@ class Anthropic(Dialect):
 
 
 class Gemini(Dialect):
-    name, operation, id_prefix, line_end = "gemini", "chat", "gen-", "\r\n"
+    name, operation, id_prefix, line_end = "gemini", "generate_content", "gen-", "\r\n"
 
     def usage(self, plan, output):
         usage = {"promptTokenCount": plan.input_tokens, "candidatesTokenCount": output,

@@ -223,6 +223,8 @@ class Server:
             if plan.abort_after and entry["chunks"] >= plan.abort_after:
                 entry["usage"] = False
                 raise Aborted()
+            if plan.kill_after and entry["chunks"] >= plan.kill_after:
+                os.kill(os.getpid(), signal.SIGKILL)
             if plan.ping_every and number % plan.ping_every == 0:
                 await out.piece(dialect.ping())
             if plan.delay_ms and content and entry["content_chunks"]:

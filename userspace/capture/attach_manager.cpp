@@ -62,6 +62,7 @@ void AttachManager::examine(int fd, File& file) {
   file.runtimes.clear();
   file.places.clear();
   file.placement.clear();
+  file.single_stepped = false;
   const FdSource source(fd);
   const auto elf = ElfFile::open(source);
   if (!elf) return;
@@ -81,6 +82,7 @@ void AttachManager::examine(int fd, File& file) {
     file.runtimes.push_back({std::string(runtime.name), CoverageState::kClear, {}});
     file.places.insert(file.places.end(), plan->places.begin(), plan->places.end());
     file.placement += (file.placement.empty() ? "" : "; ") + plan->placement;
+    file.single_stepped |= plan->single_stepped;
   }
 }
 
@@ -166,7 +168,7 @@ void AttachManager::describe(Coverage& coverage) const {
     for (const RuntimeUse& use : file.runtimes)
       if (use.state == CoverageState::kClear || use.reason.starts_with("attach_"))
         coverage.targets.push_back({use.runtime, file.path, key.major, key.minor, key.inode, file.generation,
-                                    file.placement, file.places.size(), file.users.size(), file.link != nullptr});
+                                    file.placement, file.single_stepped, file.places.size(), file.users.size(), file.link != nullptr});
   }
   coverage.attach_failures = failures_;
 }

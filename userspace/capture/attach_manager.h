@@ -53,8 +53,9 @@ class AttachManager {
     uint64_t attach_pass = 0;  // when attaching was last tried
     std::string path;
     std::vector<RuntimeUse> runtimes;
-    std::vector<UprobePlace> places;
+    std::vector<HookPlace> places;
     std::string placement;
+    bool single_stepped = false;
     std::unique_ptr<AttachedLink> link;
     std::set<std::pair<uint32_t, uint64_t>> users;  // tgid, start
     Time unused_since{};

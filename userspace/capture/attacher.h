@@ -9,35 +9,31 @@
 #include <string>
 
 #include "llmtap/events.h"
-#include "llmtap/hook_kinds.h"
 #include "llmtap/result.h"
 
 namespace llmtap {
 
+// The attach cookie: values of enum llmtap_hook_kind in bpf/lib/hook_kinds.h.
 enum class UprobeKind : uint32_t {
-  kRead = LLMTAP_HOOK_READ,
-  kWrite = LLMTAP_HOOK_WRITE,
-  kReadEx = LLMTAP_HOOK_READ_EX,
-  kWriteEx = LLMTAP_HOOK_WRITE_EX,
-  kWriteEx2 = LLMTAP_HOOK_WRITE_EX2,
-  kReadInternal = LLMTAP_HOOK_READ_INTERNAL,
-  kWriteInternal4 = LLMTAP_HOOK_WRITE_INTERNAL4,
-  kWriteInternal5 = LLMTAP_HOOK_WRITE_INTERNAL5,
-  kDoHandshake = LLMTAP_HOOK_DO_HANDSHAKE,
-  kConnect = LLMTAP_HOOK_CONNECT,
-  kAccept = LLMTAP_HOOK_ACCEPT,
-  kSetFd = LLMTAP_HOOK_SET_FD,
-  kFree = LLMTAP_HOOK_FREE,
-  kShutdown = LLMTAP_HOOK_SHUTDOWN,
-  kSetConnectState = LLMTAP_HOOK_SET_CONNECT_STATE,
-  kSetAcceptState = LLMTAP_HOOK_SET_ACCEPT_STATE,
+  kRead = 1,          // int SSL_read(ssl, buf, int num)
+  kWrite = 2,         // int SSL_write(ssl, buf, int num)
+  kReadCount4 = 3,    // int (ssl, buf, size_t num, size_t *count): SSL_read_ex
+  kWriteCount4 = 4,   // SSL_write_ex, and ssl_write_internal up to 3.2
+  kWriteCount5 = 5,   // int (ssl, buf, size_t num, flags, size_t *count): SSL_write_ex2, ssl_write_internal from 3.3
+  kReadInternal = 6,  // ssl_read_internal: arguments of SSL_read_ex, result > 0 is success, 0 the end
+  kHandshake = 7,     // int SSL_do_handshake(ssl)
+  kConnect = 8,
+  kAccept = 9,
+  kSetFd = 10,        // int SSL_set_fd(ssl, int fd)
+  kFree = 11,
+  kShutdown = 12,
 };
 
-struct UprobePlace {
+struct HookPlace {
   uint64_t offset = 0;  // in the file
   UprobeKind kind = UprobeKind::kRead;
   bool is_return = false;
-  bool operator==(const UprobePlace&) const = default;
+  bool operator==(const HookPlace&) const = default;
 };
 
 // The breakpoints of one file; they go when it is destroyed.
@@ -51,7 +47,7 @@ class UprobeAttacher {
   virtual ~UprobeAttacher() = default;
   // For every process that maps the file. `path` is resolved before this returns.
   virtual Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                                       std::span<const UprobePlace> places) = 0;
+                                                       std::span<const HookPlace> places) = 0;
 };
 
 // Called on the discovery thread; takes a copy. `event` is followed by the rest of its record.

@@ -39,7 +39,8 @@ struct AttachTarget {
   uint32_t major = 0, minor = 0;
   uint64_t inode = 0;
   uint64_t generation = 0;
-  std::string placement;
+  std::string placement;        // "internal", "exported"…
+  bool single_stepped = false;  // the dear kind of breakpoint on the data path
   size_t places = 0;
   size_t processes = 0;
   bool attached = false;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
 
 namespace llmtap {
 namespace {
@@ -68,20 +67,32 @@ bool is_plt_stub(const ElfFile& elf, uint64_t address) {
   return stub;
 }
 
-std::vector<uint64_t> direct_callees(const ElfFile& elf, const ElfSymbol& function) {
-  std::vector<uint64_t> callees;
+bool writes(const Instruction& instruction, ZydisRegister full_register) {
+  for (size_t i = 0; i < instruction.decoded.operand_count; ++i) {
+    const ZydisDecodedOperand& operand = instruction.operands[i];
+    if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+        ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, operand.reg.value) == full_register)
+      return true;
+  }
+  return false;
+}
+
+// Where the function's first call goes, if it hands on the first two arguments. A conditional jump
+// before it leads to an error path and is passed by.
+std::optional<uint64_t> inner_callee(const ElfFile& elf, const ElfSymbol& function) {
+  std::optional<uint64_t> callee;
   const size_t bytes = function.size ? std::min<uint64_t>(function.size, kMaxFunctionBytes) : kMaxFunctionBytes;
   walk(elf, function.address, bytes, kMaxInstructions, [&](const Instruction& instruction) {
     const ZydisMnemonic mnemonic = instruction.decoded.mnemonic;
     if (mnemonic == ZYDIS_MNEMONIC_RET || mnemonic == ZYDIS_MNEMONIC_JMP) return false;
-    if (mnemonic != ZYDIS_MNEMONIC_CALL) return true;
-    if (const auto target = instruction.direct_target(); target && elf.code_offset(*target) && !is_plt_stub(elf, *target))
-      callees.push_back(*target);
-    return true;
+    if (mnemonic == ZYDIS_MNEMONIC_CALL) {
+      const auto target = instruction.direct_target();
+      if (target && elf.code_offset(*target) && !is_plt_stub(elf, *target)) callee = target;
+      return false;
+    }
+    return !writes(instruction, ZYDIS_REGISTER_RDI) && !writes(instruction, ZYDIS_REGISTER_RSI);
   });
-  std::ranges::sort(callees);
-  callees.erase(std::unique(callees.begin(), callees.end()), callees.end());
-  return callees;
+  return callee;
 }
 
 }  // namespace
@@ -97,10 +108,8 @@ std::optional<EntryPlace> entry_place(const ElfFile& elf, uint64_t function) {
 }
 
 std::optional<uint64_t> shared_callee(const ElfFile& elf, const ElfSymbol& plain, const ElfSymbol& extended) {
-  std::vector<uint64_t> shared;
-  std::ranges::set_intersection(direct_callees(elf, plain), direct_callees(elf, extended), std::back_inserter(shared));
-  if (shared.size() != 1) return std::nullopt;
-  return shared.front();
+  const auto callee = inner_callee(elf, plain);
+  return callee == inner_callee(elf, extended) ? callee : std::nullopt;
 }
 
 }  // namespace llmtap

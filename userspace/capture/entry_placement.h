@@ -20,8 +20,10 @@ struct EntryPlace {
 // Nothing if there is no code at the address.
 std::optional<EntryPlace> entry_place(const ElfFile&, uint64_t function);
 
-// The one function that both call directly near their start, not through the PLT: in OpenSSL 1.1.1 to
-// 3.6, ssl_read_internal below SSL_read and SSL_read_ex. Nothing unless it is the only one.
+// The function to which both hand their first two arguments untouched, by their first call, direct and
+// not through the PLT: in OpenSSL 1.1.1 to 3.6, ssl_read_internal below SSL_read and SSL_read_ex.
+// Nothing where the compiler put its body into the wrappers (node): the calls they share then are
+// others, made with other arguments.
 std::optional<uint64_t> shared_callee(const ElfFile&, const ElfSymbol& plain, const ElfSymbol& extended);
 
 }  // namespace llmtap

@@ -13,6 +13,11 @@ namespace llmtap {
 class TextMeter {
  public:
   void add(std::string_view utf8);
+  // Characters that were counted elsewhere.
+  void add_counted(uint64_t narrow, uint64_t wide) {
+    narrow_ += narrow;
+    wide_ += wide;
+  }
   uint64_t characters() const { return narrow_ + wide_; }
   uint64_t wide() const { return wide_; }      // CJK, kana, hangul: about one token each
   uint64_t narrow() const { return narrow_; }  // all others

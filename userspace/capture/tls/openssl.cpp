@@ -13,27 +13,24 @@ constexpr std::array<std::string_view, 2> kMarkers{"SSL_read", "SSL_write"};
 // BoringSSL and AWS-LC have it, OpenSSL and LibreSSL do not.
 constexpr std::array<std::string_view, 1> kBoringMarker{"SSL_set_custom_verify"};
 
-constexpr std::array<std::string_view, 14> kFunctions{
-    "SSL_read",         "SSL_write",   "SSL_read_ex", "SSL_write_ex", "SSL_write_ex2",
+constexpr std::array<std::string_view, 12> kFunctions{
+    "SSL_read", "SSL_write", "SSL_read_ex", "SSL_write_ex", "SSL_write_ex2",
     // OpenSSL from 1.1.1 on and no other: only there do the _ex forms not call the plain ones.
     "SSL_set_block_padding",
-    "SSL_do_handshake", "SSL_connect", "SSL_accept",  "SSL_set_fd",   "SSL_free",
-    "SSL_shutdown",     "SSL_set_connect_state",      "SSL_set_accept_state",
-};
+    "SSL_do_handshake", "SSL_connect", "SSL_accept", "SSL_set_fd", "SSL_free", "SSL_shutdown"};
 
-struct EntryHook {
+struct LifecycleHook {
   std::string_view function;
   UprobeKind kind;
+  bool with_return;
 };
-constexpr std::array<EntryHook, 8> kLifecycle{{
-    {"SSL_do_handshake", UprobeKind::kDoHandshake},
-    {"SSL_connect", UprobeKind::kConnect},
-    {"SSL_accept", UprobeKind::kAccept},
-    {"SSL_set_fd", UprobeKind::kSetFd},
-    {"SSL_free", UprobeKind::kFree},
-    {"SSL_shutdown", UprobeKind::kShutdown},
-    {"SSL_set_connect_state", UprobeKind::kSetConnectState},
-    {"SSL_set_accept_state", UprobeKind::kSetAcceptState},
+constexpr std::array<LifecycleHook, 6> kLifecycle{{
+    {"SSL_do_handshake", UprobeKind::kHandshake, true},
+    {"SSL_connect", UprobeKind::kConnect, true},
+    {"SSL_accept", UprobeKind::kAccept, true},
+    {"SSL_set_fd", UprobeKind::kSetFd, false},
+    {"SSL_free", UprobeKind::kFree, false},
+    {"SSL_shutdown", UprobeKind::kShutdown, false},
 }};
 
 // Exported names first; a program that keeps them as local symbols (standalone Python builds) only
@@ -64,6 +61,7 @@ class Planner {
     const auto place = entry_place(elf_, function);
     const auto offset = place ? elf_.code_offset(place->address) : std::nullopt;
     if (!offset) return false;
+    if (kind <= UprobeKind::kReadInternal && !place->emulated) plan_.single_stepped = true;
     plan_.places.push_back({*offset, kind, false});
     if (with_return) plan_.places.push_back({*offset, kind, true});
     return true;
@@ -105,18 +103,18 @@ Result<HookPlan> plan_openssl(const ElfFile& elf) {
   const bool internal_read = extended && planner.hook_internal("SSL_read", "SSL_read_ex", UprobeKind::kReadInternal);
   const bool internal_write =
       extended && planner.hook_internal("SSL_write", ex2 ? "SSL_write_ex2" : "SSL_write_ex",
-                                        ex2 ? UprobeKind::kWriteInternal5 : UprobeKind::kWriteInternal4);
+                                        ex2 ? UprobeKind::kWriteCount5 : UprobeKind::kWriteCount4);
   if (!internal_read) {
     if (!planner.hook_exported("SSL_read", UprobeKind::kRead)) return Error{"no code at SSL_read"};
-    if (extended) planner.hook_exported("SSL_read_ex", UprobeKind::kReadEx);
+    if (extended) planner.hook_exported("SSL_read_ex", UprobeKind::kReadCount4);
   }
   if (!internal_write) {
     if (!planner.hook_exported("SSL_write", UprobeKind::kWrite)) return Error{"no code at SSL_write"};
-    if (ex2) planner.hook_exported("SSL_write_ex2", UprobeKind::kWriteEx2);
-    else if (extended) planner.hook_exported("SSL_write_ex", UprobeKind::kWriteEx);
+    if (ex2) planner.hook_exported("SSL_write_ex2", UprobeKind::kWriteCount5);
+    else if (extended) planner.hook_exported("SSL_write_ex", UprobeKind::kWriteCount4);
   }
-  for (const EntryHook& hook : kLifecycle)
-    if (planner.has(hook.function)) planner.hook(planner.at(hook.function).address, hook.kind, false);
+  for (const LifecycleHook& hook : kLifecycle)
+    if (planner.has(hook.function)) planner.hook(planner.at(hook.function).address, hook.kind, hook.with_return);
 
   planner.placement() = internal_read == internal_write ? (internal_read ? "internal" : "exported")
                         : internal_read                 ? "internal read, exported write"

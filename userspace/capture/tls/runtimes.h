@@ -14,8 +14,10 @@
 namespace llmtap {
 
 struct HookPlan {
-  std::vector<UprobePlace> places;
+  std::vector<HookPlace> places;
   std::string placement;  // "internal", "exported", or which of both for which direction
+  // A breakpoint on the data path is not emulated by the kernel: each hit costs several times as much.
+  bool single_stepped = false;
 };
 
 struct TlsRuntime {

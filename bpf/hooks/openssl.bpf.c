@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The OpenSSL API (OpenSSL, BoringSSL, AWS-LC, LibreSSL): plaintext at the return of the call that
+ * moved it. The attach cookie says which function it is (enum llmtap_hook_kind). */
+
+static __always_inline int tls_is_read(__u8 kind)
+{
+	return kind == LLMTAP_HOOK_READ || kind == LLMTAP_HOOK_READ_COUNT4 ||
+	       kind == LLMTAP_HOOK_READ_INTERNAL;
+}
+
+static __always_inline int tls_is_write(__u8 kind)
+{
+	return kind == LLMTAP_HOOK_WRITE || kind == LLMTAP_HOOK_WRITE_COUNT4 ||
+	       kind == LLMTAP_HOOK_WRITE_COUNT5;
+}
+
+static __always_inline int tls_is_handshake(__u8 kind)
+{
+	return kind == LLMTAP_HOOK_HANDSHAKE || kind == LLMTAP_HOOK_CONNECT ||
+	       kind == LLMTAP_HOOK_ACCEPT;
+}
+
+/* OpenSSL 3.2 and later: the first int of an SSL object is its type, bit 0x80 set for QUIC. */
+static __always_inline int tls_is_quic(__u64 ssl)
+{
+	__u32 type = 0;
+
+	/* Before 3.2 it is the protocol version, 0x0300 to 0x0304, or DTLS's 0xfeff and 0xfefd. */
+	bpf_probe_read_user(&type, sizeof(type), (const void *)ssl);
+	return type < 0x100 && (type & 0x80);
+}
+
+static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
+{
+	__u64 inode = 0, sk = tcp_socket_of_fd(fd, &inode);
+	struct conn *tls, *socket;
+
+	/* Not connected yet: the handshake's own socket calls will bind it. */
+	if (!sk || !((struct sock *)cast_to(sock, sk))->__sk_common.skc_dport)
+		return;
+	tls = conn_make(ssl, tgid, LLMTAP_SOURCE_OPENSSL);
+	socket = conn_of_socket(sk, inode, fd, LLMTAP_WRITE, 0);
+	if (!tls || !socket) {
+		count_lost(LLMTAP_LOST_MAP_FULL, 0);
+		return;
+	}
+	tls->tls_object = ssl;
+	conn_bind(tls, socket, 1);
+}
+
+/* Remembers the call. A call of the same object at the same stack pointer is a tail call of the
+ * wrapper (SSL_write_ex jumps into SSL_write_ex2); one whose buffer lies in an outer call's is its
+ * callee (SSL_read_ex calls SSL_read in LibreSSL). Both count once. */
+static __always_inline void tls_save(struct thread *thread, const struct tls_call *call)
+{
+	int slot = -1;
+	__u8 inner = 0;
+
+#pragma unroll
+	for (int i = 0; i < LLMTAP_TLS_NESTING; i++) {
+		struct tls_call *other = &thread->tls[i];
+
+		if (other->sp == call->sp) {
+			if (other->ssl == call->ssl && other->buffer == call->buffer) {
+				other->tail_calls++;
+				return;
+			}
+			slot = i; /* left behind by a jump out of the call */
+		} else if (!other->sp) {
+			if (slot < 0)
+				slot = i;
+		} else if (other->ssl == call->ssl &&
+			   tls_is_read(other->kind) == tls_is_read(call->kind) &&
+			   (tls_is_read(call->kind) || tls_is_write(call->kind)) &&
+			   call->buffer >= other->buffer &&
+			   call->buffer + call->bytes <= other->buffer + other->bytes &&
+			   call->sp < other->sp) {
+			inner = 1;
+		}
+	}
+	if (slot < 0) {
+		count_lost(LLMTAP_LOST_MAP_FULL, 0);
+		/* All are left-overs or the nesting is absurd: begin again. */
+		__builtin_memset(thread->tls, 0, sizeof(thread->tls));
+		thread->tls_depth = 0;
+		slot = 0;
+	}
+	slot &= LLMTAP_TLS_NESTING - 1;
+	if (!thread->tls[slot].sp)
+		thread->tls_depth++;
+	thread->tls[slot] = *call;
+	thread->tls[slot].inner = inner;
+	thread->tls_top = slot;
+}
+
+SEC("uprobe.multi")
+int tls_enter(struct pt_regs *ctx)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u64 tgid = pid_tgid >> 32;
+	__u8 kind = bpf_get_attach_cookie(ctx);
+	struct tls_call call = {.sp = PT_REGS_SP(ctx),
+				.ssl = PT_REGS_PARM1(ctx),
+				.buffer = PT_REGS_PARM2(ctx),
+				.kind = kind};
+	__u64 fourth = PT_REGS_PARM4(ctx), fifth = PT_REGS_PARM5(ctx);
+	struct thread *thread;
+	struct conn *conn;
+
+	barrier_var(fourth);
+	barrier_var(fifth);
+	if (process_excluded(tgid) || tls_is_quic(call.ssl))
+		return 0;
+	if (kind == LLMTAP_HOOK_SET_FD) {
+		tls_set_fd(call.ssl, tgid, PT_REGS_PARM2(ctx));
+		return 0;
+	}
+	if (kind == LLMTAP_HOOK_FREE) {
+		conn_end(call.ssl, tgid, LLMTAP_END_CLOSED);
+		return 0;
+	}
+	if (kind == LLMTAP_HOOK_SHUTDOWN) {
+		conn = conn_find(call.ssl, tgid);
+		if (conn)
+			conn_say_end(conn, LLMTAP_END_SHUTDOWN_WRITE);
+		return 0;
+	}
+	thread = thread_make(pid_tgid);
+	if (!thread) {
+		count_lost(LLMTAP_LOST_MAP_FULL, 0);
+		return 0;
+	}
+	call.entry_time_ns = bpf_ktime_get_ns();
+	if (kind == LLMTAP_HOOK_READ || kind == LLMTAP_HOOK_WRITE) {
+		/* int: a negative number is an error path of the library. */
+		__s64 bytes = (__s32)PT_REGS_PARM3(ctx);
+
+		call.bytes = bytes > 0 ? bytes : 0;
+	} else if (tls_is_handshake(kind)) {
+		call.buffer = 0;
+	} else {
+		call.bytes = PT_REGS_PARM3(ctx);
+		/* Both read before the choice: the verifier refuses a computed context offset. */
+		call.count_pointer = kind == LLMTAP_HOOK_WRITE_COUNT5 ? fifth : fourth;
+	}
+	/* Before the call, so that a socket call inside finds it; announced, so that userspace can
+	 * drop it when its process ends without SSL_free. */
+	conn = conn_find(call.ssl, tgid);
+	if (!conn) {
+		conn = conn_make(call.ssl, tgid, LLMTAP_SOURCE_OPENSSL);
+		if (!conn) {
+			count_lost(LLMTAP_LOST_MAP_FULL, 0);
+			return 0;
+		}
+		conn->tls_object = call.ssl;
+	}
+	if (tls_is_handshake(kind) && !conn->moved) {
+		conn->first_byte_seen = 1;
+		if (kind == LLMTAP_HOOK_CONNECT)
+			conn->role = LLMTAP_ROLE_CLIENT;
+		else if (kind == LLMTAP_HOOK_ACCEPT)
+			conn->role = LLMTAP_ROLE_SERVER;
+	}
+	if (!conn->announced)
+		conn_announce(conn);
+	tls_save(thread, &call);
+	return 0;
+}
+
+/* The call that returns here, if its entry was seen and it is to be counted. */
+static __always_inline int tls_take(struct thread *thread, __u64 sp, struct tls_call *call)
+{
+#pragma unroll
+	for (int i = 0; i < LLMTAP_TLS_NESTING; i++) {
+		struct tls_call *saved = &thread->tls[i];
+
+		if (saved->sp != sp)
+			continue;
+		if (saved->tail_calls) {
+			saved->tail_calls--;
+			return 0;
+		}
+		*call = *saved;
+		saved->sp = 0;
+		if (thread->tls_depth)
+			thread->tls_depth--;
+		return !call->inner;
+	}
+	return -1;
+}
+
+/* Nothing says which socket: the one whose ciphertext this thread read last. */
+static __always_inline void bind_by_last_read(struct thread *thread, struct conn *tls)
+{
+	struct conn *socket;
+
+	if (tls->socket_conn_id || !thread->last_tls_read)
+		return;
+	socket = conn_find(thread->last_tls_read, 0);
+	if (socket && socket->final == FINAL_TLS && socket->tgid == tls->tgid)
+		conn_bind(tls, socket, 0);
+}
+
+SEC("uretprobe.multi")
+int tls_return(struct pt_regs *ctx)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	/* `ret` pops the return address that was at the stack pointer at entry. */
+	__u64 sp = PT_REGS_SP(ctx) - 8;
+	__s64 ret = (__s32)PT_REGS_RC(ctx);
+	struct tls_call call = {};
+	struct moved moved = {};
+	struct thread *thread;
+	struct conn *conn;
+	int taken;
+
+	if (process_excluded(pid_tgid >> 32))
+		return 0;
+	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	if (!thread)
+		return 0;
+	taken = tls_take(thread, sp, &call);
+	if (taken < 0) {
+		/* Entered before we were attached, or dropped for want of room. */
+		if (ret > 0)
+			count_lost(LLMTAP_LOST_NO_ARGS, 0);
+		return 0;
+	}
+	if (!taken)
+		return 0;
+	conn = conn_find(call.ssl, pid_tgid >> 32);
+	if (!conn)
+		return 0;
+	if (!tls_is_read(call.kind))
+		thread->pending_ssl = conn->socket_conn_id ? 0 : call.ssl;
+	if (tls_is_handshake(call.kind))
+		return 0;
+	if (ret <= 0) {
+		/* The `_ex` forms turn "would block" into 0 as well. */
+		if (!ret && call.bytes &&
+		    (call.kind == LLMTAP_HOOK_READ || call.kind == LLMTAP_HOOK_READ_INTERNAL))
+			conn_say_end(conn, LLMTAP_END_EOF);
+		return 0;
+	}
+	moved.bytes = ret;
+	if (call.count_pointer) {
+		__u64 count = 0;
+
+		if (bpf_probe_read_user(&count, sizeof(count), (const void *)call.count_pointer)) {
+			count_lost(LLMTAP_LOST_FAULT, 0);
+			return 0;
+		}
+		moved.bytes = count;
+	}
+	/* Impossible for this function: the probe sits elsewhere, or the object is not what we think. */
+	if (!moved.bytes || moved.bytes > call.bytes)
+		return 0;
+	moved.pointer = call.buffer;
+	moved.entry_time_ns = call.entry_time_ns;
+	moved.direction = tls_is_read(call.kind) ? LLMTAP_READ : LLMTAP_WRITE;
+	if (moved.direction == LLMTAP_READ)
+		bind_by_last_read(thread, conn);
+	stream_bytes(conn, &moved);
+	return 0;
+}

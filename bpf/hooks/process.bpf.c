@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+static __always_inline int emit_process(__u16 type, __u64 start_ns)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct llmtap_process_event *event;
+
+	if (process_excluded(pid_tgid >> 32))
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_lost(LLMTAP_LOST_RING_FULL, 0);
+		return 0;
+	}
+	fill_hdr(&event->hdr, type, sizeof(*event), pid_tgid, 0);
+	event->process_start_ns = start_ns;
+	event->device = 0;
+	event->inode = 0;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_ringbuf_submit(event, wakeup(0));
+	return 0;
+}
+
+/* execve() keeps the thread id and drops the address space, and with it all calls in progress. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
+	/* A thread other than the leader takes over the leader's id. */
+	if ((__u32)old_pid != (__u32)pid_tgid) {
+		pid_tgid = (pid_tgid >> 32 << 32) | (__u32)old_pid;
+		bpf_map_delete_elem(&thread_by_id, &pid_tgid);
+	}
+	return emit_process(LLMTAP_EVENT_EXEC, task->group_leader->start_boottime);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(process_exit, struct task_struct *task)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tgid = pid_tgid >> 32;
+
+	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
+	/* do_exit() has counted this thread off already. */
+	if (task->signal->live.counter)
+		return 0;
+	emit_process(LLMTAP_EVENT_EXIT, task->group_leader->start_boottime);
+	if (processes_flagged)
+		bpf_map_delete_elem(&process_flags, &tgid);
+	return 0;
+}

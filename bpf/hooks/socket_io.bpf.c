@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* System calls that move bytes of TCP sockets. Arguments are saved at entry, bytes copied at return,
+ * when the call itself has made their pages resident. */
+
+struct sys_enter_ctx {
+	__u64 common;
+	__s64 nr;
+	__u64 args[6];
+};
+
+struct sys_exit_ctx {
+	__u64 common;
+	__s64 nr;
+	__s64 ret;
+};
+
+enum io_form {
+	IO_FLAT,      /* pointer, count: a buffer */
+	IO_VECTOR,    /* an array of iovecs */
+	IO_MSG,       /* a msghdr */
+	IO_MMSG,      /* an array of mmsghdrs, result: how many */
+	IO_BYPASS,    /* no user memory */
+};
+
+static __always_inline int io_enter(int fd, __u64 pointer, __u64 count, __u32 flags)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread;
+	struct conn *conn;
+	__u64 sk, inode = 0;
+
+	if (process_excluded(pid_tgid >> 32))
+		return 0;
+	sk = tcp_socket_of_fd(fd, &inode);
+	if (!sk)
+		return 0;
+	/* Neither peeks nor the error queue nor urgent data are bytes of the stream. */
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
+		return 0;
+	conn = conn_find(sk, 0);
+	if (conn && conn->final == FINAL_OTHER)
+		return 0;
+	thread = thread_make(pid_tgid);
+	if (!thread) {
+		count_lost(LLMTAP_LOST_MAP_FULL, 0);
+		return 0;
+	}
+	thread->io.sk = sk;
+	thread->io.inode = inode;
+	thread->io.pointer = pointer;
+	thread->io.count = count;
+	thread->io.entry_time_ns = bpf_ktime_get_ns();
+	thread->io.flags = flags;
+	thread->io.fd = fd;
+	thread->io.active = 1;
+	return 0;
+}
+
+/* Ciphertext passed: which TLS object of this thread is it of? Inside a call of the library it is
+ * that call's; else a write carries what the last call left, and a read feeds the next one. */
+static __always_inline void note_ciphertext(struct thread *thread, struct conn *socket,
+					    __u8 direction, __u64 pid_tgid, int first)
+{
+	__u64 owner = pid_tgid >> 32;
+	struct conn *tls;
+
+	if (thread->tls_depth) {
+		tls = conn_find(thread->tls[thread->tls_top & (LLMTAP_TLS_NESTING - 1)].ssl, owner);
+		if (!tls)
+			return;
+		/* The socket's first bytes pass inside this object's call: an implicit handshake. */
+		if (first && !tls->moved && !tls->first_byte_seen) {
+			tls->first_byte_seen = 1;
+			tls->announced = 0;
+		}
+		conn_bind(tls, socket, 1);
+		if (!tls->announced)
+			conn_announce(tls);
+		return;
+	}
+	if (direction == LLMTAP_READ) {
+		thread->last_tls_read = socket->sk;
+		return;
+	}
+	if (!thread->pending_ssl)
+		return;
+	tls = conn_find(thread->pending_ssl, owner);
+	thread->pending_ssl = 0;
+	if (tls)
+		conn_bind(tls, socket, 0);
+}
+
+static __always_inline int io_moved(struct thread *thread, const struct moved *moved)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct conn *conn = conn_of_socket(thread->io.sk, thread->io.inode, thread->io.fd,
+					   moved->direction, moved->bytes);
+
+	if (!conn) {
+		count_lost(LLMTAP_LOST_MAP_FULL, moved->bytes);
+		return 0;
+	}
+	stream_bytes(conn, moved);
+	if (conn->final == FINAL_TLS)
+		note_ciphertext(thread, conn, moved->direction, pid_tgid,
+				conn->first_byte_seen &&
+					conn->offset[0] + conn->offset[1] == moved->bytes);
+	return 0;
+}
+
+struct mmsg_walk {
+	struct thread *thread;
+	__u64 pointer;
+	__u64 left;
+	__u8 direction;
+};
+
+static __noinline int msg_moved(struct thread *thread, __u64 msg, __u64 bytes, __u8 direction)
+{
+	struct user_msghdr hdr;
+	struct moved moved = {.bytes = bytes,
+			      .direction = direction,
+			      .entry_time_ns = thread->io.entry_time_ns};
+
+	if (bpf_probe_read_user(&hdr, sizeof(hdr), (const void *)msg)) {
+		moved.loss = LLMTAP_LOST_FAULT;
+	} else {
+		moved.pointer = hdr.iov;
+		moved.iovecs = hdr.iovlen;
+		if (!hdr.iovlen)
+			moved.loss = LLMTAP_LOST_IOVECS;
+	}
+	if (thread->io.flags & MSG_TRUNC && direction == LLMTAP_READ)
+		moved.loss = LLMTAP_LOST_BYPASS;
+	return io_moved(thread, &moved);
+}
+
+static long mmsg_step(__u32 index, struct mmsg_walk *walk)
+{
+	struct thread *thread = walk->thread;
+	__u32 bytes = 0;
+
+	if (!walk->left || !thread)
+		return 1;
+	if (bpf_probe_read_user(&bytes, sizeof(bytes),
+				(const void *)(walk->pointer +
+					       __builtin_offsetof(struct user_mmsghdr, len)))) {
+		count_lost(LLMTAP_LOST_FAULT, 0);
+		return 1;
+	}
+	if (bytes)
+		msg_moved(thread, walk->pointer, bytes, walk->direction);
+	walk->pointer += sizeof(struct user_mmsghdr);
+	walk->left--;
+	return 0;
+}
+
+static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	struct conn *conn;
+
+	if (!thread || !thread->io.active)
+		return 0;
+	thread->io.active = 0;
+	if (ret <= 0) {
+		conn = conn_find(thread->io.sk, 0);
+		if (!conn)
+			return 0;
+		if (ret == -ECONNRESET || ret == -EPIPE)
+			conn_say_end(conn, LLMTAP_END_RESET);
+		else if (ret == 0 && direction == LLMTAP_READ && thread->io.count)
+			conn_say_end(conn, LLMTAP_END_EOF);
+		return 0;
+	}
+	if (form == IO_MSG)
+		return msg_moved(thread, thread->io.pointer, ret, direction);
+	if (form == IO_MMSG) {
+		struct mmsg_walk walk = {.thread = thread,
+					 .pointer = thread->io.pointer,
+					 .left = ret,
+					 .direction = direction};
+
+		bpf_loop(LLMTAP_MAX_MESSAGES, mmsg_step, &walk, 0);
+		return 0;
+	}
+	struct moved moved = {.pointer = thread->io.pointer,
+			      .bytes = ret,
+			      .iovecs = form == IO_VECTOR ? thread->io.count : 0,
+			      .direction = direction,
+			      .entry_time_ns = thread->io.entry_time_ns};
+
+	if (form == IO_BYPASS || (thread->io.flags & MSG_TRUNC && direction == LLMTAP_READ))
+		moved.loss = LLMTAP_LOST_BYPASS;
+	return io_moved(thread, &moved);
+}
+
+/* name, direction, form, which argument is the pointer, the count (-1: always something) and the
+ * flags (-1: none) */
+#define IO_CALL(name, direction, form, pointer_arg, count_arg, flags_arg)                          \
+	SEC("tracepoint/syscalls/sys_enter_" #name)                                                \
+	int name##_enter(struct sys_enter_ctx *ctx)                                                \
+	{                                                                                          \
+		return io_enter(ctx->args[0], ctx->args[pointer_arg],                              \
+				(count_arg) < 0 ? 1 : ctx->args[(count_arg) < 0 ? 0 : (count_arg)], \
+				(flags_arg) < 0 ? 0 : ctx->args[(flags_arg) < 0 ? 0 : (flags_arg)]); \
+	}                                                                                          \
+	SEC("tracepoint/syscalls/sys_exit_" #name)                                                 \
+	int name##_exit(struct sys_exit_ctx *ctx)                                                  \
+	{                                                                                          \
+		return io_exit(ctx->ret, direction, form);                                         \
+	}
+
+IO_CALL(read, LLMTAP_READ, IO_FLAT, 1, 2, -1)
+IO_CALL(readv, LLMTAP_READ, IO_VECTOR, 1, 2, -1)
+IO_CALL(recvfrom, LLMTAP_READ, IO_FLAT, 1, 2, 3)
+IO_CALL(recvmsg, LLMTAP_READ, IO_MSG, 1, -1, 2)
+IO_CALL(recvmmsg, LLMTAP_READ, IO_MMSG, 1, -1, 3)
+IO_CALL(write, LLMTAP_WRITE, IO_FLAT, 1, 2, -1)
+IO_CALL(writev, LLMTAP_WRITE, IO_VECTOR, 1, 2, -1)
+IO_CALL(sendto, LLMTAP_WRITE, IO_FLAT, 1, 2, 3)
+IO_CALL(sendmsg, LLMTAP_WRITE, IO_MSG, 1, -1, 2)
+IO_CALL(sendmmsg, LLMTAP_WRITE, IO_MMSG, 1, -1, 3)
+IO_CALL(sendfile64, LLMTAP_WRITE, IO_BYPASS, 2, 3, -1)
+
+/* splice moves between a pipe and a file: at most one end is a socket. */
+SEC("tracepoint/syscalls/sys_enter_splice")
+int splice_enter(struct sys_enter_ctx *ctx)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread;
+
+	io_enter(ctx->args[0], LLMTAP_READ, ctx->args[4], 0);
+	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	if (!thread || !thread->io.active)
+		io_enter(ctx->args[2], LLMTAP_WRITE, ctx->args[4], 0);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_splice")
+int splice_exit(struct sys_exit_ctx *ctx)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+
+	if (!thread || !thread->io.active)
+		return 0;
+	if (thread->io.pointer == LLMTAP_READ)
+		return io_exit(ctx->ret, LLMTAP_READ, IO_BYPASS);
+	return io_exit(ctx->ret, LLMTAP_WRITE, IO_BYPASS);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The life of a connection's entry: made, announced, bound to its socket, ended. */
+#ifndef LLMTAP_CONN_H
+#define LLMTAP_CONN_H
+
+static __always_inline struct conn *conn_find(__u64 object, __u64 owner)
+{
+	struct conn_key key = {.object = object, .owner = owner};
+
+	return bpf_map_lookup_elem(&conn_by_key, &key);
+}
+
+static __always_inline struct conn *conn_make(__u64 object, __u64 owner, __u8 source)
+{
+	struct conn_key key = {.object = object, .owner = owner};
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct conn *conn = bpf_map_lookup_elem(&conn_by_key, &key);
+
+	if (conn)
+		return conn;
+	if (bpf_map_update_elem(&conn_by_key, &key, &no_conn, BPF_NOEXIST) == -7 /* E2BIG */)
+		return 0;
+	conn = bpf_map_lookup_elem(&conn_by_key, &key);
+	if (!conn)
+		return 0;
+	conn->source = source;
+	conn->tgid = bpf_get_current_pid_tgid() >> 32;
+	conn->process_start_ns = task->group_leader->start_boottime;
+	conn->fd = -1;
+	conn->id = first_conn_id + __sync_fetch_and_add(&conns_made, 1);
+	return conn;
+}
+
+/* The entry of a TCP socket. `moved` bytes of `direction` have just passed and are not yet in the
+ * offsets: nothing before them means that the connection's first byte was seen. */
+static __always_inline struct conn *conn_of_socket(__u64 sk, __u64 inode, int fd, int direction,
+						   __u64 moved)
+{
+	struct conn *conn = conn_find(sk, 0);
+	__u64 read, written;
+
+	if (conn)
+		return conn;
+	conn = conn_make(sk, 0, LLMTAP_SOURCE_SOCKET);
+	if (!conn)
+		return 0;
+	conn->sk = sk;
+	conn->inode = inode;
+	conn->fd = fd;
+	read = tcp_bytes(sk, LLMTAP_READ) - (direction == LLMTAP_READ ? moved : 0);
+	written = tcp_bytes(sk, LLMTAP_WRITE) - (direction == LLMTAP_WRITE ? moved : 0);
+	conn->base[LLMTAP_READ] = read;
+	conn->base[LLMTAP_WRITE] = written;
+	/* 1: the SYN of an active open */
+	conn->first_byte_seen = read == 0 && written <= 1;
+	return conn;
+}
+
+__noinline int conn_announce(struct conn *conn)
+{
+	struct llmtap_conn_event *event;
+
+	if (!conn)
+		return 0;
+	fill_addresses(conn);
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		/* Said again with the next record. */
+		conn->announced = 0;
+		count_lost(LLMTAP_LOST_RING_FULL, 0);
+		return 0;
+	}
+	fill_hdr(&event->hdr, LLMTAP_EVENT_CONN, sizeof(*event), bpf_get_current_pid_tgid(),
+		 conn->id);
+	event->hdr.tgid = conn->tgid;
+	event->open_time_ns = conn->open_time_ns;
+	event->tls_object = conn->tls_object;
+	event->socket_conn_id = conn->socket_conn_id;
+	event->sock = conn->inode;
+	event->process_start_ns = conn->process_start_ns;
+	event->netns = conn->netns;
+	event->fd = conn->fd;
+	__builtin_memcpy(event->local_address, conn->local_address, 16);
+	__builtin_memcpy(event->remote_address, conn->remote_address, 16);
+	event->local_port = conn->local_port;
+	event->remote_port = conn->remote_port;
+	event->role = conn->role;
+	event->source = conn->source;
+	event->has_addresses = conn->has_addresses;
+	event->first_byte_seen = conn->first_byte_seen;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	conn->announced = 1;
+	return 0;
+}
+
+/* An end that is said once per reason. Only CLOSED and EXIT are the connection's last word. */
+__noinline int conn_say_end(struct conn *conn, __u32 reason)
+{
+	struct llmtap_conn_end_event *event;
+
+	if (!conn || !conn->announced || (conn->ended & (1 << (reason & 7))))
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_lost(LLMTAP_LOST_RING_FULL, 0);
+		return 0;
+	}
+	fill_hdr(&event->hdr, LLMTAP_EVENT_CONN_END, sizeof(*event), bpf_get_current_pid_tgid(),
+		 conn->id);
+	event->hdr.tgid = conn->tgid;
+	event->read_offset = conn->offset[LLMTAP_READ];
+	event->write_offset = conn->offset[LLMTAP_WRITE];
+	event->reason = reason;
+	event->pad = 0;
+	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	conn->ended |= 1 << (reason & 7);
+	return 0;
+}
+
+static __always_inline void conn_end(__u64 object, __u64 owner, __u32 reason)
+{
+	struct conn_key key = {.object = object, .owner = owner};
+	struct conn *conn = bpf_map_lookup_elem(&conn_by_key, &key);
+	struct conn *socket;
+
+	if (!conn)
+		return;
+	if (owner && conn->sk) {
+		socket = conn_find(conn->sk, 0);
+		if (socket && socket->tls_conn_id == conn->id)
+			socket->tls_conn_id = 0;
+	}
+	conn_say_end(conn, reason);
+	if (!bpf_map_delete_elem(&conn_by_key, &key))
+		__sync_fetch_and_add(&conns_ended, 1);
+}
+
+/* `tls` runs over `socket`. A guess by adjacency never takes a socket that another TLS object has. */
+static __always_inline void conn_bind(struct conn *tls, struct conn *socket, int certain)
+{
+	if (tls->socket_conn_id || (socket->tls_conn_id && !certain))
+		return;
+	fill_addresses(socket);
+	socket->tls_conn_id = tls->id;
+	tls->socket_conn_id = socket->id;
+	tls->sk = socket->sk;
+	tls->inode = socket->inode;
+	tls->fd = socket->fd;
+	if (!tls->role)
+		tls->role = socket->role;
+	if (!tls->open_time_ns)
+		tls->open_time_ns = socket->open_time_ns;
+	if (socket->has_addresses && !tls->has_addresses) {
+		__builtin_memcpy(tls->local_address, socket->local_address, 16);
+		__builtin_memcpy(tls->remote_address, socket->remote_address, 16);
+		tls->local_port = socket->local_port;
+		tls->remote_port = socket->remote_port;
+		tls->netns = socket->netns;
+		tls->has_addresses = 1;
+	}
+	if (tls->announced)
+		conn_announce(tls);
+}
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The one way out of the kernel: records of exactly as many bytes as there are, counted when there
+ * is no room. */
+#ifndef LLMTAP_EVENT_H
+#define LLMTAP_EVENT_H
+
+static __always_inline __u64 wakeup(int urgent)
+{
+	if (urgent || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > wakeup_bytes)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void fill_hdr(struct llmtap_event_hdr *hdr, __u16 type, __u32 size,
+				     __u64 pid_tgid, __u64 conn_id)
+{
+	hdr->time_ns = bpf_ktime_get_ns();
+	hdr->size = size;
+	hdr->type = type;
+	hdr->flags = 0;
+	hdr->tgid = pid_tgid >> 32;
+	hdr->tid = (__u32)pid_tgid;
+	hdr->conn_id = conn_id;
+}
+
+/* One call's worth of a direction's stream, as it is being emitted. Scalars only: it is the context
+ * of bpf_loop. */
+struct emission {
+	__u64 conn_id;
+	__u64 pid_tgid;
+	__u64 time_ns;
+	__u64 entry_time_ns;
+	__u64 offset;
+	__u64 pointer;       /* user memory of the next byte, or the iovec array */
+	__u64 left;          /* bytes of the call not yet stood for by a record */
+	__u64 copy_left;     /* of them, to be copied */
+	__u64 iovec_skip;
+	__u32 sequence;
+	__u16 flags;
+	__u8 direction;
+	__u8 source;
+	__u8 loss;           /* why the rest after copy_left is not copied */
+	__u8 message_class;
+	__u8 urgent;
+	__u8 iovecs_left;
+};
+
+#define RECORD_PAYLOAD ((__u64)LLMTAP_MAX_RECORD_PAYLOAD)
+
+static __always_inline void fill_data(struct llmtap_data_event *event, const struct emission *e,
+				      __u64 captured, __u64 original, __u8 loss)
+{
+	event->hdr.time_ns = e->time_ns;
+	event->hdr.size = sizeof(*event) + captured;
+	event->hdr.type = LLMTAP_EVENT_DATA;
+	event->hdr.flags = e->flags | (e->left > original ? LLMTAP_FLAG_MORE : 0);
+	event->hdr.tgid = e->pid_tgid >> 32;
+	event->hdr.tid = (__u32)e->pid_tgid;
+	event->hdr.conn_id = e->conn_id;
+	event->offset = e->offset;
+	event->entry_time_ns = e->entry_time_ns;
+	event->original_bytes = original;
+	event->captured_bytes = captured;
+	event->sequence = e->sequence;
+	event->direction = e->direction;
+	event->source = e->source;
+	event->loss = captured < original ? loss : LLMTAP_LOST_NONE;
+	event->message_class = e->message_class;
+}
+
+/* Size classes, for kernels without bpf_probe_read_user_dynptr (before 6.16). The record is as large
+ * as its class, hdr.size says what of it counts. */
+#define EMIT_CLASS(bytes)                                                                          \
+	__noinline int emit_class_##bytes(struct emission *e, __u64 from, __u64 captured,   \
+						 __u64 original)                                   \
+	{                                                                                          \
+		struct llmtap_data_event *event =                                                  \
+			bpf_ringbuf_reserve(&events, sizeof(*event) + (bytes), 0);                 \
+		__u64 n = captured;                                                                \
+                                                                                                   \
+		if (!event || !e) {                                                                \
+			if (event)                                                                 \
+				bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);                      \
+			count_lost(LLMTAP_LOST_RING_FULL, captured);                               \
+			return 0;                                                                  \
+		}                                                                                  \
+		if (n > (bytes))                                                                   \
+			n = (bytes);                                                               \
+		barrier_var(n);                                                                    \
+		if (n > (bytes))                                                                   \
+			n = (bytes);                                                               \
+		fill_data(event, e, n, original, e->loss);                                         \
+		if (n && bpf_probe_read_user(event + 1, n, (const void *)from)) {                  \
+			count_lost(LLMTAP_LOST_FAULT, n);                                          \
+			fill_data(event, e, 0, original, LLMTAP_LOST_FAULT);                       \
+		}                                                                                  \
+		bpf_ringbuf_submit(event, wakeup(e->urgent));                                      \
+		return 0;                                                                          \
+	}
+EMIT_CLASS(256)
+EMIT_CLASS(1024)
+EMIT_CLASS(4096)
+EMIT_CLASS(16384)
+EMIT_CLASS(65536)
+EMIT_CLASS(262144)
+
+static __always_inline void emit_by_class(struct emission *e, __u64 from, __u64 n, __u64 original)
+{
+	if (n <= 256)
+		emit_class_256(e, from, n, original);
+	else if (n <= 1024)
+		emit_class_1024(e, from, n, original);
+	else if (n <= 4096)
+		emit_class_4096(e, from, n, original);
+	else if (n <= 16384)
+		emit_class_16384(e, from, n, original);
+	else if (n <= 65536)
+		emit_class_65536(e, from, n, original);
+	else
+		emit_class_262144(e, from, n, original);
+}
+
+/* Global functions are verified once, not once per path to them; their pointers may be NULL for all
+ * the verifier knows.
+ *
+ * One record: `original` bytes of the stream, the first `captured` of them from user memory. */
+__noinline int emit_record(struct emission *e, __u64 from, __u64 captured, __u64 original)
+{
+	struct llmtap_data_event *event;
+	struct bpf_dynptr record;
+	__u64 n = captured;
+
+	if (!e)
+		return 0;
+	if (n > RECORD_PAYLOAD)
+		n = RECORD_PAYLOAD;
+	barrier_var(n);
+	if (n > RECORD_PAYLOAD)
+		n = RECORD_PAYLOAD;
+	if (!exact_records || !bpf_ksym_exists(bpf_probe_read_user_dynptr)) {
+		emit_by_class(e, from, n, original);
+	} else {
+		if (bpf_ringbuf_reserve_dynptr(&events, sizeof(*event) + n, 0, &record)) {
+			bpf_ringbuf_discard_dynptr(&record, 0);
+			count_lost(LLMTAP_LOST_RING_FULL, n);
+			goto advance;
+		}
+		event = bpf_dynptr_data(&record, 0, sizeof(*event));
+		if (!event) {
+			bpf_ringbuf_discard_dynptr(&record, BPF_RB_NO_WAKEUP);
+			goto advance;
+		}
+		if (n && bpf_probe_read_user_dynptr(&record, sizeof(*event), n, (const void *)from)) {
+			count_lost(LLMTAP_LOST_FAULT, n);
+			fill_data(event, e, 0, original, LLMTAP_LOST_FAULT);
+		} else {
+			fill_data(event, e, n, original, e->loss);
+		}
+		bpf_ringbuf_submit_dynptr(&record, wakeup(e->urgent));
+	}
+advance:
+	e->offset += original;
+	e->left -= original;
+	e->copy_left -= n < e->copy_left ? n : e->copy_left;
+	e->flags &= ~LLMTAP_FLAG_TURN; /* said once, by the first record */
+	return 0;
+}
+
+static long emit_piece(__u32 index, struct emission *e)
+{
+	__u64 captured = e->copy_left;
+	__u64 original = e->left;
+
+	if (captured > RECORD_PAYLOAD) {
+		captured = RECORD_PAYLOAD;
+		original = RECORD_PAYLOAD;
+	}
+	emit_record(e, e->pointer, captured, original);
+	e->pointer += captured;
+	return !e->left;
+}
+
+/* Contiguous memory at e->pointer. */
+static __always_inline void emit_flat(struct emission *e)
+{
+	if (e->copy_left <= RECORD_PAYLOAD)
+		emit_record(e, e->pointer, e->copy_left, e->left);
+	else
+		bpf_loop(8192, emit_piece, e, 0);
+}
+
+/* Part of an iovec: at most RECORD_PAYLOAD bytes a record; the same iovec is visited again until it
+ * is done, so that no loop nests. */
+static long emit_iovec(__u32 index, struct emission *e)
+{
+	struct user_iovec iovec;
+	__u64 captured;
+
+	if (!e->copy_left || !e->left)
+		return 1;
+	if (!e->iovecs_left) {
+		e->loss = LLMTAP_LOST_IOVECS;
+		count_lost(LLMTAP_LOST_IOVECS, e->copy_left);
+		return 1;
+	}
+	if (bpf_probe_read_user(&iovec, sizeof(iovec), (const void *)e->pointer)) {
+		e->loss = LLMTAP_LOST_FAULT;
+		count_lost(LLMTAP_LOST_FAULT, e->copy_left);
+		return 1;
+	}
+	if (iovec.len <= e->iovec_skip) {
+		e->pointer += sizeof(iovec);
+		e->iovec_skip = 0;
+		e->iovecs_left--;
+		return 0;
+	}
+	captured = iovec.len - e->iovec_skip;
+	if (captured > e->copy_left)
+		captured = e->copy_left;
+	if (captured > RECORD_PAYLOAD)
+		captured = RECORD_PAYLOAD;
+	/* The last record stands for what a verdict cut off as well. */
+	emit_record(e, iovec.base + e->iovec_skip, captured,
+		    captured == e->copy_left ? e->left : captured);
+	e->iovec_skip += captured;
+	return 0;
+}
+
+/* An array of iovecs at e->pointer. */
+static __always_inline void emit_iovecs(struct emission *e)
+{
+	bpf_loop(8192 + LLMTAP_MAX_IOVECS, emit_iovec, e, 0);
+	if (e->left)
+		emit_record(e, 0, 0, e->left);
+}
+
+#endif

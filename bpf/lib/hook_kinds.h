@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Attach cookies of the uprobes. Read by both compilers; userspace/capture/probe.h has the same names. */
+#ifndef LLMTAP_HOOK_KINDS_H
+#define LLMTAP_HOOK_KINDS_H
+
+enum llmtap_hook_kind {
+	LLMTAP_HOOK_NONE = 0,
+	LLMTAP_HOOK_READ = 1,           /* int (ssl, buf, int num): count is the result */
+	LLMTAP_HOOK_WRITE = 2,
+	LLMTAP_HOOK_READ_COUNT4 = 3,    /* int (ssl, buf, size_t num, size_t *count) */
+	LLMTAP_HOOK_WRITE_COUNT4 = 4,
+	LLMTAP_HOOK_WRITE_COUNT5 = 5,   /* int (ssl, buf, size_t num, flags, size_t *count) */
+	LLMTAP_HOOK_READ_INTERNAL = 6,  /* as COUNT4; result 0 means the end of the stream */
+	LLMTAP_HOOK_HANDSHAKE = 7,      /* int (ssl), role by other means */
+	LLMTAP_HOOK_CONNECT = 8,
+	LLMTAP_HOOK_ACCEPT = 9,
+	LLMTAP_HOOK_SET_FD = 10,        /* int (ssl, int fd) */
+	LLMTAP_HOOK_FREE = 11,          /* void (ssl) */
+	LLMTAP_HOOK_SHUTDOWN = 12,      /* int (ssl) */
+};
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef LLMTAP_MAPS_H
+#define LLMTAP_MAPS_H
+
+#define LLMTAP_MAX_CONNECTIONS 131072
+#define LLMTAP_MAX_THREADS 65536
+#define LLMTAP_TLS_NESTING 4
+#define LLMTAP_HEAD_BYTES 24
+#define LLMTAP_VERDICT_SLOTS 65536
+#define LLMTAP_SAMPLE_BYTES 512
+#define LLMTAP_HEADS_BYTES 16384
+#define LLMTAP_HELLO_BYTES 4096
+#define LLMTAP_MAX_IOVECS 64
+#define LLMTAP_MAX_MESSAGES 64
+
+/* Set by the loader before the programs are verified. */
+const volatile __u32 own_tgid = 0;
+const volatile __u64 first_conn_id = 1;
+const volatile __u64 wakeup_bytes = 512 * 1024;
+/* Beyond it the bytes of one turn are a counted gap. */
+const volatile __u64 turn_cap_bytes = 256ULL << 20;
+
+/* 0: size classes even where exact records would work. */
+const volatile __u32 exact_records = 1;
+
+__u64 conns_made = 0;
+__u64 conns_ended = 0;
+/* Nonzero: process_flags has entries. */
+__u32 processes_flagged = 0;
+
+/* All events, in one order. Written by every hook, read by the core thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20); /* the loader sets its own */
+} events SEC(".maps");
+
+struct lost_count {
+	__u64 events;
+	__u64 bytes;
+};
+
+/* enum llmtap_loss -> what was lost on this CPU. Never reset. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LLMTAP_LOST_MAX);
+	__type(key, __u32);
+	__type(value, struct lost_count);
+} lost SEC(".maps");
+
+#define LLMTAP_PROCESS_EXCLUDED 0x1
+
+/* tgid -> LLMTAP_PROCESS_…. Written by userspace, deleted when the process exits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} process_flags SEC(".maps");
+
+/* Verdicts, at index conn_id % slots: one word, so that userspace writes it with one store.
+ *   bits 63..36  conn_id / slots, its low 28 bits
+ *   bits 35..8   sequence of the last record that userspace had seen, its low 28 bits
+ *   bit  4       direction of that record
+ *   bits 2..0    enum llmtap_verdict
+ * Two connections in one slot: the older verdict is forgotten and that connection is undecided
+ * again, which costs time and loses nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LLMTAP_VERDICT_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} verdicts SEC(".maps");
+
+struct conn_key {
+	__u64 object; /* struct sock * or SSL * */
+	__u64 owner;  /* tgid of an SSL *; 0 for a socket */
+};
+
+enum conn_final {
+	FINAL_NO = 0,
+	FINAL_OTHER = 1, /* first bytes seen and they are no protocol of ours */
+	FINAL_TLS = 2,   /* ciphertext: nothing after the hello records is copied */
+};
+
+struct conn {
+	__u64 id;
+	__u64 open_time_ns;
+	__u64 sk;             /* key of the socket's connection, as a number */
+	__u64 inode;
+	__u64 tls_object;
+	__u64 socket_conn_id; /* of a TLS connection */
+	__u64 tls_conn_id;    /* of a socket: the TLS connection above it */
+	__u64 process_start_ns;
+	__u64 offset[2];
+	__u64 base[2];        /* tcp_sock's byte count minus offset, when the entry was made */
+	__u64 hello_end[2];   /* TLS on a socket: copy up to this offset */
+	__u64 turn_bytes;
+	__u32 sequence[2];
+	__u32 turn_sequence;  /* of the turn's first call */
+	__u32 tgid;
+	__u32 netns;
+	__s32 fd;
+	__u32 local_address[4];
+	__u32 remote_address[4];
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 role;
+	__u8 source;
+	__u8 has_addresses;
+	__u8 first_byte_seen;
+	__u8 announced;
+	__u8 moved;           /* some byte passed */
+	__u8 turned;          /* the direction changed once */
+	__u8 direction;
+	__u8 message_class;   /* of the turn's first bytes */
+	__u8 http;            /* some message was HTTP: enum llmtap_class */
+	__u8 final;           /* enum conn_final */
+	__u8 head_bytes;
+	__u8 ended;           /* bit per enum llmtap_end_reason already said */
+	__u8 hello_known[2];
+	__u8 pad;
+	__u8 head[2 * LLMTAP_HEAD_BYTES]; /* first bytes of the turn; twice, for the verifier's bound */
+};
+
+/* Open connections. Made by the first hook that sees one; a socket's is deleted when the kernel
+ * closes the socket, a TLS object's at SSL_free, or by userspace when its process exits or execs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LLMTAP_MAX_CONNECTIONS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct conn_key);
+	__type(value, struct conn);
+} conn_by_key SEC(".maps");
+
+/* One call of a TLS library that a thread is in. */
+struct tls_call {
+	__u64 sp; /* stack pointer at entry, 0: free. Pairs entry and return whatever happens between */
+	__u64 ssl;
+	__u64 buffer;
+	__u64 bytes;
+	__u64 count_pointer;
+	__u64 entry_time_ns;
+	__u8 kind;
+	__u8 inner;           /* wrapped by a call that is counted */
+	__u8 tail_calls;      /* further entries at the same stack pointer */
+	__u8 pad[5];
+};
+
+/* The system call a thread is in. */
+struct io_call {
+	__u64 sk;
+	__u64 inode;
+	__u64 pointer;
+	__u64 count;
+	__u64 entry_time_ns;
+	__u32 flags;
+	__s32 fd;
+	__u32 nr;
+	__u32 active;
+};
+
+struct thread {
+	struct io_call io;
+	struct tls_call tls[LLMTAP_TLS_NESTING];
+	__u32 tls_depth;
+	__u32 tls_top;        /* index of the latest entry */
+	__u64 last_tls_read;  /* sk of the last socket with ciphertext read here */
+	__u64 pending_ssl;    /* TLS object whose ciphertext is to be written next */
+};
+
+/* pid_tgid -> what the thread is doing. Made at a thread's first hooked call, deleted when it exits.
+ * Not LRU: eviction would drop calls without a word. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LLMTAP_MAX_THREADS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct thread);
+} thread_by_id SEC(".maps");
+
+static const struct thread no_thread = {};
+static const struct conn no_conn = {};
+
+static __always_inline void count_lost(__u32 reason, __u64 bytes)
+{
+	struct lost_count *count = bpf_map_lookup_elem(&lost, &reason);
+
+	if (count) {
+		/* A nested program on this CPU may count between load and store. */
+		__sync_fetch_and_add(&count->events, 1);
+		__sync_fetch_and_add(&count->bytes, bytes);
+	}
+}
+
+static __always_inline int process_excluded(__u32 tgid)
+{
+	__u32 *flags;
+
+	if (tgid == own_tgid)
+		return 1;
+	if (!processes_flagged)
+		return 0;
+	flags = bpf_map_lookup_elem(&process_flags, &tgid);
+	return flags && (*flags & LLMTAP_PROCESS_EXCLUDED);
+}
+
+static __always_inline struct thread *thread_make(__u64 pid_tgid)
+{
+	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+
+	if (thread)
+		return thread;
+	bpf_map_update_elem(&thread_by_id, &pid_tgid, &no_thread, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+}
+
+#endif

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The OpenSSL API of the system's libssl: plaintext of each call once, and the socket below it.
+#include <openssl/bio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <thread>
+
+#include "capture_fixture.h"
+#include "tls_fixture.h"
+
+namespace llmtap {
+namespace {
+
+const std::string kRequest = "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+class TlsTest : public CaptureTest {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(open());
+    auto link = probe_->attach_uprobes(libssl_path(), libssl_places());
+    ASSERT_TRUE(link.has_value()) << link.error().message;
+    link_ = *std::move(link);
+  }
+  // The TLS connection whose written bytes begin with the request, and its peer.
+  void ends(uint32_t tgid) {
+    client_ = server_ = nullptr;
+    for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL)) {
+      if (connection->written().starts_with("POST")) client_ = connection;
+      if (connection->read().starts_with("POST")) server_ = connection;
+    }
+    ASSERT_NE(client_, nullptr);
+    ASSERT_NE(server_, nullptr);
+  }
+  TlsContexts contexts_;
+  std::unique_ptr<UprobeLink> link_;
+  const SeenConnection* client_ = nullptr;
+  const SeenConnection* server_ = nullptr;
+};
+
+bool serve(SSL* ssl) { return tls_read(ssl, kRequest.size()) == kRequest && tls_write_all(ssl, kReply); }
+bool ask(SSL* ssl) { return tls_write_all(ssl, kRequest) && tls_read(ssl, kReply.size()) == kReply; }
+
+TEST_F(TlsTest, BothEndsAndTheirSockets) {
+  const uint32_t tgid = run([&] { return tls_exchange(contexts_, ask, serve); });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_EQ(client_->written(), kRequest);
+  EXPECT_EQ(client_->read(), kReply);
+  EXPECT_EQ(server_->read(), kRequest);
+  EXPECT_EQ(server_->written(), kReply);
+  EXPECT_EQ(client_->facts.role, LLMTAP_ROLE_CLIENT);
+  EXPECT_EQ(server_->facts.role, LLMTAP_ROLE_SERVER);
+  EXPECT_TRUE(client_->facts.has_addresses);
+  EXPECT_EQ(client_->facts.local_port, server_->facts.remote_port);
+  EXPECT_TRUE(client_->facts.first_byte_seen);
+  EXPECT_TRUE(client_->ends.contains(LLMTAP_END_CLOSED));
+  const SeenConnection* socket = seen_.connection(client_->facts.socket_conn_id);
+  ASSERT_NE(socket, nullptr);
+  EXPECT_EQ(socket->facts.source, LLMTAP_SOURCE_SOCKET);
+  EXPECT_EQ(socket->facts.local_port, client_->facts.local_port);
+}
+
+// Of the ciphertext only the hello records are copied: they name the server.
+TEST_F(TlsTest, CiphertextIsNotCopied) {
+  const std::string body = pattern(100000);
+  const uint32_t tgid = run([&] {
+    return tls_exchange(
+        contexts_, [&](SSL* ssl) { return tls_write_all(ssl, kRequest + body) && tls_read(ssl, 2) == "ok"; },
+        [&](SSL* ssl) { return tls_read(ssl, kRequest.size() + body.size()).size() > 0 && tls_write_all(ssl, "ok"); });
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_TRUE(client_->written() == kRequest + body);
+  const SeenConnection* socket = seen_.connection(client_->facts.socket_conn_id);
+  ASSERT_NE(socket, nullptr);
+  EXPECT_NE(socket->written().find("api.example.test"), std::string::npos);
+  const auto record_bytes = [](const std::string& bytes) {
+    return 5U + (static_cast<uint8_t>(bytes.at(3)) << 8 | static_cast<uint8_t>(bytes.at(4)));
+  };
+  EXPECT_EQ(socket->written().size(), record_bytes(socket->written()));
+  EXPECT_EQ(socket->read().size(), record_bytes(socket->read()));
+  EXPECT_EQ(socket->written()[0], 0x16);
+  EXPECT_EQ(socket->read()[0], 0x16);
+  ASSERT_TRUE(socket->ends.contains(LLMTAP_END_CLOSED));
+  EXPECT_GT(socket->ends.at(LLMTAP_END_CLOSED).write_offset, body.size());
+}
+
+TEST_F(TlsTest, ExFormsAndPeek) {
+  const uint32_t tgid = run([&] {
+    return tls_exchange(
+        contexts_,
+        [](SSL* ssl) {
+          size_t n = 0;
+          std::array<char, 200> buffer{};
+          return SSL_write_ex(ssl, kRequest.data(), kRequest.size(), &n) == 1 && n == kRequest.size() &&
+                 SSL_peek(ssl, buffer.data(), 10) == 10 && SSL_read_ex(ssl, buffer.data(), buffer.size(), &n) == 1 &&
+                 n == kReply.size();
+        },
+        serve);
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_EQ(client_->written(), kRequest);
+  EXPECT_EQ(client_->read(), kReply);
+}
+
+TEST_F(TlsTest, LargeWriteIsWhole) {
+  const std::string request = kRequest + pattern(300000);
+  const uint32_t tgid = run([&] {
+    return tls_exchange(
+        contexts_, [&](SSL* ssl) { return tls_write_all(ssl, request) && tls_read(ssl, 2) == "ok"; },
+        [&](SSL* ssl) { return tls_read(ssl, request.size()) == request && tls_write_all(ssl, "ok"); });
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_TRUE(client_->written() == request);
+  EXPECT_EQ(client_->stream[LLMTAP_WRITE].records.size(), 2U);
+  EXPECT_TRUE(server_->read() == request);
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_FAULT].events, 0U);
+}
+
+// Node, asyncio, .NET: the library never touches the socket, the next or last call of the thread does.
+TEST_F(TlsTest, MemoryBioIsBoundByAdjacency) {
+  const uint32_t tgid = run([&] {
+    TcpPair pair;
+    bool served = false;
+    std::thread thread([&] {
+      SSL* ssl = SSL_new(contexts_.server);
+      SSL_set_fd(ssl, pair.server);
+      served = SSL_accept(ssl) == 1 && serve(ssl);
+      SSL_free(ssl);
+    });
+    SSL* ssl = SSL_new(contexts_.client);
+    BIO* in = BIO_new(BIO_s_mem());
+    BIO* out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    std::array<char, 20000> buffer{};
+    const auto flush = [&] {
+      for (int n = 0; (n = BIO_read(out, buffer.data(), buffer.size())) > 0;)
+        if (::write(pair.client, buffer.data(), static_cast<size_t>(n)) != n) return;
+    };
+    const auto feed = [&] {
+      const ssize_t n = ::read(pair.client, buffer.data(), buffer.size());
+      if (n > 0) BIO_write(in, buffer.data(), static_cast<int>(n));
+      return n > 0;
+    };
+    int result = 0;
+    while ((result = SSL_do_handshake(ssl)) != 1) {
+      flush();
+      if (!feed()) return 1;
+    }
+    flush();
+    SSL_write(ssl, kRequest.data(), static_cast<int>(kRequest.size()));
+    flush();
+    std::string reply(200, '\0');
+    while ((result = SSL_read(ssl, reply.data(), 200)) <= 0)
+      if (!feed()) return 2;
+    thread.join();
+    SSL_free(ssl);
+    return served && result == static_cast<int>(kReply.size()) ? 0 : 3;
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_EQ(client_->written(), kRequest);
+  EXPECT_EQ(client_->read(), kReply);
+  EXPECT_EQ(client_->facts.role, LLMTAP_ROLE_CLIENT);
+  EXPECT_TRUE(client_->facts.has_addresses);
+  EXPECT_EQ(client_->facts.local_port, server_->facts.remote_port);
+}
+
+// A process that ends without SSL_free: userspace ends its objects.
+TEST_F(TlsTest, ProcessEndEndsItsObjects) {
+  const uint32_t tgid = run([&] {
+    return tls_exchange(
+        contexts_,
+        [](SSL* ssl) {
+          if (!ask(ssl)) return false;
+          _exit(0);
+        },
+        serve);
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_TRUE(client_->ends.contains(LLMTAP_END_EXIT));
+  EXPECT_EQ(client_->ends.at(LLMTAP_END_EXIT).write_offset, kRequest.size());
+}
+
+TEST_F(TlsTest, DetachedProbesSeeNothing) {
+  link_.reset();
+  const uint32_t tgid = run([&] { return tls_exchange(contexts_, ask, serve); });
+  EXPECT_TRUE(seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL).empty());
+}
+
+}  // namespace
+}  // namespace llmtap

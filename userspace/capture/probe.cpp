@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capture/probe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "capture/ring.h"
+#include "capture/ring_book.h"
+#include "capture/tracepoint_link.h"
+#include "capture/uprobe_link.h"
+#include "probe.skel.h"
+
+namespace llmtap {
+namespace {
+
+constexpr size_t kVerdictSlots = 65536;
+constexpr auto kLongestWait = std::chrono::milliseconds(20);
+constexpr uint64_t kClockInterval_ns = 100'000'000;
+// One poll's share before the caller gets its thread back.
+constexpr uint64_t kLongestBatch_ns = 50'000'000;
+
+uint64_t now_ns(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// What libbpf says while it loads for this thread; its last lines explain a refusal.
+thread_local std::string* load_log = nullptr;
+
+int keep_log(libbpf_print_level level, const char* format, va_list arguments) {
+  if (!load_log || level == LIBBPF_DEBUG) return 0;
+  std::array<char, 1024> line{};
+  const int n = std::vsnprintf(line.data(), line.size(), format, arguments);
+  if (n <= 0) return 0;
+  load_log->append(line.data(), std::min(static_cast<size_t>(n), line.size() - 1));
+  if (load_log->size() > 4096) load_log->erase(0, load_log->size() - 4096);
+  return 0;
+}
+
+// The tgid as the mounted /proc numbers it: with the host's /proc that is the initial namespace's.
+uint32_t own_tgid() {
+  std::array<char, 32> text{};
+  const ssize_t n = readlink("/proc/self", text.data(), text.size());
+  uint32_t tgid = 0;
+  if (n <= 0 || std::from_chars(text.data(), text.data() + n, tgid).ec != std::errc{})
+    return static_cast<uint32_t>(getpid());
+  return tgid;
+}
+
+Error load_error(int error, const std::string& log) {
+  Error result{std::string("load BPF programs: ") + std::strerror(error)};
+  if (error == EPERM || error == EACCES)
+    result.hint = "this process lacks CAP_BPF and CAP_PERFMON, or its memlock limit is too low: run with sudo";
+  else if (error == ENOMEM)
+    result.hint = "the kernel has no memory for the ring: choose a smaller one";
+  else if (error == EINVAL || error == ENOTSUP || error == ESRCH)
+    result.hint = "the kernel lacks something the programs need (6.6 with BTF is the oldest supported)";
+  const size_t last = log.find_last_not_of('\n');
+  if (last != std::string::npos) {
+    const size_t start = log.rfind('\n', last);
+    result.message += " (" + log.substr(start == std::string::npos ? 0 : start + 1, last - (start == std::string::npos ? 0 : start + 1) + 1) + ")";
+  }
+  return result;
+}
+
+struct SkeletonDelete {
+  void operator()(probe* skeleton) const { probe__destroy(skeleton); }
+};
+struct LinkDelete {
+  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+struct RingDelete {
+  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+};
+
+// Keys and counters as bpf/lib/maps.bpf.h lays them out.
+struct ConnKey {
+  uint64_t object, owner;
+};
+struct LostCount {
+  uint64_t events, bytes;
+};
+
+class LiveProbe final : public Probe {
+ public:
+  ~LiveProbe() override {
+    if (verdicts_) munmap(verdicts_, kVerdictSlots * sizeof(uint64_t));
+    if (stats_fd_ >= 0) ::close(stats_fd_);
+  }
+
+  Result<> start(const ProbeOptions& options) {
+    if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+      return Error{"load BPF programs: the kernel has no BTF", "use a kernel built with CONFIG_DEBUG_INFO_BTF"};
+    if (options.ring_bytes < 4096 || (options.ring_bytes & (options.ring_bytes - 1)) != 0)
+      return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes", "its size must be a power of two"};
+    libbpf_set_print(keep_log);
+    std::string log;
+    load_log = &log;
+    Result<> loaded = load(options, log);
+    load_log = nullptr;
+    if (!loaded) return loaded;
+    LLMTAP_TRY(map_verdicts());
+    if (options.run_time_stats) stats_fd_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    ring_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.events), &LiveProbe::on_record, this, nullptr));
+    if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
+    return attach_all();
+  }
+
+  Result<size_t> poll(EventSink& sink, std::chrono::milliseconds timeout) override {
+    sink_ = &sink;
+    delivered_ = 0;
+    deliver_injected();
+    tick(now_ns(CLOCK_MONOTONIC));
+    batch_end_ns_ = now_ns(CLOCK_MONOTONIC) + kLongestBatch_ns;
+    const size_t before = delivered_;
+    int n = ring_buffer__consume(ring_.get());
+    if (n == 0 && delivered_ == before) {
+      // The kernel wakes us sparingly: after the wait there may be records without a wake-up.
+      const auto wait = std::clamp(timeout, std::chrono::milliseconds(0), kLongestWait);
+      n = ring_buffer__poll(ring_.get(), static_cast<int>(wait.count()));
+      if (n == 0) n = ring_buffer__consume(ring_.get());
+    }
+    deliver_injected();
+    tick(now_ns(CLOCK_MONOTONIC));
+    sink_ = nullptr;
+    // ECANCELED is our own batch bound.
+    if (n < 0 && n != -EINTR && n != -ECANCELED && n != -EAGAIN)
+      return Error{std::string("read the ring: ") + std::strerror(-n)};
+    return delivered_;
+  }
+
+  void set_verdict(uint64_t connection_id, Verdict verdict) override {
+    const auto word = book_.verdict_word(connection_id, verdict);
+    if (word) std::atomic_ref<uint64_t>(verdicts_[word->slot]).store(word->word, std::memory_order_relaxed);
+  }
+
+  Result<std::unique_ptr<AttachedLink>> attach_uprobes(const std::string& path,
+                                                     std::span<const UprobePlace> places) override {
+    return attach_multi(skeleton_->progs.tls_enter, skeleton_->progs.tls_return, path, places);
+  }
+
+  void inject(const llmtap_event_hdr& event) override {
+    const auto* bytes = reinterpret_cast<const std::byte*>(&event);
+    std::vector<uint64_t> copy((event.size + 7) / 8);
+    std::memcpy(copy.data(), bytes, event.size);
+    const std::lock_guard lock(inject_mutex_);
+    injected_.push_back(std::move(copy));
+    has_injected_.store(true, std::memory_order_release);
+  }
+
+  Result<> exclude_process(uint32_t tgid) override {
+    const uint32_t flags = 1;  // LLMTAP_PROCESS_EXCLUDED
+    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.process_flags), &tgid, &flags, BPF_ANY) != 0)
+      return Error{"exclude process " + std::to_string(tgid) + ": " + std::strerror(errno)};
+    std::atomic_ref<uint32_t>(skeleton_->bss->processes_flagged).store(1, std::memory_order_relaxed);
+    return Ok{};
+  }
+
+  ProbeStatistics statistics() const override {
+    ProbeStatistics result;
+    for (uint8_t source = 0; source < LLMTAP_SOURCE_MAX; ++source)
+      if (const uint64_t n = data_events_[source].load(std::memory_order_relaxed); n != 0)
+        result.data_events_by_source[source] = n;
+    result.events = events_.load(std::memory_order_relaxed);
+    result.events_damaged = damaged_.load(std::memory_order_relaxed);
+    const auto lost = read_lost();
+    for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) result.lost[i] = {lost[i].events, lost[i].bytes};
+    const ring* the_ring = ring_buffer__ring(ring_.get(), 0);
+    result.ring_used = static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
+    const uint64_t made = std::atomic_ref<__u64>(skeleton_->bss->conns_made).load(std::memory_order_relaxed);
+    const uint64_t ended = std::atomic_ref<__u64>(skeleton_->bss->conns_ended).load(std::memory_order_relaxed) +
+                           ended_here_.load(std::memory_order_relaxed);
+    result.connections_open = made > ended ? made - ended : 0;
+    result.exact_records = exact_records_;
+    const bpf_program* program = nullptr;
+    while ((program = bpf_object__next_program(skeleton_->obj, const_cast<bpf_program*>(program)))) {
+      bpf_prog_info info{};
+      __u32 size = sizeof(info);
+      ProbeStatistics::Program entry{.name = bpf_program__name(program)};
+      if (bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) {
+        entry.run_time_ns = info.run_time_ns;
+        entry.runs = info.run_cnt;
+      }
+      result.programs.push_back(std::move(entry));
+    }
+    return result;
+  }
+
+ private:
+  using Lost = std::array<LostCount, LLMTAP_LOST_MAX>;
+
+  Result<> load(const ProbeOptions& options, const std::string& log) {
+    skeleton_.reset(probe__open());
+    if (!skeleton_) return load_error(errno, log);
+    skeleton_->rodata->own_tgid = options.exclude_own_process ? own_tgid() : 0;
+    // Later runs on this boot begin above earlier ones, and ids stay below 2^53 for JSON.
+    skeleton_->rodata->first_conn_id = (now_ns(CLOCK_REALTIME) / 1'000'000'000) << 20;
+    skeleton_->rodata->wakeup_bytes = options.ring_bytes / 32;
+    skeleton_->rodata->turn_cap_bytes = options.turn_cap_bytes;
+    skeleton_->rodata->exact_records = options.exact_records;
+    bpf_map__set_max_entries(skeleton_->maps.events, static_cast<__u32>(options.ring_bytes));
+    if (const int error = probe__load(skeleton_.get()); error != 0) return load_error(-error, log);
+    // 6.16; the programs choose by the same question.
+    btf* kernel = btf__load_vmlinux_btf();
+    exact_records_ = options.exact_records && btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
+    btf__free(kernel);
+    return Ok{};
+  }
+
+  Result<> map_verdicts() {
+    void* memory = mmap(nullptr, kVerdictSlots * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
+                        bpf_map__fd(skeleton_->maps.verdicts), 0);
+    if (memory == MAP_FAILED) return Error{std::string("map the verdicts: ") + std::strerror(errno)};
+    verdicts_ = static_cast<uint64_t*>(memory);
+    return Ok{};
+  }
+
+  Result<> attach_all() {
+    const TraceFs tracefs = LLMTAP_TRY(TraceFs::open());
+    bpf_program* program = nullptr;
+    while ((program = bpf_object__next_program(skeleton_->obj, program))) {
+      const std::string_view section = bpf_program__section_name(program);
+      constexpr std::string_view kTracepoint = "tracepoint/";
+      bpf_link* link = nullptr;
+      if (section.starts_with(kTracepoint)) {
+        link = LLMTAP_TRY(tracefs.attach(program, std::string(section.substr(kTracepoint.size()))));
+      } else if (section.starts_with("tp_btf/")) {
+        link = bpf_program__attach(program);
+        if (!link) return Error{"attach " + std::string(section) + ": " + std::strerror(errno)};
+      } else {
+        continue;  // uprobes: attach_uprobes()
+      }
+      links_.emplace_back(link);
+    }
+    return Ok{};
+  }
+
+  static int on_record(void* self, void* bytes, size_t size) {
+    return static_cast<LiveProbe*>(self)->take_record(bytes, size);
+  }
+
+  int take_record(const void* bytes, size_t size) {
+    const llmtap_event_hdr* event = valid_event(bytes, size);
+    if (!event) {
+      damaged_.fetch_add(1, std::memory_order_relaxed);
+      return 0;
+    }
+    if (has_injected_.load(std::memory_order_acquire)) deliver_injected();
+    const uint64_t now = now_ns(CLOCK_MONOTONIC);
+    tick(now);
+    if (event->type == LLMTAP_EVENT_DATA)
+      data_events_[reinterpret_cast<const llmtap_data_event*>(event)->source % LLMTAP_SOURCE_MAX].fetch_add(
+          1, std::memory_order_relaxed);
+    if (event->type == LLMTAP_EVENT_EXIT || event->type == LLMTAP_EVENT_EXEC) end_tls_objects(*event);
+    book_.note(*event);
+    deliver(*event);
+    return now > batch_end_ns_ ? -ECANCELED : 0;
+  }
+
+  void deliver(const llmtap_event_hdr& event) {
+    sink_->on_event(event);
+    ++delivered_;
+    events_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  // The address space is gone and with it its TLS objects, which nobody freed.
+  void end_tls_objects(const llmtap_event_hdr& event) {
+    for (const RingBook::TlsObject& object : book_.take_process(event.tgid)) {
+      const ConnKey key{object.ssl, object.tgid};
+      if (bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.conn_by_key), &key) == 0)
+        ended_here_.fetch_add(1, std::memory_order_relaxed);
+      llmtap_conn_end_event end{};
+      end.hdr = event;
+      end.hdr.size = sizeof(end);
+      end.hdr.type = LLMTAP_EVENT_CONN_END;
+      end.hdr.flags = 0;
+      end.hdr.conn_id = object.conn_id;
+      end.read_offset = object.read_offset;
+      end.write_offset = object.write_offset;
+      end.reason = LLMTAP_END_EXIT;
+      deliver(end.hdr);
+    }
+  }
+
+  void deliver_injected() {
+    std::vector<std::vector<uint64_t>> events;
+    {
+      const std::lock_guard lock(inject_mutex_);
+      events.swap(injected_);
+      has_injected_.store(false, std::memory_order_relaxed);
+    }
+    for (const auto& event : events) {
+      if (const llmtap_event_hdr* valid = valid_event(event.data(), event.size() * 8))
+        deliver(*valid);
+      else
+        damaged_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+
+  void tick(uint64_t now) {
+    if (now < next_tick_ns_) return;
+    next_tick_ns_ = now + kClockInterval_ns;
+    llmtap_clock_event clock{};
+    clock.hdr.type = LLMTAP_EVENT_CLOCK;
+    clock.hdr.size = sizeof(clock);
+    clock.hdr.time_ns = now_ns(CLOCK_MONOTONIC);
+    clock.boottime_ns = now_ns(CLOCK_BOOTTIME);
+    clock.realtime_ns = now_ns(CLOCK_REALTIME);
+    deliver(clock.hdr);
+
+    const Lost lost = read_lost();
+    if (std::memcmp(lost.data(), lost_said_.data(), sizeof(lost)) == 0) return;
+    lost_said_ = lost;
+    llmtap_lost_event event{};
+    event.hdr.type = LLMTAP_EVENT_LOST;
+    event.hdr.size = sizeof(event);
+    event.hdr.time_ns = clock.hdr.time_ns;
+    for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) {
+      event.events[i] = lost[i].events;
+      event.bytes[i] = lost[i].bytes;
+    }
+    deliver(event.hdr);
+  }
+
+  Lost read_lost() const {
+    Lost sum{};
+    std::vector<LostCount> per_cpu(cpus_);
+    for (uint32_t reason = 0; reason < LLMTAP_LOST_MAX; ++reason) {
+      if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.lost), &reason, per_cpu.data()) != 0) continue;
+      for (const LostCount& count : per_cpu) {
+        sum[reason].events += count.events;
+        sum[reason].bytes += count.bytes;
+      }
+    }
+    return sum;
+  }
+
+  std::unique_ptr<probe, SkeletonDelete> skeleton_;
+  std::unique_ptr<ring_buffer, RingDelete> ring_;
+  std::vector<std::unique_ptr<bpf_link, LinkDelete>> links_;
+  uint64_t* verdicts_ = nullptr;
+  int stats_fd_ = -1;
+  size_t cpus_ = static_cast<size_t>(std::max(1, libbpf_num_possible_cpus()));
+  bool exact_records_ = false;
+
+  // Core thread.
+  EventSink* sink_ = nullptr;
+  size_t delivered_ = 0;
+  uint64_t next_tick_ns_ = 0, batch_end_ns_ = 0;
+  RingBook book_;
+  Lost lost_said_{};
+
+  std::array<std::atomic<uint64_t>, LLMTAP_SOURCE_MAX> data_events_{};
+  std::atomic<uint64_t> events_ = 0, damaged_ = 0, ended_here_ = 0;
+
+  std::mutex inject_mutex_;
+  std::vector<std::vector<uint64_t>> injected_;
+  std::atomic<bool> has_injected_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Probe>> Probe::open(const ProbeOptions& options) {
+  auto live = std::make_unique<LiveProbe>();
+  LLMTAP_TRY(live->start(options));
+  return std::unique_ptr<Probe>(std::move(live));
+}
+
+}  // namespace llmtap

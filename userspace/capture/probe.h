@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel side, loaded: a live source of events, and the way back for verdicts.
+//
+// Threads: poll() and set_verdict() belong to the core thread; everything else may be called from
+// any thread while the core thread polls.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "capture/attacher.h"
+#include "llmtap/facts.h"
+#include "llmtap/result.h"
+#include "llmtap/verdict.h"
+
+namespace llmtap {
+
+struct ProbeOptions {
+  size_t ring_bytes = 16 << 20;         // power of two, multiple of the page size
+  bool exclude_own_process = true;
+  uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
+  bool exact_records = true;            // false: size classes, as on kernels before 6.16
+  bool run_time_stats = false;          // the kernel adds up the programs' run time
+};
+
+struct ProbeStatistics {
+  struct LossCount {
+    uint64_t events = 0, bytes = 0;
+  };
+  struct Program {
+    std::string name;
+    uint64_t run_time_ns = 0, runs = 0;
+  };
+  std::map<uint8_t, uint64_t> data_events_by_source;  // llmtap_source
+  uint64_t events = 0;                                // delivered, injected ones included
+  uint64_t events_damaged = 0;                        // failed validation, dropped
+  LossCount lost[LLMTAP_LOST_MAX];                    // by llmtap_loss
+  double ring_used = 0;                               // 0 to 1, now
+  uint64_t connections_open = 0;                      // entries in the kernel's map
+  std::vector<Program> programs;                      // zeros unless run_time_stats
+  bool exact_records = false;                         // dynptr reads; else size classes
+};
+
+class Probe : public EventSource, public VerdictSink {
+ public:
+  static Result<std::unique_ptr<Probe>> open(const ProbeOptions& options = {});
+
+  // EventSource; waits at most 20 ms whatever `timeout` says, because the kernel wakes us sparingly.
+  Result<size_t> poll(EventSink& sink, std::chrono::milliseconds timeout) override = 0;
+  // VerdictSink
+  void set_verdict(uint64_t connection_id, Verdict verdict) override = 0;
+
+  // `path` is opened as such: /proc/PID/map_files/… and /proc/PID/root/… work.
+  virtual Result<std::unique_ptr<AttachedLink>> attach_uprobes(const std::string& path,
+                                                             std::span<const UprobePlace> places) = 0;
+  // A userspace-made event (PROCESS), delivered before any kernel event not yet delivered. `event` is
+  // followed by its payload, event.size bytes in all.
+  virtual void inject(const llmtap_event_hdr& event) = 0;
+  virtual Result<> exclude_process(uint32_t tgid) = 0;
+  virtual ProbeStatistics statistics() const = 0;
+};
+
+}  // namespace llmtap

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The probe as discovery sees it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "capture/attacher.h"
+#include "capture/probe.h"
+
+namespace llmtap {
+
+static_assert(static_cast<uint32_t>(UprobeKind::kReadInternal) == static_cast<uint32_t>(HookKind::kReadInternal));
+static_assert(static_cast<uint32_t>(UprobeKind::kShutdown) == static_cast<uint32_t>(HookKind::kShutdown));
+
+class ProbeAttacher : public UprobeAttacher, public EventInjector {
+ public:
+  explicit ProbeAttacher(Probe& probe) : probe_(probe) {}
+
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places) override {
+    std::vector<UprobePlace> converted;
+    converted.reserve(places.size());
+    for (const HookPlace& place : places)
+      converted.push_back({place.offset, static_cast<HookKind>(place.kind), place.is_return});
+    return std::make_unique<Link>(LLMTAP_TRY(probe_.attach_uprobes(path, converted)));
+  }
+  void inject(const llmtap_event_hdr& event) override { probe_.inject(event); }
+
+ private:
+  struct Link : AttachedLink {
+    explicit Link(std::unique_ptr<UprobeLink> attached) : link(std::move(attached)) {}
+    std::unique_ptr<UprobeLink> link;
+  };
+  Probe& probe_;
+};
+
+}  // namespace llmtap

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "llmtap/result.h"
+
+struct bpf_link;
+struct bpf_program;
+
+namespace llmtap {
+
+// A private mount of tracefs, seen by nobody else: the ids of tracepoints are read there whether or
+// not the host has tracefs mounted.
+class TraceFs {
+ public:
+  static Result<TraceFs> open();
+  TraceFs(TraceFs&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  TraceFs& operator=(TraceFs&&) = delete;
+  ~TraceFs();
+
+  // `name`: "syscalls/sys_enter_read". The caller owns the link.
+  Result<bpf_link*> attach(bpf_program* program, const std::string& name) const;
+
+ private:
+  explicit TraceFs(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+}  // namespace llmtap

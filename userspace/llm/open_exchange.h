@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// One exchange while it is open. Internal to the call tracker.
+#pragma once
+
+#include <memory>
+
+#include "llm/call_tracker.h"
+#include "llm/reply_reader.h"
+#include "llm/request_reader.h"
+#include "llm/route_template.h"
+
+namespace llmtap {
+
+// What an exchange that is, or may become, an LLM call needs beyond the plain one.
+struct CallState {
+  LlmCall call;
+  Route route;
+  Dialect dialect = Dialect::kNone;
+  std::unique_ptr<RequestReader> request;  // until the request ends
+  RequestFacts request_facts;              // once it has
+  std::unique_ptr<ReplyReader> reply;
+  bool anthropic_header = false;
+  bool json_request = false, json_reply = false;
+  bool cut_request = false;
+};
+
+class OpenExchange {
+ public:
+  enum class Kind : uint8_t {
+    kUndecided,  // may become an LLM call
+    kCall,       // opened at the sink
+    kNotLlm,
+  };
+
+  HttpExchange http;
+  std::unique_ptr<CallState> state;  // not for kNotLlm
+  Kind kind = Kind::kUndecided;
+  bool http_opened = false;
+  bool mid_stream = false;           // began before the first byte that we saw
+  bool request_ended = false, reply_ended = false;
+  uint64_t request_scanned = 0, reply_scanned = 0;
+  uint64_t connection_id = 0;
+  uint64_t first_reply_ns = 0;       // 0: no byte of a reply
+  Defect defect = Defect::kNone;
+};
+
+// What the end of an exchange needs beside it.
+struct FinishContext {
+  const CallTrackerOptions& options;
+  const PriceTable* prices;
+  const ClockFacts& clock;
+  CallTrackerCounters& counters;
+};
+
+// Completes state->call from all that was read.
+void complete_call(OpenExchange&, const ExchangeEnd&, const FinishContext&);
+
+}  // namespace llmtap

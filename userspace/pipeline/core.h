@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core: streams -> protocols -> llm -> links -> sinks, one thread, no kernel, clock or file. The
+// daemon and replay feed it the same events and get the same calls.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "links/hop_linker.h"
+#include "llm/call_tracker.h"
+#include "llmtap/facts.h"
+#include "llmtap/limits.h"
+#include "llmtap/sink.h"
+#include "llmtap/verdict.h"
+#include "protocols/connection_readers.h"
+#include "streams/stream_table.h"
+
+namespace llmtap {
+
+// Hands each call to every sink.
+class FanOut : public CallSink {
+ public:
+  explicit FanOut(std::vector<CallSink*> sinks) : sinks_(std::move(sinks)) {}
+  void on_call_open(const LlmCall& call) override {
+    for (CallSink* sink : sinks_) sink->on_call_open(call);
+  }
+  void on_call_finished(const LlmCall& call) override {
+    for (CallSink* sink : sinks_) sink->on_call_finished(call);
+  }
+  void on_http_open(const HttpExchange& exchange) override {
+    for (CallSink* sink : sinks_) sink->on_http_open(exchange);
+  }
+  void on_http_finished(const HttpExchange& exchange) override {
+    for (CallSink* sink : sinks_) sink->on_http_finished(exchange);
+  }
+  void on_clock(const ClockFacts& clock) override {
+    for (CallSink* sink : sinks_) sink->on_clock(clock);
+  }
+
+ private:
+  std::vector<CallSink*> sinks_;
+};
+
+// A copy of every counter of the core, taken between two events.
+struct CoreStats {
+  StageBooks streams, protocols, llm;
+  StreamCounters stream_counters;
+  ProtocolCounters protocol_counters;
+  CallTrackerCounters call_counters;
+  std::array<uint64_t, LLMTAP_LOST_MAX> kernel_lost_events{}, kernel_lost_bytes{};
+  uint64_t open_connections = 0, open_exchanges = 0;
+  uint64_t links_forgotten = 0;
+  uint64_t wall_clock_steps = 0;
+};
+
+class Core : public EventSink {
+ public:
+  // Sinks and verdicts outlive the core.
+  Core(const Limits& limits, const CallTrackerOptions& options, std::vector<CallSink*> sinks,
+       VerdictSink& verdicts);
+  void on_event(const llmtap_event_hdr& event) override { streams_.on_event(event); }
+  void set_prices(std::shared_ptr<const PriceTable> prices) { calls_.set_prices(std::move(prices)); }
+  // Everything that is open is finished as incomplete: shutdown, end of a replay.
+  void finish();
+  CoreStats stats() const;
+
+ private:
+  void on_clock(const ClockFacts& clock);
+
+  const Limits limits_;
+  FanOut sinks_;
+  HopLinker links_;
+  CallTracker calls_;
+  ConnectionReaders readers_;
+  StreamTable streams_;
+  ClockFacts last_clock_;
+  uint64_t wall_clock_steps_ = 0;
+};
+
+}  // namespace llmtap

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/daemon.h"
+
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <csignal>
+#include <mutex>
+#include <thread>
+
+#include "pipeline/core.h"
+#include "pipeline/live_capture.h"
+#include "pipeline/observe.h"
+#include "pipeline/options.h"
+#include "pipeline/sink_set.h"
+#include "pipeline/stats_board.h"
+#include "pipeline/web.h"
+
+namespace llmtap {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Signals are blocked before any thread starts and taken by the main thread alone.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+// Set by the main thread, done by the core thread between two polls.
+struct Orders {
+  std::atomic<bool> stop = false;
+  std::mutex mutex;
+  std::shared_ptr<const PriceTable> prices;  // new table to use
+};
+
+void run_core(Core& core, LiveCapture& capture, StatsBoard& board, Orders& orders, Result<>& outcome) {
+  while (!orders.stop.load(std::memory_order_relaxed)) {
+    const auto polled = capture.poll(core, 20ms);
+    if (!polled) {
+      outcome = polled.error();
+      std::raise(SIGTERM);
+      break;
+    }
+    {
+      const std::lock_guard lock(orders.mutex);
+      if (orders.prices) core.set_prices(std::exchange(orders.prices, nullptr));
+    }
+    board.publish(core, std::chrono::steady_clock::now());
+  }
+  core.finish();
+}
+
+}  // namespace
+
+Result<int> run_daemon(const Config& config) {
+  const sigset_t signals = block_signals();
+  const Limits limits = limits_of(config);
+  auto prices = LLMTAP_TRY(load_prices(config));
+
+  StatsBoard board;
+  auto capture = LLMTAP_TRY(LiveCapture::open(config));
+  std::unique_ptr<SinkSet> sinks = LLMTAP_TRY(SinkSet::open(config, limits, [&] {
+    return observe(board.read(), *capture->coverage(), capture->figures(), sinks->export_counters());
+  }));
+  auto web = LLMTAP_TRY(open_web(config, *sinks, [&] { return capture->readiness(); }));
+
+  Core core(limits, tracker_options(config), sinks->all(), *capture);
+  core.set_prices(std::move(prices));
+
+  Orders orders;
+  Result<> outcome = Ok{};
+  std::thread core_thread([&] { run_core(core, *capture, board, orders, outcome); });
+  const auto end = [&] {
+    if (web) web->stop();
+    capture->stop();
+    orders.stop = true;
+    core_thread.join();
+    sinks->close();
+  };
+  if (auto started = capture->start(); !started) {
+    end();
+    return started.error();
+  }
+  if (web) {
+    web->start();
+    spdlog::info("watching; {} on {}", config.metrics_path, web->address());
+  } else {
+    spdlog::info("watching; metrics are off");
+  }
+
+  for (;;) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal != SIGHUP) break;
+    sinks->reopen();
+    if (auto reloaded = load_prices(config); reloaded) {
+      const std::lock_guard lock(orders.mutex);
+      orders.prices = *reloaded;
+      spdlog::info("reloaded: price table {}, log file reopened", orders.prices->version());
+    } else {
+      spdlog::error("kept the old price table: {}", reloaded.error().message);
+    }
+    if (!web) continue;
+    if (auto reloaded = web->reload_web_config(); !reloaded)
+      spdlog::error("kept the old web configuration: {}", reloaded.error().message);
+  }
+  end();
+  if (!outcome) return outcome.error();
+  return 0;
+}
+
+}  // namespace llmtap

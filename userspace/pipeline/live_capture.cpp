@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/live_capture.h"
+
+#include <bit>
+
+namespace llmtap {
+
+namespace {
+
+// A process that was introduced and never seen to exit would stay here for ever.
+constexpr size_t kIntroduced = 65536;
+
+}  // namespace
+
+LiveCapture::LiveCapture(std::unique_ptr<Probe> probe)
+    : probe_(std::move(probe)),
+      attacher_(*probe_),
+      injector_(*probe_),
+      discovery_(std::make_unique<Discovery>(attacher_, injector_)),
+      introducer_(*this) {}
+
+Result<std::unique_ptr<LiveCapture>> LiveCapture::open(const Config& config) {
+  ProbeOptions options;
+  options.ring_bytes = std::bit_ceil(config.capture_ring_bytes);
+  options.run_time_stats = true;
+  auto probe = LLMTAP_TRY(Probe::open(options));
+  return std::unique_ptr<LiveCapture>(new LiveCapture(std::move(probe)));
+}
+
+LiveCapture::~LiveCapture() { stop(); }
+
+Result<> LiveCapture::start() { return discovery_->start(); }
+
+void LiveCapture::stop() { discovery_->stop(); }
+
+Result<size_t> LiveCapture::poll(EventSink& sink, std::chrono::milliseconds timeout) {
+  introducer_.next = &sink;
+  return probe_->poll(introducer_, timeout);
+}
+
+void LiveCapture::Introducer::on_event(const llmtap_event_hdr& event) {
+  switch (event.type) {
+    case LLMTAP_EVENT_CONN:
+    case LLMTAP_EVENT_DATA:
+      if (asked_.size() >= kIntroduced) asked_.clear();
+      if (asked_.insert(event.tgid).second) owner_.discovery_->ensure_facts(event.tgid);
+      break;
+    case LLMTAP_EVENT_EXEC:
+    case LLMTAP_EVENT_EXIT:
+      asked_.erase(event.tgid);
+      break;
+    default:
+      break;
+  }
+  next->on_event(event);
+}
+
+Readiness LiveCapture::readiness() const {
+  const auto coverage = discovery_->snapshot();
+  if (!coverage->initial_scan_done)
+    return {.reason = "the first scan of the running processes is not done (" +
+                      std::to_string(coverage->processes_scanned) + " so far)"};
+  return {.ready = true};
+}
+
+CaptureFigures LiveCapture::figures() const {
+  const ProbeStatistics statistics = probe_->statistics();
+  CaptureFigures figures;
+  for (const auto& [source, events] : statistics.data_events_by_source)
+    if (source < LLMTAP_SOURCE_MAX) figures.events_by_source[source] = events;
+  figures.ring_usage_ratio = statistics.ring_used;
+  for (const auto& program : statistics.programs)
+    figures.program_run_seconds += static_cast<double>(program.run_time_ns) * 1e-9;
+  return figures;
+}
+
+}  // namespace llmtap

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel side as one thing: the probe, discovery on its own thread, and the adapters between
+// them. poll() and set_verdict() belong to the core thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+#include "capture/discovery.h"
+#include "capture/probe.h"
+#include "llmtap/facts.h"
+#include "llmtap/verdict.h"
+#include "pipeline/config.h"
+#include "pipeline/observe.h"
+
+namespace llmtap {
+
+struct Readiness {
+  bool ready = false;
+  std::string reason;  // why not
+};
+
+class LiveCapture : public EventSource, public VerdictSink {
+ public:
+  static Result<std::unique_ptr<LiveCapture>> open(const Config& config);
+  ~LiveCapture() override;
+
+  // Starts discovery: subscribe, scan, drain. Events may be polled before.
+  Result<> start();
+  // Detaches everything. Idempotent.
+  void stop();
+
+  Result<size_t> poll(EventSink& sink, std::chrono::milliseconds timeout) override;
+  void set_verdict(uint64_t connection_id, Verdict verdict) override { probe_->set_verdict(connection_id, verdict); }
+
+  std::shared_ptr<const Coverage> coverage() const { return discovery_->snapshot(); }
+  Readiness readiness() const;
+  CaptureFigures figures() const;
+
+ private:
+  // Asks discovery who a process is as soon as a connection of it is seen: the core never reads /proc.
+  class Introducer : public EventSink {
+   public:
+    explicit Introducer(LiveCapture& owner) : owner_(owner) {}
+    void on_event(const llmtap_event_hdr& event) override;
+    EventSink* next = nullptr;
+
+   private:
+    LiveCapture& owner_;
+    std::unordered_set<uint32_t> asked_;  // tgids; forgotten at exit and exec
+  };
+  class Attacher : public UprobeAttacher {
+   public:
+    explicit Attacher(Probe& probe) : probe_(probe) {}
+    Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
+                                                 std::span<const UprobePlace> places) override {
+      return probe_.attach_uprobes(path, places);
+    }
+
+   private:
+    Probe& probe_;
+  };
+  class Injector : public EventInjector {
+   public:
+    explicit Injector(Probe& probe) : probe_(probe) {}
+    void inject(const llmtap_event_hdr& event) override { probe_.inject(event); }
+
+   private:
+    Probe& probe_;
+  };
+
+  explicit LiveCapture(std::unique_ptr<Probe> probe);
+
+  std::unique_ptr<Probe> probe_;
+  Attacher attacher_;
+  Injector injector_;
+  std::unique_ptr<Discovery> discovery_;
+  Introducer introducer_;
+};
+
+}  // namespace llmtap

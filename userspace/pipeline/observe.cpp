@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/observe.h"
+
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include "pipeline/version.h"
+
+namespace llmtap {
+
+namespace {
+
+using Sample = SelfObservation::Sample;
+
+double seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+}
+
+// Pages of the second field of /proc/self/statm.
+std::optional<double> resident_bytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (file == nullptr) return std::nullopt;
+  unsigned long total = 0, resident = 0;
+  const int fields = std::fscanf(file, "%lu %lu", &total, &resident);
+  std::fclose(file);
+  if (fields != 2) return std::nullopt;
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+void add_machine(SelfObservation& out) {
+  utsname name{};
+  if (uname(&name) == 0) out.kernel = name.release;
+  out.version = kVersion;
+  out.revision = kRevision;
+  out.btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+  rusage usage{};
+  if (getrusage(RUSAGE_SELF, &usage) == 0) out.cpu_user_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  out.resident_bytes = resident_bytes();
+}
+
+void add_coverage(SelfObservation& out, const Coverage& coverage) {
+  std::map<std::string, double> attached;
+  std::map<std::vector<std::string>, double> processes;
+  for (const CoveredProcess& process : coverage.processes)
+    for (const RuntimeUse& use : process.runtimes) {
+      ++processes[{use.runtime, std::string(to_string(use.state)), use.reason}];
+      if (use.state == CoverageState::kClear) ++attached[use.runtime];
+    }
+  for (const auto& [runtime, count] : attached) out.attached_targets.push_back({{runtime}, count});
+  for (const auto& [labels, count] : processes) out.coverage_processes.push_back({labels, count});
+  for (const auto& [labels, count] : coverage.attach_failures)
+    out.attach_failures.push_back({{labels.first, labels.second}, static_cast<double>(count)});
+}
+
+}  // namespace
+
+std::string_view loss_name(int loss) {
+  switch (loss) {
+    case LLMTAP_LOST_RING_FULL: return "ring_full";
+    case LLMTAP_LOST_FAULT: return "fault";
+    case LLMTAP_LOST_TOO_LARGE: return "too_large";
+    case LLMTAP_LOST_IOVECS: return "iovecs";
+    case LLMTAP_LOST_NO_ARGS: return "no_args";
+    case LLMTAP_LOST_MAP_FULL: return "map_full";
+    case LLMTAP_LOST_BYPASS: return "bypass";
+    case LLMTAP_LOST_UNSEEN: return "unseen";
+    case LLMTAP_LOST_COMPAT: return "compat";
+    default: return "other";
+  }
+}
+
+SelfObservation observe(const CoreStats& core, const Coverage& coverage,
+                        const std::optional<CaptureFigures>& capture, std::vector<ExportCounters> exports) {
+  SelfObservation out;
+  add_machine(out);
+  add_coverage(out, coverage);
+  if (capture) {
+    out.events.push_back({{"socket"}, static_cast<double>(capture->events_by_source[LLMTAP_SOURCE_SOCKET])});
+    out.events.push_back({{"openssl"}, static_cast<double>(capture->events_by_source[LLMTAP_SOURCE_OPENSSL])});
+    out.ring_usage.push_back({{"events"}, capture->ring_usage_ratio});
+    out.cpu_kernel_seconds = capture->program_run_seconds;
+  }
+  for (int loss = LLMTAP_LOST_RING_FULL; loss <= LLMTAP_LOST_COMPAT; ++loss) {
+    const auto index = static_cast<size_t>(loss);
+    out.events_lost.push_back(
+        {{"kernel", std::string(loss_name(loss))}, static_cast<double>(core.kernel_lost_events[index])});
+  }
+  out.stages = {{"streams", core.streams}, {"protocols", core.protocols}, {"llm", core.llm}};
+  const ProtocolCounters& protocols = core.protocol_counters;
+  const auto count = [](uint64_t n) { return static_cast<double>(n); };
+  out.connections = {{{"wanted", "http1"}, count(protocols.http1_connections)},
+                     {{"muted", "http2"}, count(protocols.http2_connections)},
+                     {{"muted", "websocket"}, count(protocols.websocket_not_read)},
+                     {{"muted", "other"}, count(protocols.other_connections)}};
+  out.parse_errors = {{{"http1", "head"}, count(protocols.parse_errors)},
+                      {{"http1", "oversized_head"}, count(protocols.oversized_heads)},
+                      {{"http1", "coding"}, count(protocols.decode_errors)},
+                      {{"http1", "resync"}, count(protocols.resyncs)},
+                      {{"json", "body"}, count(core.call_counters.bodies_malformed)}};
+  out.queues.push_back({{"open_exchanges"}, count(core.open_exchanges)});
+  out.queues.push_back({{"open_connections"}, count(core.open_connections)});
+  for (const ExportCounters& sink : exports)
+    out.queues.push_back({{sink.signal}, count(sink.queued)});
+  out.exports = std::move(exports);
+  return out;
+}
+
+}  // namespace llmtap

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The probe's own figures, from the parts that own them to the metrics' plain form.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "capture/coverage.h"
+#include "pipeline/core.h"
+#include "sinks/self_observation.h"
+
+namespace llmtap {
+
+// What the kernel side counted; replay has none.
+struct CaptureFigures {
+  std::array<uint64_t, LLMTAP_SOURCE_MAX> events_by_source{};
+  double ring_usage_ratio = 0;
+  double program_run_seconds = 0;  // of all BPF programs; 0 when the kernel does not measure it
+};
+
+SelfObservation observe(const CoreStats& core, const Coverage& coverage,
+                        const std::optional<CaptureFigures>& capture, std::vector<ExportCounters> exports);
+
+// "ring_full" and so on: the reason label of llmtap_events_lost_total.
+std::string_view loss_name(int loss);
+
+}  // namespace llmtap

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/options.h"
+
+namespace llmtap {
+
+CallTrackerOptions tracker_options(const Config& config) {
+  CallTrackerOptions options;
+  for (const ProviderRow& row : config.providers)
+    options.hosts.push_back({.host = row.host, .provider = row.provider});
+  options.watched_workloads = config.targets_include;
+  return options;
+}
+
+Limits limits_of(const Config& config) {
+  Limits limits;
+  limits.series = config.metrics_max_series;
+  limits.routes_per_workload = config.routes_max_templates;
+  return limits;
+}
+
+Result<std::shared_ptr<const PriceTable>> load_prices(const Config& config) {
+  if (config.prices_file.empty()) return PriceTable::builtin();
+  return PriceTable::load(config.prices_file);
+}
+
+}  // namespace llmtap

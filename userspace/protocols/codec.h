@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// What turns one connection's two byte streams into exchanges. One interface for all protocols, so
+// that nothing after it can tell them apart.
+#pragma once
+
+#include <cstdint>
+
+#include "base/stats.h"
+#include "llmtap/facts.h"
+#include "llmtap/limits.h"
+#include "llmtap/message.h"
+#include "llmtap/stream.h"
+#include "protocols/decoder_budget.h"
+
+namespace llmtap {
+
+struct ProtocolCounters {
+  // Connections, by what their first bytes (or the first certain head) said.
+  uint64_t http1_connections = 0, http2_connections = 0, other_connections = 0;
+  // Recognised and not read: HTTP/2 and WebSocket connections, other upgrades and tunnels.
+  uint64_t http2_not_read = 0, websocket_not_read = 0, tunnels_not_read = 0;
+  uint64_t verdicts_wanted = 0, verdicts_muted = 0;  // connections given that verdict
+  uint64_t parse_errors = 0;       // messages that are not what HTTP allows
+  uint64_t oversized_heads = 0;    // of them, heads beyond Limits::head_bytes
+  uint64_t resyncs = 0;            // times a stream was lost and hunted for its next head
+  uint64_t decode_errors = 0;      // bodies whose coding was damaged, unsupported or over a bound
+  uint64_t pipeline_overflows = 0;
+  uint64_t exchanges_begun = 0, exchanges_ended = 0;
+};
+
+// Numbers of the exchanges of one connection, from 0.
+class ExchangeNumber {
+ public:
+  uint64_t take() { return next_++; }
+
+ private:
+  uint64_t next_ = 0;
+};
+
+// What a codec works with. Outlives the codec; `facts` is set before every call.
+struct CodecContext {
+  const ConnectionFacts* facts = nullptr;
+  const Limits* limits = nullptr;
+  DecoderBudget* budget = nullptr;
+  ProtocolCounters* counters = nullptr;
+  StageBooks* books = nullptr;
+  ExchangeNumber numbers;
+  // The connection's first byte was not seen, or it was lost: begin by looking for a head.
+  bool mid_connection = false;
+};
+
+class Codec {
+ public:
+  virtual ~Codec() = default;
+  virtual void feed(Side, const StreamChunk&, MessageSink&) = 0;
+  // `bytes` of this side were lost here (0: unknown how many): finish what is certain, drop the rest,
+  // resynchronise.
+  virtual void gap(Side, uint64_t bytes, uint64_t time_ns, MessageSink&) = 0;
+  // This side will send no more. kRequest: the asking side went first if it is ended first.
+  virtual void end(Side, EndReason, uint64_t time_ns, MessageSink&) = 0;
+  // Nothing more will come of this connection: it changed its protocol, or we gave up on it.
+  virtual bool finished() const = 0;
+  // A first message was found. Until then a connection met in the middle may be anything.
+  virtual bool confirmed() const = 0;
+};
+
+}  // namespace llmtap

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sinks/self_observation.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+
+#include "base/check.h"
+
+namespace llmtap {
+namespace {
+
+using Samples = std::vector<SelfObservation::Sample>;
+
+struct Families {
+  std::vector<CollectedFamily> all;
+
+  void add(std::string_view name, prometheus::MetricType type, std::string_view help,
+           std::initializer_list<std::string_view> label_names, Samples samples) {
+    if (samples.empty()) return;
+    std::ranges::sort(samples, {}, &SelfObservation::Sample::labels);
+    CollectedFamily out;
+    out.family.name = name;
+    out.family.help = help;
+    out.family.type = type;
+    for (const auto& sample : samples) {
+      LLMTAP_CHECK(sample.labels.size() == label_names.size());
+      prometheus::ClientMetric metric;
+      auto value = sample.labels.begin();
+      for (std::string_view label : label_names) metric.label.push_back({std::string(label), clean_label(*value++)});
+      (type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = sample.value;
+      out.family.metric.push_back(std::move(metric));
+    }
+    all.push_back(std::move(out));
+  }
+  void gauge(std::string_view name, std::string_view help, std::initializer_list<std::string_view> labels,
+             Samples samples) {
+    add(name, prometheus::MetricType::Gauge, help, labels, std::move(samples));
+  }
+  void counter(std::string_view name, std::string_view help, std::initializer_list<std::string_view> labels,
+               Samples samples) {
+    add(name, prometheus::MetricType::Counter, help, labels, std::move(samples));
+  }
+};
+
+double number(uint64_t value) { return static_cast<double>(value); }
+
+void add_stages(Families& families, const SelfObservation& self) {
+  Samples bytes, items, lost;
+  for (const auto& [stage, books] : self.stages) {
+    bytes.push_back({{stage, "in"}, number(books.bytes_in)});
+    bytes.push_back({{stage, "out"}, number(books.bytes_out)});
+    bytes.push_back({{stage, "lost"}, number(books.bytes_lost)});
+    items.push_back({{stage, "in"}, number(books.items_in)});
+    items.push_back({{stage, "out"}, number(books.items_out)});
+    items.push_back({{stage, "lost"}, number(books.items_lost)});
+    for (const auto& [reason, count] : books.lost_bytes_by_reason) lost.push_back({{stage, reason}, number(count)});
+  }
+  families.counter("llmtap_stage_bytes_total", "Bytes that entered, left and were lost in each stage: in = out + lost.",
+                   {"stage", "result"}, std::move(bytes));
+  families.counter("llmtap_stage_items_total", "Items that entered, left and were lost in each stage: in = out + lost.",
+                   {"stage", "result"}, std::move(items));
+  families.counter("llmtap_bytes_lost_total", "Bytes lost in each stage, by reason.", {"stage", "reason"},
+                   std::move(lost));
+}
+
+void add_exports(Families& families, const SelfObservation& self) {
+  Samples results, queued;
+  for (const ExportCounters& sink : self.exports) {
+    results.push_back({{sink.signal, "ok"}, number(sink.ok)});
+    results.push_back({{sink.signal, "error"}, number(sink.error)});
+    results.push_back({{sink.signal, "dropped"}, number(sink.dropped)});
+    queued.push_back({{sink.signal}, number(sink.queued)});
+  }
+  families.counter("llmtap_export_total", "Items given to exporters, by result.", {"signal", "result"},
+                   std::move(results));
+  families.gauge("llmtap_export_queue_length", "Items waiting to be exported.", {"signal"}, std::move(queued));
+}
+
+}  // namespace
+
+std::vector<CollectedFamily> self_observation_families(const SelfObservation& self) {
+  Families families;
+  families.gauge("llmtap_build_info", "1; what runs here.", {"version", "revision", "kernel", "btf"},
+                 {{{self.version, self.revision, self.kernel, self.btf ? "true" : "false"}, 1}});
+  families.gauge("llmtap_attached_targets", "Processes and libraries that are hooked, by kind.", {"kind"},
+                 self.attached_targets);
+  families.counter("llmtap_attach_failures_total", "Hooks that could not be attached.", {"kind", "reason"},
+                   self.attach_failures);
+  families.gauge("llmtap_capture_coverage_ratio",
+                 "Share of connections to known LLM endpoints whose plaintext is visible.",
+                 {"namespace", "workload", "role"}, self.capture_coverage);
+  families.counter("llmtap_events_total", "Events read from the kernel.", {"source"}, self.events);
+  families.counter("llmtap_events_lost_total", "Events that the kernel side could not deliver.",
+                   {"source", "reason"}, self.events_lost);
+  add_stages(families, self);
+  families.gauge("llmtap_connections", "Open connections by verdict and protocol.", {"verdict", "protocol"},
+                 self.connections);
+  families.gauge("llmtap_queue_length", "Items waiting between two threads.", {"queue"}, self.queues);
+  families.gauge("llmtap_coverage_processes",
+                 "Processes that talk TLS or HTTP, by whether their plaintext can be read.",
+                 {"runtime", "state", "reason"}, self.coverage_processes);
+  families.counter("llmtap_coverage_connections_total", "Connections whose plaintext was or was not visible.",
+                   {"runtime", "visibility"}, self.coverage_connections);
+  families.counter("llmtap_parse_errors_total", "Messages that are not what their protocol allows.",
+                   {"protocol", "stage"}, self.parse_errors);
+  Samples cpu;
+  if (self.cpu_user_seconds) cpu.push_back({{"user"}, *self.cpu_user_seconds});
+  if (self.cpu_kernel_seconds) cpu.push_back({{"kernel"}, *self.cpu_kernel_seconds});
+  families.counter("llmtap_probe_cpu_seconds_total", "CPU time of the probe: its process, and its BPF programs.",
+                   {"part"}, std::move(cpu));
+  if (self.resident_bytes)
+    families.gauge("llmtap_probe_resident_bytes", "Resident memory of the probe.", {}, {{{}, *self.resident_bytes}});
+  families.gauge("llmtap_ring_usage_ratio", "How full the ring buffers are, 0 to 1.", {"ring"}, self.ring_usage);
+  add_exports(families, self);
+  return families.all;
+}
+
+}  // namespace llmtap
