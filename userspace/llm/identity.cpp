@@ -11,8 +11,9 @@ namespace llmtap {
 
 namespace {
 
-constexpr std::string_view kKeyHeaders[] = {"authorization",  "x-api-key",         "api-key",
-                                            "x-goog-api-key", "x-litellm-api-key", "ocp-apim-subscription-key"};
+constexpr std::string_view kKeyHeaders[] = {"authorization",     "x-api-key",
+                                            "api-key",           "x-goog-api-key",
+                                            "x-litellm-api-key", "ocp-apim-subscription-key"};
 constexpr std::string_view kUserHeaders[] = {"x-litellm-customer-id", "x-litellm-end-user-id"};
 
 std::string_view header(std::span<const HeaderField> fields, std::string_view name) {
@@ -56,16 +57,19 @@ std::string sha256_hex(std::string_view bytes) {
 
 std::string credential_sha256(std::span<const HeaderField> request_headers) {
   for (const std::string_view name : kKeyHeaders)
-    if (const std::string_view key = key_of(header(request_headers, name)); !key.empty()) return sha256_hex(key);
+    if (const std::string_view key = key_of(header(request_headers, name)); !key.empty())
+      return sha256_hex(key);
   return {};
 }
 
 std::string end_user_sha256(std::span<const HeaderField> request_headers,
                             std::span<const std::string> configured_headers) {
   for (const std::string_view name : kUserHeaders)
-    if (const std::string_view user = header(request_headers, name); !user.empty()) return hash_end_user(user);
+    if (const std::string_view user = header(request_headers, name); !user.empty())
+      return hash_end_user(user);
   for (const std::string& name : configured_headers)
-    if (const std::string_view user = header(request_headers, name); !user.empty()) return hash_end_user(user);
+    if (const std::string_view user = header(request_headers, name); !user.empty())
+      return hash_end_user(user);
   if (const std::string_view user = header(request_headers, "helicone-user-id"); !user.empty())
     return hash_end_user(user);
   return portkey_user(header(request_headers, "x-portkey-metadata"));

@@ -16,22 +16,24 @@ TEST(Sha256, OfAKnownText) {  // FIPS 180-2, B.1
 
 TEST(Credential, IsHashedWithoutItsScheme) {
   const std::string want = sha256_hex("key-1");
-  for (const HeaderField field : {HeaderField{"authorization", "Bearer key-1"}, HeaderField{"authorization", "bearer   key-1 "},
-                                  HeaderField{"Authorization", "key-1"}, HeaderField{"x-api-key", "key-1"},
-                                  HeaderField{"api-key", "key-1"}, HeaderField{"x-goog-api-key", "key-1"},
-                                  HeaderField{"x-litellm-api-key", "Bearer key-1"},
-                                  HeaderField{"ocp-apim-subscription-key", "key-1"}})
+  for (const HeaderField field :
+       {HeaderField{"authorization", "Bearer key-1"}, HeaderField{"authorization", "bearer   key-1 "},
+        HeaderField{"Authorization", "key-1"}, HeaderField{"x-api-key", "key-1"},
+        HeaderField{"api-key", "key-1"}, HeaderField{"x-goog-api-key", "key-1"},
+        HeaderField{"x-litellm-api-key", "Bearer key-1"}, HeaderField{"ocp-apim-subscription-key", "key-1"}})
     EXPECT_EQ(credential({field}), want) << field.name << " " << field.value;
 }
 
 TEST(Credential, OrderOfHeaders) {
-  EXPECT_EQ(credential({{"api-key", "c"}, {"x-api-key", "b"}, {"authorization", "Bearer a"}}), sha256_hex("a"));
-  EXPECT_EQ(credential({{"api-key", "c"}, {"x-api-key", "b"}, {"authorization", "Basic a"}}), sha256_hex("b"));
+  EXPECT_EQ(credential({{"api-key", "c"}, {"x-api-key", "b"}, {"authorization", "Bearer a"}}),
+            sha256_hex("a"));
+  EXPECT_EQ(credential({{"api-key", "c"}, {"x-api-key", "b"}, {"authorization", "Basic a"}}),
+            sha256_hex("b"));
 }
 
 TEST(Credential, SignaturesAndPasswordsAreNoKeys) {
-  for (const std::string_view value : {"", "Bearer", "Bearer ", "Basic dXNlcjpwdw==", "AWS4-HMAC-SHA256 Credential=A/b, Signature=c",
-                                       "Bearer a b"})
+  for (const std::string_view value : {"", "Bearer", "Bearer ", "Basic dXNlcjpwdw==",
+                                       "AWS4-HMAC-SHA256 Credential=A/b, Signature=c", "Bearer a b"})
     EXPECT_EQ(credential({{"authorization", value}}), "") << value;
   EXPECT_EQ(credential({}), "");
 }
