@@ -63,5 +63,19 @@ TEST(EndUser, OfNothing) {
   EXPECT_EQ(hash_end_user(" u "), sha256_hex("u"));
 }
 
+TEST(EndUser, OfAJwt) {
+  const auto subject = [](std::string_view token) {
+    const std::string value = "Bearer " + std::string(token);
+    const HeaderField fields[] = {{"authorization", value}};
+    return jwt_subject_sha256(fields);
+  };
+  // {"sub":"u-1","email":"e"}, {"email":"e"}, {"sub":7}
+  EXPECT_EQ(subject("eyJh.eyJzdWIiOiJ1LTEiLCJlbWFpbCI6ImUifQ.sig"), sha256_hex("u-1"));
+  EXPECT_EQ(subject("eyJh.eyJlbWFpbCI6ImUifQ.sig"), sha256_hex("e"));
+  for (const std::string_view bad :
+       {"eyJh.eyJzdWIiOjd9.sig", "eyJh", "eyJh.", "eyJh..", "eyJh.!!!.x", "eyJh.AAAA.x", "key"})
+    EXPECT_EQ(subject(bad), "") << bad;
+}
+
 }  // namespace
 }  // namespace llmtap
