@@ -108,6 +108,7 @@ struct LostCount {
 class LiveProbe final : public Probe {
  public:
   ~LiveProbe() override {
+    detach_all();
     if (verdicts_) munmap(verdicts_, kVerdictSlots * sizeof(uint64_t));
     if (stats_fd_ >= 0) ::close(stats_fd_);
   }
@@ -257,6 +258,16 @@ class LiveProbe final : public Probe {
       links_.emplace_back(link);
     }
     return Ok{};
+  }
+
+  // Each detach waits for the kernel's grace periods; waiting side by side costs little more than one.
+  void detach_all() {
+    std::atomic<size_t> next = 0;
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < std::min<size_t>(links_.size(), 16); ++i)
+      threads.emplace_back([&] {
+        for (size_t at = 0; (at = next.fetch_add(1)) < links_.size();) links_[at].reset();
+      });
   }
 
   static int on_record(void* self, void* bytes, size_t size) {
