@@ -136,12 +136,20 @@ DoctorFact uprobe_link_fact(std::string name, int attach_type, std::string advic
     const bool refused = errno == EPERM || errno == EACCES;
     return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(errno), std::move(advice)};
   }
-  LIBBPF_OPTS(bpf_link_create_opts, options);
-  const unsigned long offset = 0;
-  options.uprobe_multi.path = "/";
-  options.uprobe_multi.offsets = &offset;
-  options.uprobe_multi.cnt = 1;
-  const UniqueFd link(::bpf_link_create(program.get(), -1, static_cast<bpf_attach_type>(attach_type), &options));
+  // The kernel's own layout (union bpf_attr, link_create.uprobe_multi): older libraries and headers
+  // do not know the session type.
+  struct {
+    uint32_t program, target, attach_type, flags;
+    uint64_t path, offsets, ref_ctr_offsets, cookies;
+    uint32_t count, multi_flags, pid, pad;
+  } request{};
+  const uint64_t offset = 0;
+  request.program = static_cast<uint32_t>(program.get());
+  request.attach_type = static_cast<uint32_t>(attach_type);
+  request.path = reinterpret_cast<uintptr_t>("/");
+  request.offsets = reinterpret_cast<uintptr_t>(&offset);
+  request.count = 1;
+  const UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
   const int error = errno;
   if (!link && error == EBADF) return {std::move(name), kOk, "links of many places", {}};
   return {std::move(name), kDegraded, std::string("link: ") + ::strerror(error), std::move(advice)};
