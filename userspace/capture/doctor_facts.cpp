@@ -17,7 +17,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <optional>
+#include <utility>
 
 #include "capture/mmap_watch.h"
 #include "capture/unique_fd.h"
@@ -75,7 +75,10 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
       {CAP_SYS_RESOURCE, CAP_SYS_RESOURCE, "locks memory for maps before Linux 5.11"},
   }};
   const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> held(::cap_get_proc(), ::cap_free);
+  utsname kernel{};
+  ::uname(&kernel);
   for (const Capability& needed : kNeeded) {
+    if (needed.value == CAP_SYS_RESOURCE && parse_kernel_release(kernel.release) >= std::pair(5, 11)) continue;
     const auto has = [&](cap_value_t value) {
       cap_flag_value_t flag = CAP_CLEAR;
       return held && ::cap_get_flag(held.get(), value, CAP_EFFECTIVE, &flag) == 0 && flag == CAP_SET;
