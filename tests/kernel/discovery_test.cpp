@@ -136,6 +136,10 @@ class Recorder : public UprobeAttacher, public EventInjector {
     const std::lock_guard lock(mutex_);
     return log_;
   }
+  size_t facts_told(uint32_t tgid) {
+    const auto lines = log();
+    return static_cast<size_t>(std::ranges::count(lines, "facts " + std::to_string(tgid)));
+  }
 
  private:
   std::mutex mutex_;
@@ -316,9 +320,13 @@ TEST_F(DiscoveryTest, KnowsAProcessThatIsGoneWhenAsked) {
   const uint32_t tgid = child.tgid();
   child.say("x");
   ASSERT_EQ(child.hear(), "x");  // it has been executed
+  // A second answer about another process comes after everything that was recorded before the first.
   Child marker({"/bin/cat"});
   discovery.ensure_facts(marker.tgid());
-  ASSERT_TRUE(recorder_.wait_facts(marker.tgid(), "workload", "cat"));  // records up to here are read
+  ASSERT_TRUE(recorder_.wait_facts(marker.tgid(), "workload", "cat"));
+  const size_t told = recorder_.facts_told(marker.tgid());
+  discovery.ensure_facts(marker.tgid());
+  ASSERT_TRUE(eventually([&] { return recorder_.facts_told(marker.tgid()) > told; }));
   child.end();
   discovery.ensure_facts(tgid);
   EXPECT_TRUE(recorder_.wait_facts(tgid, "exe", fs::canonical("/bin/cat").string()));

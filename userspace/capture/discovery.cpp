@@ -14,6 +14,8 @@ namespace llmtap {
 namespace {
 
 constexpr size_t kMaxDullFiles = 65536;
+constexpr int kRecordAttempts = 6;  // 2, 4… 64 ms after the first; a process may have no arguments at all
+constexpr std::chrono::milliseconds kRecordRetry{2};
 
 uint64_t monotonic_ns() {
   timespec now{};
@@ -83,6 +85,7 @@ void Discovery::run() {
     answer_requests();
     auto now = Clock::now();
     check_exits(now);
+    check_records(now);
     if (now >= next_scan || (watch_ && watch_->lost() != lost_before)) {
       if (watch_) watch_->open_missing_cpus();
       scan_all();
@@ -91,6 +94,7 @@ void Discovery::run() {
     }
     auto until = std::min(next_scan, manager_->collect(now));
     for (const auto& [tgid, due] : exit_checks_) until = std::min(until, due);
+    for (const auto& [tgid, check] : record_checks_) until = std::min(until, check.due);
     publish();
     wait(until);
   }
@@ -142,7 +146,8 @@ void Discovery::scan(uint32_t tgid, bool asked) {
   if (!start) return;
   const ProcessKey key{tgid, *start};
   const auto mappings = procfs_.mappings(key);
-  if (!mappings || mappings->empty()) {  // gone, or a kernel thread
+  // Gone; or without files: a kernel thread, or a process in the middle of an exec.
+  if (!mappings || (mappings->empty() && !asked)) {
     forget(tgid);
     return;
   }
@@ -157,7 +162,7 @@ void Discovery::scan(uint32_t tgid, bool asked) {
       manager_->use(key, *mappings, Clock::now());
       return;
     }
-    auto record = procfs_.record(tgid);
+    auto record = read_record(tgid);
     if (!record || record->facts.key != key) return;
     // The core must know who it is before the first byte.
     emit(*record);
@@ -190,7 +195,7 @@ void Discovery::handle(const std::vector<WatchEvent>& events) {
           if (asked) scan(event.tgid, true);
           else dirty.insert(event.tgid);
         }
-        if (auto record = procfs_.record(event.tgid)) remember_exec(std::move(*record));
+        if (auto record = read_record(event.tgid)) remember_exec(std::move(*record));
         break;
       case WatchEvent::Kind::kFork:
         if (processes_.contains(event.parent_tgid)) dirty.insert(event.tgid);
@@ -239,6 +244,38 @@ void Discovery::check_exits(Clock::time_point now) {
     if (known != processes_.end() && procfs_.start_ns(it->first) != known->second.record.facts.key.start_ns)
       forget(it->first);
     it = exit_checks_.erase(it);
+  }
+}
+
+std::optional<ProcessRecord> Discovery::read_record(uint32_t tgid) {
+  auto record = procfs_.record(tgid);
+  if (record && !record->complete) record_checks_.try_emplace(tgid, RecordCheck{Clock::now() + kRecordRetry, 0});
+  return record;
+}
+
+void Discovery::check_records(Clock::time_point now) {
+  for (auto it = record_checks_.begin(); it != record_checks_.end();) {
+    auto& [tgid, check] = *it;
+    if (check.due > now) {
+      ++it;
+      continue;
+    }
+    auto record = procfs_.record(tgid);
+    if (record && !record->complete && ++check.attempt < kRecordAttempts) {
+      check.due = now + kRecordRetry * (1 << check.attempt);
+      ++it;
+      continue;
+    }
+    if (record && record->complete) {
+      const auto known = processes_.find(tgid);
+      if (known != processes_.end() && known->second.record.facts.key == record->facts.key) {
+        known->second.record = *record;
+        emit(*record);
+        changed_ = true;
+      }
+      if (exec_records_.contains(tgid)) remember_exec(std::move(*record));
+    }
+    it = record_checks_.erase(it);
   }
 }
 

@@ -64,6 +64,8 @@ class Discovery {
   void handle(const std::vector<WatchEvent>&);
   void answer_requests();
   void check_exits(Clock::time_point now);
+  void check_records(Clock::time_point now);
+  std::optional<ProcessRecord> read_record(uint32_t tgid);
   void forget(uint32_t tgid);
   void remember_exec(ProcessRecord);
   void emit(const ProcessRecord&);
@@ -85,6 +87,11 @@ class Discovery {
   std::unordered_map<uint32_t, ProcessRecord> exec_records_;
   std::deque<ProcessKey> exec_order_;
   std::map<uint32_t, Clock::time_point> exit_checks_;
+  struct RecordCheck {
+    Clock::time_point due;
+    int attempt = 0;
+  };
+  std::map<uint32_t, RecordCheck> record_checks_;  // read in the middle of an exec
   // Files (with the inode's generation) that records named and that hold nothing.
   std::set<std::pair<FileKey, uint64_t>> dull_;
   Coverage coverage_;

@@ -17,7 +17,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <optional>
+#include <utility>
 
 #include "capture/mmap_watch.h"
 #include "capture/unique_fd.h"
@@ -75,7 +75,10 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
       {CAP_SYS_RESOURCE, CAP_SYS_RESOURCE, "locks memory for maps before Linux 5.11"},
   }};
   const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> held(::cap_get_proc(), ::cap_free);
+  utsname kernel{};
+  ::uname(&kernel);
   for (const Capability& needed : kNeeded) {
+    if (needed.value == CAP_SYS_RESOURCE && parse_kernel_release(kernel.release) >= std::pair(5, 11)) continue;
     const auto has = [&](cap_value_t value) {
       cap_flag_value_t flag = CAP_CLEAR;
       return held && ::cap_get_flag(held.get(), value, CAP_EFFECTIVE, &flag) == 0 && flag == CAP_SET;
@@ -136,12 +139,20 @@ DoctorFact uprobe_link_fact(std::string name, int attach_type, std::string advic
     const bool refused = errno == EPERM || errno == EACCES;
     return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(errno), std::move(advice)};
   }
-  LIBBPF_OPTS(bpf_link_create_opts, options);
-  const unsigned long offset = 0;
-  options.uprobe_multi.path = "/";
-  options.uprobe_multi.offsets = &offset;
-  options.uprobe_multi.cnt = 1;
-  const UniqueFd link(::bpf_link_create(program.get(), -1, static_cast<bpf_attach_type>(attach_type), &options));
+  // The kernel's own layout (union bpf_attr, link_create.uprobe_multi): older libraries and headers
+  // do not know the session type.
+  struct {
+    uint32_t program, target, attach_type, flags;
+    uint64_t path, offsets, ref_ctr_offsets, cookies;
+    uint32_t count, multi_flags, pid, pad;
+  } request{};
+  const uint64_t offset = 0;
+  request.program = static_cast<uint32_t>(program.get());
+  request.attach_type = static_cast<uint32_t>(attach_type);
+  request.path = reinterpret_cast<uintptr_t>("/");
+  request.offsets = reinterpret_cast<uintptr_t>(&offset);
+  request.count = 1;
+  const UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
   const int error = errno;
   if (!link && error == EBADF) return {std::move(name), kOk, "links of many places", {}};
   return {std::move(name), kDegraded, std::string("link: ") + ::strerror(error), std::move(advice)};

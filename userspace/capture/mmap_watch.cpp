@@ -115,7 +115,7 @@ Result<> MmapWatch::open_cpu(int cpu) {
   attr.wakeup_watermark = 1;
   UniqueFd event(static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!event) {
-    if (errno == ENODEV || errno == EINVAL) return Error{"no such CPU"};
+    if (errno == ENODEV) return Error{"no such CPU"};
     return Error{"perf_event_open: " + std::string(::strerror(errno)),
                  "CAP_PERFMON (or CAP_SYS_ADMIN before Linux 5.8) is needed to see processes start"};
   }

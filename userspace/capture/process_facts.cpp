@@ -166,7 +166,9 @@ std::optional<ProcessRecord> ProcFs::record(uint32_t tgid) const {
   facts.cgroup = cgroup.path;
   facts.container_id = cgroup.container_id;
   facts.unit = cgroup.unit;
-  record.script = interpreter_script(facts.exe, split_arguments(read(tgid, "cmdline", 65536).value_or("")));
+  const std::string arguments = read(tgid, "cmdline", 65536).value_or("");
+  record.complete = !arguments.empty();
+  record.script = interpreter_script(facts.exe, split_arguments(arguments));
   facts.workload = workload_name(cgroup, record.script, facts.exe, facts.comm);
   if (start_ns(tgid) != start) return std::nullopt;
   return record;

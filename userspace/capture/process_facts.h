@@ -50,6 +50,8 @@ std::string workload_name(const CgroupFacts&, std::string_view script, std::stri
 struct ProcessRecord {
   ProcessFacts facts;
   std::string script;
+  // exec is told before the kernel has laid out the new arguments: read again a little later.
+  bool complete = true;
 };
 
 // The PROCESS event of a record, as it crosses to the core: 8-byte aligned, in 64-bit words.
