@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Overwrites credentials and content in recorded plaintext with filler of the same length, so that
-// offsets, framing, numbers and JSON structure stay as they were and a replay gives the same calls.
+// offsets, framing, numbers and JSON structure stay as they were and a replay gives the same calls
+// (without identities; text estimates count bytes as characters).
 #pragma once
 
 #include <cstddef>
@@ -8,6 +9,9 @@
 #include <span>
 #include <string>
 #include <vector>
+
+#include "llm/json_redactor.h"
+#include "llm/secret_prefix.h"
 
 namespace llmtap {
 
@@ -27,50 +31,55 @@ class PlaintextRedactor {
   // records them as a gap.
   std::vector<Range> redact(std::span<uint8_t> bytes);
 
-  // Bytes of this direction were lost: until the next certain head everything is overwritten.
+  // Bytes of this direction were lost: until a call begins with a certain head everything is
+  // overwritten.
   void gap();
 
  private:
-  enum class State : uint8_t { kStart, kStartLine, kHeaderName, kHeaderValue, kBody, kOpaque };
-  enum class Chunk : uint8_t { kNone, kSize, kExtension, kData, kDataEnd, kTrailerStart, kTrailerLine };
-  enum class Framing : uint8_t { kLength, kChunked, kUntilClose };
+  enum class State : uint8_t {
+    kMethod, kTarget, kVersion, kStatus, kReason, kFieldName, kFieldValue, kBody, kChunkSize, kChunkExtension,
+    kChunkData, kChunkEnd,
+    kLost,    // until a certain head
+    kOpaque,  // another protocol, for good
+  };
+  enum class Content : uint8_t { kOpaque, kJson, kSse, kSniff };
 
   void start_message();
-  uint8_t head_byte(uint8_t byte);
-  void end_header_field();
-  void end_head();
-  uint8_t start_line_byte(uint8_t byte);
-  // Redacts one framing-free byte of the body.
+  bool starts_with_head(std::span<const uint8_t> bytes) const;
+  // The byte to store; sets opaque_ when it is of a range that is no use.
+  uint8_t push(uint8_t byte);
+  uint8_t method_byte(uint8_t byte);
+  uint8_t target_byte(uint8_t byte);
+  uint8_t field_name_byte(uint8_t byte);
+  uint8_t field_value_byte(uint8_t byte);
+  uint8_t chunk_byte(uint8_t byte);
   uint8_t content_byte(uint8_t byte);
-  bool body_byte(uint8_t& byte);
-  uint8_t json_byte(uint8_t byte);
-  void end_string();
-  bool keep_value() const;
+  uint8_t sse_byte(uint8_t byte);
+  uint8_t lose();
+  void end_field();
+  void end_head();
 
-  State state_ = State::kStart;
-  bool lost_ = false;  // after a gap: only a new head ends the overwriting
-  // Head.
-  std::string line_;         // start line up to a bound, to read method and status
-  std::string name_, value_; // of the current field, bounded
+  State state_ = State::kMethod;
+  bool opaque_ = false;
+  std::string token_;  // method or version; bounded
+  std::string name_, value_;
   std::string query_name_;
-  bool is_response_ = false, in_query_ = false, in_query_value_ = false, keep_field_ = false;
-  bool in_target_ = false, blank_line_ = false, line_empty_ = true;
+  SecretPrefix secret_;
+  bool response_ = false, connect_ = false, keep_ = false, trailers_ = false, line_start_ = false;
+  enum class Target : uint8_t { kBegin, kPath, kQueryName, kQueryValue, kOther } target_ = Target::kBegin;
+  size_t segment_bytes_ = 0, status_digits_ = 0;
   int status_ = 0;
-  bool json_ = false, sse_ = false, coded_ = false;
-  // Body.
-  Framing framing_ = Framing::kLength;
-  Chunk chunk_ = Chunk::kNone;
-  bool has_length_ = false, chunked_ = false, readable_ = false;
+  // Framing and coding, by the head's fields.
+  bool has_length_ = false, chunked_ = false, coded_ = false;
   uint64_t left_ = 0;
-  // JSON.
-  bool in_string_ = false, escaped_ = false, string_is_key_ = false, keep_string_ = false, after_colon_ = false;
-  unsigned unicode_left_ = 0;
-  std::string key_;
-  std::vector<bool> object_;  // open containers, true: object; bounded
-  size_t skipped_depth_ = 0;
+  size_t size_digits_ = 0;
+  std::string type_;
+  Content content_ = Content::kOpaque;
+  JsonRedactor json_;
   // SSE.
-  bool sse_line_start_ = true, sse_data_ = false;
-  std::string sse_field_;
+  enum class Line : uint8_t { kName, kData, kEvent, kOther } line_ = Line::kName;
+  std::string sse_name_;
+  bool after_cr_ = false;
 };
 
 }  // namespace llmtap

@@ -57,6 +57,7 @@ size_t scheme_length(std::string_view rest) {
     while (n < rest.size() && (key_char(rest[n]) || rest[n] == '/' || rest[n] == '+' || rest[n] == '=' ||
                                rest[n] == '~'))
       ++n;
+    while (n > value && rest[n - 1] == '.') --n;  // the end of a sentence
     // "bearer token" and "basic access" are prose.
     const std::string_view token = rest.substr(value, n - value);
     const bool prose = token.size() < 8 && std::ranges::all_of(token, [](char c) { return is_lower(c); });
