@@ -43,7 +43,10 @@ struct CodecContext {
   const Limits* limits = nullptr;
   DecoderBudget* budget = nullptr;
   ProtocolCounters* counters = nullptr;
-  StageBooks* books = nullptr;
+  StageBooks* books = nullptr;  // of exchanges; bytes are booked from the two below
+  // Bytes that no exchange is made of, not yet booked. A head that turned out to be none adds bytes of
+  // earlier calls, which were booked as read: these are taken from what comes.
+  uint64_t resync_bytes = 0, upgraded_bytes = 0;
   ExchangeNumber numbers;
   // The connection's first byte was not seen, or it was lost: begin by looking for a head.
   bool mid_connection = false;

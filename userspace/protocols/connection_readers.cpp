@@ -96,9 +96,17 @@ void ConnectionReaders::feed(Reader& reader, Direction direction, const StreamCh
     books_.lose("not_read", 0, chunk.bytes.size());
     return;
   }
-  const uint64_t lost = books_.bytes_lost;
   reader.codec->feed(reader.side(direction), chunk, sink_);
-  books_.bytes_out += chunk.bytes.size() - std::min<uint64_t>(books_.bytes_lost - lost, chunk.bytes.size());
+  uint64_t read = chunk.bytes.size();
+  const auto book = [&](uint64_t& owed, std::string_view reason) {
+    const uint64_t now = std::min(owed, read);
+    books_.lose(reason, 0, now);
+    owed -= now;
+    read -= now;
+  };
+  if (reader.context.resync_bytes) book(reader.context.resync_bytes, "resync");
+  if (reader.context.upgraded_bytes) book(reader.context.upgraded_bytes, "upgraded");
+  books_.bytes_out += read;
   if (!reader.counted && reader.codec->confirmed()) {
     reader.counted = true;
     counters_.http1_connections++;

@@ -83,6 +83,8 @@ TEST_P(ContentDecoderTest, DecodesTheSameHoweverItIsSplit) {
   });
 }
 
+std::string case_name(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }
+
 INSTANTIATE_TEST_SUITE_P(
     Cases, ContentDecoderTest,
     ::testing::Values(Case{"Gzip", "gzip", deflated(kText, 31)}, Case{"XGzip", "X-GZIP", deflated(kText, 31)},
@@ -93,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"ZstdFrames", "zstd", zstd(kText.substr(0, 50)) + zstd(kText.substr(50))},
                       Case{"Identity", "identity", kText}, Case{"Stacked", "zstd, gzip", deflated(zstd(kText), 31)},
                       Case{"Flushed", "gzip", deflated(kText, 31, 300)}),
-    [](const auto& info) { return info.param.name; });
+    case_name);
 
 TEST(ContentDecoder, GivesOutWhatWasFlushedAtOnce) {
   DecoderBudget budget(1 << 20);

@@ -19,7 +19,7 @@ int hex_digit(uint8_t c) {
 
 }  // namespace
 
-Framing::Framing(Side side, const CodecContext& context, FramingListener& listener)
+Framing::Framing(Side side, CodecContext& context, FramingListener& listener)
     : side_(side), context_(context), listener_(listener) {
   if (context.mid_connection) state_ = State::kHunt;
 }
@@ -34,7 +34,7 @@ void Framing::enter(State state) {
   saw_cr_ = false;
 }
 
-void Framing::skip(uint64_t bytes) { context_.books->lose("resync", 0, bytes); }
+void Framing::skip(uint64_t bytes) { context_.resync_bytes += bytes; }
 
 void Framing::lose(Defect defect, uint64_t time_ns) {
   if (state_ == State::kStopped) return;
@@ -88,7 +88,7 @@ void Framing::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
         listener_.on_body_bytes(side_, bytes, time_ns);
         break;
       case State::kStopped:
-        context_.books->lose("upgraded", 0, bytes.size());
+        context_.upgraded_bytes += bytes.size();
         break;
     }
     bytes = bytes.subspan(used);

@@ -47,7 +47,7 @@ class FramingListener {
 
 class Framing {
  public:
-  Framing(Side side, const CodecContext& context, FramingListener& listener);
+  Framing(Side side, CodecContext& context, FramingListener& listener);
 
   void feed(std::span<const uint8_t> bytes, uint64_t time_ns);
   void gap(uint64_t bytes, uint64_t time_ns);
@@ -78,7 +78,7 @@ class Framing {
   void skip(uint64_t bytes);
 
   const Side side_;
-  const CodecContext& context_;
+  CodecContext& context_;
   FramingListener& listener_;
   State state_ = State::kHead;
   HeadBuffer head_;
