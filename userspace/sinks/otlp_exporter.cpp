@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sinks/otlp_exporter.h"
 
-#include <opentelemetry/exporters/otlp/otlp_grpc_exporter_factory.h>
-#include <opentelemetry/exporters/otlp/otlp_grpc_exporter_options.h>
-#include <opentelemetry/exporters/otlp/otlp_http_exporter_factory.h>
-#include <opentelemetry/exporters/otlp/otlp_http_exporter_options.h>
 #include <opentelemetry/sdk/common/global_log_handler.h>
 #include <opentelemetry/sdk/instrumentationscope/instrumentation_scope.h>
 #include <opentelemetry/sdk/resource/resource.h>
@@ -13,18 +9,19 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <map>
 #include <thread>
 
 #include "sinks/call_queue.h"
 #include "sinks/label_names.h"
+#include "sinks/otlp_transport.h"
 
 namespace llmtap {
 namespace {
 
 namespace nostd = opentelemetry::nostd;
-namespace otlp = opentelemetry::exporter::otlp;
 namespace sdk = opentelemetry::sdk;
 namespace trace = opentelemetry::trace;
 using sdk::trace::Recordable;
@@ -162,30 +159,6 @@ void fill(Recordable& span, const LlmCall& call, bool old_names) {
   if (call.last_token_ns) span.AddEvent("last_token", at_wall(call, call.last_token_ns));
 }
 
-std::unique_ptr<SpanExporter> make_exporter(const OtlpOptions& options) {
-  const bool has_scheme = options.endpoint.find("://") != std::string::npos;
-  const std::string endpoint =
-      has_scheme ? options.endpoint : (options.insecure ? "http://" : "https://") + options.endpoint;
-  if (options.protocol == OtlpOptions::Protocol::kGrpc) {
-    otlp::OtlpGrpcExporterOptions grpc;
-    grpc.endpoint = endpoint;
-    grpc.use_ssl_credentials = !endpoint.starts_with("http://");
-    grpc.timeout = options.timeout;
-    for (const auto& [name, value] : options.headers) grpc.metadata.emplace(name, value);
-    grpc.retry_policy_max_attempts = 0;  // attempts are counted here
-    return otlp::OtlpGrpcExporterFactory::Create(grpc);
-  }
-  otlp::OtlpHttpExporterOptions http;
-  const size_t host = endpoint.find("://") + 3;
-  const size_t path = endpoint.find('/', host);
-  http.url = path == std::string::npos || path + 1 == endpoint.size() ? endpoint.substr(0, path) + "/v1/traces" : endpoint;
-  http.content_type = otlp::HttpRequestContentType::kBinary;
-  http.timeout = options.timeout;
-  for (const auto& [name, value] : options.headers) http.http_headers.emplace(name, value);
-  http.retry_policy_max_attempts = 0;
-  return otlp::OtlpHttpExporterFactory::Create(http);
-}
-
 // The library writes to standard error by itself, where it would flood the log; results are counted.
 class Silence : public sdk::common::internal_log::LogHandler {
  public:
@@ -274,7 +247,7 @@ Result<std::unique_ptr<OtlpExporter>> OtlpExporter::open(OtlpOptions options) {
     sdk::common::internal_log::GlobalLogHandler::SetLogHandler(
         nostd::shared_ptr<sdk::common::internal_log::LogHandler>(new Silence));
     auto impl = std::make_unique<Impl>(std::move(options));
-    impl->exporter = make_exporter(impl->options);
+    impl->exporter = make_otlp_transport(impl->options);
     if (!impl->exporter) return Error{"cannot make an OTLP exporter for " + impl->options.endpoint};
     auto scope = sdk::instrumentationscope::InstrumentationScope::Create("llmtap", impl->options.service_version);
     impl->scope.reset(scope.release());
