@@ -26,6 +26,7 @@ class CallQueue {
         return;
       }
       calls_.push_back(call);
+      ++accepted_;
     }
     changed_.notify_one();
   }
@@ -33,7 +34,6 @@ class CallQueue {
   // Up to `most` calls; empty only when woken by wake() or stop() with nothing queued.
   std::vector<LlmCall> take(size_t most) {
     std::unique_lock lock(mutex_);
-    taken_ = 0;
     busy_ = false;
     idle_.notify_all();
     changed_.wait(lock, [&] { return !calls_.empty() || woken_ || stopped_; });
@@ -44,7 +44,6 @@ class CallQueue {
       batch.push_back(std::move(calls_.front()));
       calls_.pop_front();
     }
-    taken_ = batch.size();
     return batch;
   }
 
@@ -79,9 +78,10 @@ class CallQueue {
     changed_.wait_for(lock, time, [&] { return stopped_; });
   }
 
-  uint64_t length() const {
+  // All that ever entered; less what the taking side has dealt with, it is what waits.
+  uint64_t accepted() const {
     const std::lock_guard lock(mutex_);
-    return calls_.size() + taken_;
+    return accepted_;
   }
   uint64_t dropped() const {
     const std::lock_guard lock(mutex_);
@@ -93,8 +93,7 @@ class CallQueue {
   mutable std::mutex mutex_;
   std::condition_variable changed_, idle_;
   std::deque<LlmCall> calls_;
-  size_t taken_ = 0;
-  uint64_t dropped_ = 0;
+  uint64_t accepted_ = 0, dropped_ = 0;
   bool busy_ = false, woken_ = false, stopped_ = false;
 };
 

@@ -126,6 +126,10 @@ void JsonLog::run() {
   }
 }
 
-ExportCounters JsonLog::counters() const { return {"logs", ok_, error_, queue_.dropped(), queue_.length()}; }
+ExportCounters JsonLog::counters() const {
+  // Read in this order, what waits is never negative.
+  const uint64_t ok = ok_, error = error_;
+  return {"logs", ok, error, queue_.dropped(), queue_.accepted() - ok - error};
+}
 
 }  // namespace llmtap
