@@ -17,8 +17,7 @@ Configuration, weakest first: --config, the environment, the command line. Every
 environment: LLMTAP_ and the key in capitals with underscores for dots (metrics.listen:
 LLMTAP_METRICS_LISTEN). --print-config-reference lists them all.
 
-Signals: SIGTERM and SIGINT end it, open calls are written out as aborted observations; SIGHUP reopens
-the log file and reads the price table again.
+Signals: SIGTERM and SIGINT end it; SIGHUP reopens the log file and reads the price table again.
 
 Output: calls on stdout (or in the file of --log-requests), the program's own messages on stderr.
 Needs root, or the capabilities that the README lists. It changes nothing in what it observes.
