@@ -14,9 +14,11 @@ int main(int argc, char** argv) {
   for (char** entry = ::environ; entry && *entry; ++entry) {
     const std::string text = *entry;
     const size_t equals = text.find('=');
-    if (equals != std::string::npos) environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+    if (equals != std::string::npos)
+      environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
-  const llmtap::Operations operations{llmtap::run_daemon, llmtap::record, llmtap::replay, llmtap::examine_node};
+  const llmtap::Operations operations{llmtap::run_daemon, llmtap::record, llmtap::replay,
+                                      llmtap::examine_node};
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   return llmtap::run_command_line(arguments, {operations, environment, std::cout, std::cerr});
 }

@@ -14,7 +14,8 @@ class CheckingSink : public llmtap::EventSink {
     LLMTAP_CHECK(reinterpret_cast<uintptr_t>(&event) % 8 == 0);
     LLMTAP_CHECK(!llmtap::record_defect(event, event.size));
     const auto* bytes = reinterpret_cast<const volatile uint8_t*>(&event);
-    for (uint32_t i = 0; i < event.size; ++i) sum_ = static_cast<uint8_t>(sum_ + bytes[i]);  // readable to the end
+    for (uint32_t i = 0; i < event.size; ++i)
+      sum_ = static_cast<uint8_t>(sum_ + bytes[i]);  // readable to the end
   }
 
  private:

@@ -46,7 +46,8 @@ Result<> set_up_logging(std::string_view level) {
     try {
       // A stderr that is gone (closed pipe) must not end the daemon: spdlog's handler would print to it.
       spdlog::set_error_handler([](const std::string&) {});
-      auto logger = std::make_shared<spdlog::logger>("llmtap", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+      auto logger =
+          std::make_shared<spdlog::logger>("llmtap", std::make_shared<spdlog::sinks::stderr_sink_mt>());
       logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
       logger->set_level(known.level);
       logger->flush_on(spdlog::level::trace);
@@ -56,7 +57,8 @@ Result<> set_up_logging(std::string_view level) {
       return Error{std::string("cannot set up logging: ") + exception.what()};
     }
   }
-  return Error{"unknown log level \"" + printable(level) + "\"", "valid: trace, debug, info, warn, error, off"};
+  return Error{"unknown log level \"" + printable(level) + "\"",
+               "valid: trace, debug, info, warn, error, off"};
 }
 
 std::string failure_text(const Error& error) {

@@ -35,18 +35,15 @@ int show_calls(const Arguments& arguments, const CommandContext& context) {
   if (!reply) return fail(context, reply.error());
   if (reply->status != 200) {
     const bool guarded = reply->status == 401 || reply->status == 403;
-    return fail(context, {"cannot ask the daemon: it answered status " + std::to_string(reply->status),
-                          guarded ? "its web.config.file asks for credentials: use curl with them on /api/calls"
-                                  : "is another program listening at " + arguments.address + "?"});
+    return fail(context,
+                {"cannot ask the daemon: it answered status " + std::to_string(reply->status),
+                 guarded ? "its web.config.file asks for credentials: use curl with them on /api/calls"
+                         : "is another program listening at " + arguments.address + "?"});
   }
-  if (arguments.json) {
-    context.out << reply->body;
-    if (!reply->body.ends_with('\n')) context.out << '\n';
-    return kExitOk;
-  }
-  const auto table = calls_table(reply->body, arguments.newest);
-  if (!table) return fail(context, table.error());
-  context.out << *table;
+  const auto text =
+      arguments.json ? calls_json(reply->body, arguments.newest) : calls_table(reply->body, arguments.newest);
+  if (!text) return fail(context, text.error());
+  context.out << *text;
   return kExitOk;
 }
 
@@ -56,7 +53,9 @@ void add_calls(CLI::App& app, const CommandContext& context, Chosen& chosen) {
   CLI::App* command = app.add_subcommand("calls", "Show the latest calls of the running daemon");
   command->footer(kFooter);
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("--address", arguments->address, "Where the daemon listens")->capture_default_str()->type_name("ADDRESS");
+  command->add_option("--address", arguments->address, "Where the daemon listens")
+      ->capture_default_str()
+      ->type_name("ADDRESS");
   command->add_flag("--json", arguments->json, "As the daemon answers, with every field");
   command->add_option("-n,--number", arguments->newest, "How many of the latest calls")
       ->capture_default_str()

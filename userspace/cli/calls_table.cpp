@@ -13,7 +13,22 @@
 namespace llmtap {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
+
+// The list in an answer, or null; newest first, as the daemon answers, and no longer than asked for.
+Json newest_calls(const std::string& json, size_t newest) {
+  Json document = Json::parse(json, nullptr, false);
+  if (document.is_object() && document.contains("calls")) document = Json(std::move(document["calls"]));
+  if (!document.is_array()) return nullptr;
+  if (document.size() > newest)
+    document.erase(document.begin() + static_cast<std::ptrdiff_t>(newest), document.end());
+  return document;
+}
+
+Error unexpected_answer() {
+  return {"the daemon's answer is not a list of calls",
+          "is it of the same version as this program (llmtap version)?"};
+}
 
 std::string text_of(const Json& call, const char* key) {
   const auto it = call.find(key);
@@ -112,19 +127,12 @@ std::string cut(std::string text, size_t max_width) {
 }  // namespace
 
 Result<std::string> calls_table(const std::string& json, size_t newest) {
-  const Error unexpected{"the daemon's answer is not a list of calls",
-                         "is it of the same version as this program (llmtap version)?"};
-  const Json document = Json::parse(json, nullptr, false);
-  const auto list = document.is_object() ? document.find("calls") : document.end();
-  const Json* calls = document.is_array() ? &document : document.is_object() && list != document.end() ? &*list : nullptr;
-  if (!calls || !calls->is_array()) return unexpected;
-  if (calls->empty()) return std::string("No calls yet.\n");
-
+  const Json calls = newest_calls(json, newest);
+  if (!calls.is_array()) return unexpected_answer();
+  if (calls.empty()) return std::string("No calls yet.\n");
   std::vector<const Json*> shown;
-  for (const Json& call : *calls)
+  for (const Json& call : calls)
     if (call.is_object()) shown.push_back(&call);
-  // The daemon answers newest first.
-  if (shown.size() > newest) shown.resize(newest);
   std::ranges::reverse(shown);
 
   std::vector<std::array<std::string, kColumns.size()>> rows(1);
@@ -147,6 +155,14 @@ Result<std::string> calls_table(const std::string& json, size_t newest) {
     }
   }
   return text;
+}
+
+Result<std::string> calls_json(const std::string& json, size_t newest) {
+  Json calls = newest_calls(json, newest);
+  if (!calls.is_array()) return unexpected_answer();
+  Json document;
+  document["calls"] = std::move(calls);
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace llmtap

@@ -5,8 +5,8 @@
 #include <ostream>
 
 #include "base/logging.h"
-#include "cli/commands.h"
 #include "base/nearest.h"
+#include "cli/commands.h"
 
 namespace llmtap {
 namespace {
@@ -49,7 +49,8 @@ int parse_and_run(std::span<const std::string> arguments, const CommandContext& 
     const std::string_view near = nearest(command, names);
     return fail(context,
                 {"unknown command \"" + printable(command) + "\"",
-                 near.empty() ? "llmtap --help lists the commands" : "did you mean llmtap " + std::string(near) + "?"},
+                 near.empty() ? "llmtap --help lists the commands"
+                              : "did you mean llmtap " + std::string(near) + "?"},
                 kExitUsage);
   }
   if (command == "--version") return parse_and_run(std::vector<std::string>{"version"}, context);
@@ -61,7 +62,8 @@ int parse_and_run(std::span<const std::string> arguments, const CommandContext& 
     context.out << (active.empty() ? app.help() : active.front()->help("llmtap"));
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    return fail(context, {error.what(), (known ? "llmtap " + command : "llmtap") + " --help shows what it takes"},
+    return fail(context,
+                {error.what(), (known ? "llmtap " + command : "llmtap") + " --help shows what it takes"},
                 kExitUsage);
   }
   return chosen ? chosen() : kExitUsage;
@@ -88,9 +90,11 @@ int run_command_line(std::span<const std::string> arguments, const CommandContex
 
 std::shared_ptr<ConfigOptions> ConfigOptions::add_to(CLI::App& command) {
   auto options = std::make_shared<ConfigOptions>();
-  command.add_option("-c,--config", options->file_, "Configuration file, YAML (or the variable LLMTAP_CONFIG)")
+  command
+      .add_option("-c,--config", options->file_, "Configuration file, YAML (or the variable LLMTAP_CONFIG)")
       ->type_name("FILE");
-  command.add_option("--set", options->assignments_, "Set one key, as in --set log.level=debug; may be repeated")
+  command
+      .add_option("--set", options->assignments_, "Set one key, as in --set log.level=debug; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   return options;

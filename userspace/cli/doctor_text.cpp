@@ -24,8 +24,8 @@ std::string fact_lines(const DoctorReport& report) {
   for (const DoctorFact& fact : report.facts) name_width = std::max(name_width, fact.name.size());
   std::string text;
   for (const DoctorFact& fact : report.facts) {
-    text += "  " + padded(std::string(to_string(fact.status)), 10) + padded(printable(fact.name), name_width + 2) +
-            printable(fact.detail) + "\n";
+    text += "  " + padded(std::string(to_string(fact.status)), 10) +
+            padded(printable(fact.name), name_width + 2) + printable(fact.detail) + "\n";
     if (!fact.advice.empty() && fact.status != DoctorStatus::kOk)
       text += "            " + std::string(name_width + 2, ' ') + "-> " + printable(fact.advice) + "\n";
   }
@@ -45,13 +45,14 @@ std::string library_lines(const Coverage& coverage) {
     text += ")\n";
   }
   for (const auto& [what, count] : coverage.attach_failures)
-    text += "  failed    " + printable(what.first) + ": " + printable(what.second) + ", " + std::to_string(count) +
-            (count == 1 ? " time\n" : " times\n");
+    text += "  failed    " + printable(what.first) + ": " + printable(what.second) + ", " +
+            std::to_string(count) + (count == 1 ? " time\n" : " times\n");
   return text;
 }
 
 bool has_tls(const CoveredProcess& process) {
-  return std::ranges::any_of(process.runtimes, [](const RuntimeUse& use) { return use.state != CoverageState::kNone; });
+  return std::ranges::any_of(process.runtimes,
+                             [](const RuntimeUse& use) { return use.state != CoverageState::kNone; });
 }
 
 std::string process_lines(const Coverage& coverage) {
@@ -69,8 +70,8 @@ std::string process_lines(const Coverage& coverage) {
     for (const RuntimeUse& use : process->runtimes) {
       if (use.state == CoverageState::kNone) continue;
       text += "  " + padded(use.state == CoverageState::kClear ? "read" : "opaque", 10) +
-              padded(std::to_string(process->process.tgid), 9) + padded(printable(process->workload), 24) + "  " +
-              printable(use.runtime) + (use.reason.empty() ? "" : ": " + printable(use.reason)) + "\n";
+              padded(std::to_string(process->process.tgid), 9) + padded(printable(process->workload), 24) +
+              "  " + printable(use.runtime) + (use.reason.empty() ? "" : ": " + printable(use.reason)) + "\n";
     }
   }
   return text;
@@ -89,7 +90,8 @@ std::string verdict(const DoctorReport& report) {
 }  // namespace
 
 bool can_observe(const DoctorReport& report) {
-  return std::ranges::none_of(report.facts, [](const DoctorFact& f) { return f.status == DoctorStatus::kMissing; });
+  return std::ranges::none_of(report.facts,
+                              [](const DoctorFact& f) { return f.status == DoctorStatus::kMissing; });
 }
 
 std::string doctor_text(const DoctorReport& report) {
@@ -99,8 +101,10 @@ std::string doctor_text(const DoctorReport& report) {
           process_lines(report.coverage);
   const size_t plain = static_cast<size_t>(std::ranges::count_if(
       report.coverage.processes, [](const CoveredProcess& process) { return !has_tls(process); }));
-  text += "\n" + std::to_string(plain) + " further processes carry no TLS library; their plain HTTP is seen.\n";
-  if (!report.coverage_error.empty()) text += "The list is not complete: " + printable(report.coverage_error) + "\n";
+  text +=
+      "\n" + std::to_string(plain) + " further processes carry no TLS library; their plain HTTP is seen.\n";
+  if (!report.coverage_error.empty())
+    text += "The list is not complete: " + printable(report.coverage_error) + "\n";
   return text;
 }
 
@@ -109,8 +113,10 @@ std::string doctor_json(const DoctorReport& report) {
   document["can_observe"] = can_observe(report);
   document["facts"] = Json::array();
   for (const DoctorFact& fact : report.facts)
-    document["facts"].push_back(
-        {{"name", fact.name}, {"status", to_string(fact.status)}, {"detail", fact.detail}, {"advice", fact.advice}});
+    document["facts"].push_back({{"name", fact.name},
+                                 {"status", to_string(fact.status)},
+                                 {"detail", fact.detail},
+                                 {"advice", fact.advice}});
   document["libraries"] = Json::array();
   for (const AttachTarget& target : report.coverage.targets)
     document["libraries"].push_back({{"runtime", target.runtime},
@@ -121,7 +127,8 @@ std::string doctor_json(const DoctorReport& report) {
                                      {"processes", target.processes}});
   document["attach_failures"] = Json::array();
   for (const auto& [what, count] : report.coverage.attach_failures)
-    document["attach_failures"].push_back({{"runtime", what.first}, {"reason", what.second}, {"count", count}});
+    document["attach_failures"].push_back(
+        {{"runtime", what.first}, {"reason", what.second}, {"count", count}});
   document["processes"] = Json::array();
   for (const CoveredProcess& process : report.coverage.processes) {
     Json runtimes = Json::array();

@@ -137,15 +137,17 @@ Result<HttpReply> parse_http_reply(const std::string& bytes) {
   return reply;
 }
 
-Result<HttpReply> http_get(const ListenAddress& address, const std::string& target, std::chrono::milliseconds timeout) {
+Result<HttpReply> http_get(const ListenAddress& address, const std::string& target,
+                           std::chrono::milliseconds timeout) {
   const bool v6 = address.host.find(':') != std::string::npos;
-  const std::string place = (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
+  const std::string place =
+      (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
   const auto deadline = Clock::now() + timeout;
   const Socket socket(::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (socket.fd() < 0) return system_error(errno);
   LLMTAP_TRY(connect_to(socket.fd(), address, deadline).context("cannot reach " + place));
-  const std::string request =
-      "GET " + target + " HTTP/1.1\r\nHost: " + place + "\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
+  const std::string request = "GET " + target + " HTTP/1.1\r\nHost: " + place +
+                              "\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
   const std::string reply = LLMTAP_TRY(exchange(socket.fd(), request, deadline).context(place));
   return parse_http_reply(reply).context(place);
 }

@@ -16,7 +16,8 @@ struct HttpReply {
 };
 
 // `timeout` is for the whole exchange. A reply beyond 64 MiB, cut off or not HTTP is an error.
-Result<HttpReply> http_get(const ListenAddress& address, const std::string& target, std::chrono::milliseconds timeout);
+Result<HttpReply> http_get(const ListenAddress& address, const std::string& target,
+                           std::chrono::milliseconds timeout);
 
 // What came over the connection until its end. For http_get and its tests.
 Result<HttpReply> parse_http_reply(const std::string& bytes);

@@ -23,7 +23,8 @@ void add_record(CLI::App& app, const CommandContext& context, Chosen& chosen) {
   auto options = ConfigOptions::add_to(*command);
   auto record = std::make_shared<RecordOptions>();
   command->add_option("FILE", record->path, "File to write; must not exist")->required();
-  command->add_flag("--redact", record->redact, "Overwrite credentials and content with filler of the same length");
+  command->add_flag("--redact", record->redact,
+                    "Overwrite credentials and content with filler of the same length");
   command
       ->add_option_function<int64_t>(
           "--duration", [record](int64_t seconds) { record->duration = std::chrono::seconds(seconds); },

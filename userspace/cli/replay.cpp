@@ -20,7 +20,8 @@ void add_replay(CLI::App& app, const CommandContext& context, Chosen& chosen) {
   CLI::App* command = app.add_subcommand("replay", "Make calls of a recorded file again");
   command->footer(kFooter);
   auto options = ConfigOptions::add_to(*command);
-  options->add_key(*command, "--log-requests FILE", "log.requests.file", "Where the line of each call goes; - is stdout");
+  options->add_key(*command, "--log-requests FILE", "log.requests.file",
+                   "Where the line of each call goes; - is stdout");
   options->add_key(*command, "--prices FILE", "prices.file", "Price table in place of the shipped one");
   auto replay = std::make_shared<ReplayOptions>();
   command->add_option("FILE", replay->path, "File written by llmtap record")->required();

@@ -17,8 +17,7 @@ Configuration, weakest first: --config, the environment, the command line. Every
 environment: LLMTAP_ and the key in capitals with underscores for dots (metrics.listen:
 LLMTAP_METRICS_LISTEN). --print-config-reference lists them all.
 
-Signals: SIGTERM and SIGINT end it, open calls are written out as aborted observations; SIGHUP reopens
-the log file and reads the price table again.
+Signals: SIGTERM and SIGINT end it; SIGHUP reopens the log file and reads the price table again.
 
 Output: calls on stdout (or in the file of --log-requests), the program's own messages on stderr.
 Needs root, or the capabilities that the README lists. It changes nothing in what it observes.
@@ -31,10 +30,13 @@ void add_run(CLI::App& app, const CommandContext& context, Chosen& chosen) {
   CLI::App* command = app.add_subcommand("run", "Watch this node until SIGTERM");
   command->footer(kFooter);
   auto options = ConfigOptions::add_to(*command);
-  options->add_key(*command, "--listen ADDRESS", "metrics.listen", "Address and port of metrics and recent calls");
-  options->add_key(*command, "--log-requests FILE", "log.requests.file", "Where the line of each call goes; - is stdout");
+  options->add_key(*command, "--listen ADDRESS", "metrics.listen",
+                   "Address and port of metrics and recent calls");
+  options->add_key(*command, "--log-requests FILE", "log.requests.file",
+                   "Where the line of each call goes; - is stdout");
   options->add_key(*command, "--prices FILE", "prices.file", "Price table in place of the shipped one");
-  options->add_key(*command, "--otlp-endpoint URL", "otlp.endpoint", "OpenTelemetry collector that receives traces");
+  options->add_key(*command, "--otlp-endpoint URL", "otlp.endpoint",
+                   "OpenTelemetry collector that receives traces");
   auto print_reference = std::make_shared<bool>(false);
   command->add_flag("--print-config-reference", *print_reference, "Print every configuration key and exit");
   command->callback([options, print_reference, &context, &chosen] {

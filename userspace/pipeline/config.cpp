@@ -57,7 +57,8 @@ class YamlReader {
   }
 
  private:
-  Result<> read_entry(const YAML::Node& key_node, const YAML::Node& node, const std::string& name, int depth) {
+  Result<> read_entry(const YAML::Node& key_node, const YAML::Node& node, const std::string& name,
+                      int depth) {
     const std::string place = where(key_node);
     const ConfigKey* key = find_config_key(name);
     if (!key) {
@@ -81,13 +82,15 @@ class YamlReader {
     } else if (node.IsMap()) {
       value.shape = ConfigValue::Shape::kMap;
       return to_pairs(node, value.map);
-    } else if (node.size() > 0 && std::all_of(node.begin(), node.end(), [](const auto& n) { return n.IsMap(); })) {
+    } else if (node.size() > 0 &&
+               std::all_of(node.begin(), node.end(), [](const auto& n) { return n.IsMap(); })) {
       value.shape = ConfigValue::Shape::kRows;
       for (const auto& row : node) LLMTAP_TRY(to_pairs(row, value.rows.emplace_back()));
     } else {
       value.shape = ConfigValue::Shape::kList;
       for (const auto& item : node) {
-        if (!item.IsScalar()) return Error{"line " + std::to_string(item.Mark().line + 1) + ": expected a plain value"};
+        if (!item.IsScalar())
+          return Error{"line " + std::to_string(item.Mark().line + 1) + ": expected a plain value"};
         value.list.push_back(item.Scalar());
       }
     }
@@ -140,7 +143,8 @@ bool is_service_link(std::string_view name, std::string_view value) {
   if (has_suffix(name, "_SERVICE_HOST") || has_suffix(name, "_SERVICE_PORT")) return true;
   if (name.ends_with("_PORT") && value.find("://") != std::string_view::npos) return true;
   const size_t port = name.find("_PORT_");
-  return port != std::string_view::npos && port + 6 < name.size() && name[port + 6] >= '0' && name[port + 6] <= '9';
+  return port != std::string_view::npos && port + 6 < name.size() && name[port + 6] >= '0' &&
+         name[port + 6] <= '9';
 }
 
 // Variables that other parts of the project read.
@@ -162,10 +166,10 @@ Result<> apply_yaml(Config& config, const std::string& text, const std::string& 
     if (!documents[0].IsMap()) return at(name, "expected `key: value` lines");
     return YamlReader(config, name).read(documents[0], "", 0);
   } catch (const YAML::Exception& exception) {
-    const std::string place =
-        exception.mark.is_null()
-            ? name
-            : name + ":" + std::to_string(exception.mark.line + 1) + ":" + std::to_string(exception.mark.column + 1);
+    const std::string place = exception.mark.is_null()
+                                  ? name
+                                  : name + ":" + std::to_string(exception.mark.line + 1) + ":" +
+                                        std::to_string(exception.mark.column + 1);
     return at(place, "is not YAML: " + exception.msg);
   } catch (const std::exception& exception) {
     return at(name, std::string("is not YAML: ") + exception.what());
@@ -182,7 +186,8 @@ Result<> apply_setting(Config& config, const Setting& setting) {
 
 Result<> apply_environment(Config& config, std::span<const std::pair<std::string, std::string>> environment) {
   for (const auto& [name, value] : environment)
-    if (name == "LOG_FORMAT") LLMTAP_TRY(apply_setting(config, {"log.requests.format", value, "environment LOG_FORMAT"}));
+    if (name == "LOG_FORMAT")
+      LLMTAP_TRY(apply_setting(config, {"log.requests.format", value, "environment LOG_FORMAT"}));
   for (const auto& [name, value] : environment) {
     if (!name.starts_with("LLMTAP_") || is_reserved(name) || is_service_link(name, value)) continue;
     const std::string origin = "environment " + printable(name);
@@ -193,7 +198,8 @@ Result<> apply_environment(Config& config, std::span<const std::pair<std::string
       if (const size_t open = key_name.find('<'); open != std::string::npos) {
         const std::string head = environment_name(key_name.substr(0, open));
         const std::string tail = environment_name(key_name.substr(key_name.find('>') + 1)).substr(7);
-        if (name.size() > head.size() + tail.size() && name.starts_with(head) && name.ends_with(tail)) found = &key;
+        if (name.size() > head.size() + tail.size() && name.starts_with(head) && name.ends_with(tail))
+          found = &key;
       } else if (environment_name(key_name) == name) {
         found = &key;
       }
@@ -208,7 +214,8 @@ Result<> apply_environment(Config& config, std::span<const std::pair<std::string
           (near.empty() ? "" : "did you mean " + std::string(near) + "?\n") + std::string(kReferenceHint);
       return at(origin, "no key has this name", hint);
     }
-    if (const auto problem = assign(config, *found, ConfigValue::of(value))) return at(origin, key_name + ": " + *problem);
+    if (const auto problem = assign(config, *found, ConfigValue::of(value)))
+      return at(origin, key_name + ": " + *problem);
   }
   return Ok{};
 }
@@ -217,12 +224,14 @@ Result<Config> load_config(const ConfigSources& sources) {
   Config config;
   if (!sources.file.empty()) {
     std::ifstream file(sources.file, std::ios::binary);
-    if (!file) return at(sources.file, std::strerror(errno), "the file of --config must exist and be readable");
+    if (!file)
+      return at(sources.file, std::strerror(errno), "the file of --config must exist and be readable");
     std::string text(kMaxFileBytes + 1, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     if (file.bad()) return at(sources.file, "cannot be read: " + std::string(std::strerror(errno)));
     if (file.gcount() == 0 && !file.eof())
-      return at(sources.file, "cannot be read (a directory?)", "the file of --config must exist and be readable");
+      return at(sources.file, "cannot be read (a directory?)",
+                "the file of --config must exist and be readable");
     text.resize(static_cast<size_t>(file.gcount()));
     if (text.size() > kMaxFileBytes) return at(sources.file, "is larger than 1 MiB");
     LLMTAP_TRY(apply_yaml(config, text, sources.file));

@@ -50,9 +50,9 @@ struct Config {
   bool otlp_insecure = false;
   std::vector<std::pair<std::string, std::string>> otlp_headers;  // secrets: never printed
   bool otlp_traces_enabled = true;
-  std::vector<std::string> targets_include;                  // namespaces; empty: all
+  std::vector<std::string> targets_include;  // namespaces; empty: all
   std::vector<std::string> targets_exclude{"kube-system"};
-  std::vector<uint16_t> targets_ports;                       // empty: all
+  std::vector<uint16_t> targets_ports;  // empty: all
   uint64_t routes_max_templates = 200;
   uint64_t capture_ring_bytes = 16 << 20;
   std::string content_capture = "off";
@@ -76,7 +76,7 @@ struct ConfigKey {
   Member member;
   std::string_view help;
   std::string_view unbuilt_values = {};  // of a built key: values that a later version will take
-  bool secret = false;  // the value is not repeated in errors
+  bool secret = false;                   // the value is not repeated in errors
   bool built() const { return !std::holds_alternative<std::monostate>(member); }
 };
 

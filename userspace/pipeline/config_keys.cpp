@@ -46,8 +46,14 @@ constexpr std::array kKeys{
               "Protocol of otlp.endpoint."},
     ConfigKey{"otlp.insecure", "boolean", "false", "true, false", &Config::otlp_insecure,
               "Speak to otlp.endpoint without TLS."},
-    ConfigKey{"otlp.headers", "map", "", "", &Config::otlp_headers,
-              "Headers of every export, as `name: value` (`name=value,…` outside the file).", {}, true},
+    ConfigKey{"otlp.headers",
+              "map",
+              "",
+              "",
+              &Config::otlp_headers,
+              "Headers of every export, as `name: value` (`name=value,…` outside the file).",
+              {},
+              true},
     ConfigKey{"otlp.traces.enabled", "boolean", "true", "true, false", &Config::otlp_traces_enabled,
               "Send traces, once otlp.endpoint is set."},
     ConfigKey{"targets.include", "list", "", "", &Config::targets_include,
@@ -158,10 +164,11 @@ std::string config_reference() {
     }
     const std::string valid(key.valid.empty() ? key.type : key.valid);
     const std::string variable = key.type == "rows" ? "" : code(environment_name(key.name));
-    text += "| " + code(key.name) + " | " + variable + " | " + code(key.default_value) + " | " + valid + " | " +
-            std::string(key.help) + " |\n";
+    text += "| " + code(key.name) + " | " + variable + " | " + code(key.default_value) + " | " + valid +
+            " | " + std::string(key.help) + " |\n";
   }
-  return text + "\nKnown, not built yet, and refused unless set to the value that means off: " + later + ".\n";
+  return text + "\nKnown, not built yet, and refused unless set to the value that means off: " + later +
+         ".\n";
 }
 
 }  // namespace llmtap

@@ -73,7 +73,8 @@ std::optional<uint64_t> parse_seconds(std::string_view text) {
     const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
     const auto number = parse_number(text.substr(0, digits));
     text.remove_prefix(digits);
-    const auto* unit = std::ranges::find_if(kTimeUnits, [&](const Unit& u) { return text.starts_with(u.name); });
+    const auto* unit =
+        std::ranges::find_if(kTimeUnits, [&](const Unit& u) { return text.starts_with(u.name); });
     if (!number || unit == std::end(kTimeUnits)) return std::nullopt;
     text.remove_prefix(unit->name.size());
     const auto part = times(*number, unit->factor);
@@ -108,7 +109,8 @@ Problem assign_to(uint64_t& member, const ConfigKey& key, const ConfigValue& val
 Problem assign_to(std::chrono::seconds& member, const ConfigKey& key, const ConfigValue& value) {
   const auto seconds = parse_seconds(value.text);
   if (!seconds || !in_range(*seconds, key.valid))
-    return "expected a duration with a unit (s, m, h, d), as in 24h or 1h30m, of " + std::string(key.valid) + " seconds";
+    return "expected a duration with a unit (s, m, h, d), as in 24h or 1h30m, of " + std::string(key.valid) +
+           " seconds";
   member = std::chrono::seconds(*seconds);
   return std::nullopt;
 }
@@ -126,7 +128,8 @@ Problem assign_to(std::string& member, const ConfigKey& key, const ConfigValue& 
     const size_t scheme = text.find("://");
     if (scheme != std::string::npos && !text.starts_with("http://") && !text.starts_with("https://"))
       return "expected http://, https://, or host:port";
-    if (text.size() == (scheme == std::string::npos ? 0 : scheme + 3) || text.find_first_of(" \t\r\n") != std::string::npos)
+    if (text.size() == (scheme == std::string::npos ? 0 : scheme + 3) ||
+        text.find_first_of(" \t\r\n") != std::string::npos)
       return "expected a URL, as in https://collector:4317";
   }
   member = text;
@@ -169,7 +172,8 @@ Problem assign_to(std::vector<uint16_t>& member, const ConfigKey& key, const Con
   if (value.shape != ConfigValue::Shape::kText || value.text != "all") {
     for (const std::string& item : items(value)) {
       const auto port = parse_number(item);
-      if (!port || *port < 1 || *port > 65535) return "expected `all` or a list of ports in " + std::string(key.valid);
+      if (!port || *port < 1 || *port > 65535)
+        return "expected `all` or a list of ports in " + std::string(key.valid);
       ports.push_back(static_cast<uint16_t>(*port));
     }
   }
@@ -191,7 +195,8 @@ Problem assign_to(std::vector<std::pair<std::string, std::string>>& member, cons
     for (const std::string& item : split(value.text, ',')) {
       const size_t equals = item.find('=');
       if (equals == std::string::npos) return "expected name=value,name=value";
-      pairs.emplace_back(trim(std::string_view(item).substr(0, equals)), trim(std::string_view(item).substr(equals + 1)));
+      pairs.emplace_back(trim(std::string_view(item).substr(0, equals)),
+                         trim(std::string_view(item).substr(equals + 1)));
     }
   }
   for (const auto& [name, text] : pairs)
@@ -209,7 +214,8 @@ bool is_label(std::string_view text) {
 
 bool is_host_pattern(std::string_view host) {
   return !host.empty() && host != "." && host.size() <= 260 && std::ranges::all_of(host, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view("-._:[]*").find(c) != std::string_view::npos;
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           std::string_view("-._:[]*").find(c) != std::string_view::npos;
   });
 }
 
@@ -247,7 +253,8 @@ Problem shape_problem(const ConfigKey& key, ConfigValue::Shape shape) {
   if (key.type == "map")
     return shape == Shape::kText || shape == Shape::kMap ? Problem{} : "expected a map of name: value";
   if (key.type == "rows")
-    return shape == Shape::kRows ? Problem{} : "expected a list of {host, provider, dialect}, in the file only";
+    return shape == Shape::kRows ? Problem{}
+                                 : "expected a list of {host, provider, dialect}, in the file only";
   return shape == Shape::kText ? Problem{} : "expected one " + std::string(key.type);
 }
 
@@ -262,14 +269,20 @@ ConfigValue ConfigValue::of(std::string text) {
 std::string ConfigValue::shown() const {
   std::string result;
   switch (shape) {
-    case Shape::kText: result = "\"" + text + "\""; break;
+    case Shape::kText:
+      result = "\"" + text + "\"";
+      break;
     case Shape::kList:
       result = "[";
       for (const std::string& item : list) result += (result.size() > 1 ? ", " : "") + item;
       result += "]";
       break;
-    case Shape::kMap: result = "a map"; break;
-    case Shape::kRows: result = "a list of maps"; break;
+    case Shape::kMap:
+      result = "a map";
+      break;
+    case Shape::kRows:
+      result = "a list of maps";
+      break;
   }
   result = printable(result.substr(0, 200));
   return result;
@@ -304,7 +317,8 @@ const ConfigKey* find_config_key(std::string_view name) {
     const size_t open = key.name.find('<');
     if (open == std::string_view::npos) continue;
     const std::string_view head = key.name.substr(0, open), tail = key.name.substr(key.name.find('>') + 1);
-    if (name.size() <= head.size() + tail.size() || !name.starts_with(head) || !name.ends_with(tail)) continue;
+    if (name.size() <= head.size() + tail.size() || !name.starts_with(head) || !name.ends_with(tail))
+      continue;
     const std::string_view word = name.substr(head.size(), name.size() - head.size() - tail.size());
     if (word.find('.') == std::string_view::npos) return &key;
   }

@@ -46,7 +46,8 @@ DoctorReport examine_node() {
     coverage = discovery.snapshot();
   }
   discovery.stop();
-  if (!coverage->initial_scan_done) report.coverage_error = "the scan of all processes took more than 30 seconds";
+  if (!coverage->initial_scan_done)
+    report.coverage_error = "the scan of all processes took more than 30 seconds";
   report.coverage = *coverage;
   return report;
 }

@@ -12,8 +12,8 @@ namespace llmtap {
 
 struct DoctorReport {
   std::vector<DoctorFact> facts;
-  Coverage coverage;          // attached: every place was found, so that it could be
-  std::string coverage_error; // why coverage is missing or incomplete; empty: it is whole
+  Coverage coverage;           // attached: every place was found, so that it could be
+  std::string coverage_error;  // why coverage is missing or incomplete; empty: it is whole
 };
 
 DoctorReport examine_node();

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <utility>
 
-
 namespace llmtap {
 namespace {
 
@@ -25,24 +24,35 @@ size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
 size_t max_record_bytes(uint16_t type) {
   switch (type) {
-    case LLMTAP_EVENT_DATA: return sizeof(llmtap_data_event) + LLMTAP_MAX_RECORD_PAYLOAD;
-    case LLMTAP_EVENT_PROCESS: return sizeof(llmtap_process_facts_event) + kMaxTextBytes;
-    case LLMTAP_EVENT_CONN: return sizeof(llmtap_conn_event);
-    case LLMTAP_EVENT_CONN_END: return sizeof(llmtap_conn_end_event);
+    case LLMTAP_EVENT_DATA:
+      return sizeof(llmtap_data_event) + LLMTAP_MAX_RECORD_PAYLOAD;
+    case LLMTAP_EVENT_PROCESS:
+      return sizeof(llmtap_process_facts_event) + kMaxTextBytes;
+    case LLMTAP_EVENT_CONN:
+      return sizeof(llmtap_conn_event);
+    case LLMTAP_EVENT_CONN_END:
+      return sizeof(llmtap_conn_end_event);
     case LLMTAP_EVENT_EXEC:
     case LLMTAP_EVENT_EXIT:
-    case LLMTAP_EVENT_MMAP_EXEC: return sizeof(llmtap_process_event);
-    case LLMTAP_EVENT_CLOCK: return sizeof(llmtap_clock_event);
-    case LLMTAP_EVENT_LOST: return sizeof(llmtap_lost_event);
-    default: return kMaxUnknownBytes;
+    case LLMTAP_EVENT_MMAP_EXEC:
+      return sizeof(llmtap_process_event);
+    case LLMTAP_EVENT_CLOCK:
+      return sizeof(llmtap_clock_event);
+    case LLMTAP_EVENT_LOST:
+      return sizeof(llmtap_lost_event);
+    default:
+      return kMaxUnknownBytes;
   }
 }
 
 size_t min_record_bytes(uint16_t type) {
   switch (type) {
-    case LLMTAP_EVENT_DATA: return sizeof(llmtap_data_event);
-    case LLMTAP_EVENT_PROCESS: return sizeof(llmtap_process_facts_event);
-    default: return is_known_event_type(type) ? max_record_bytes(type) : sizeof(llmtap_event_hdr);
+    case LLMTAP_EVENT_DATA:
+      return sizeof(llmtap_data_event);
+    case LLMTAP_EVENT_PROCESS:
+      return sizeof(llmtap_process_facts_event);
+    default:
+      return is_known_event_type(type) ? max_record_bytes(type) : sizeof(llmtap_event_hdr);
   }
 }
 
@@ -50,7 +60,9 @@ std::string system_error(int error) { return std::strerror(error); }
 
 }  // namespace
 
-bool is_known_event_type(uint16_t type) { return type >= LLMTAP_EVENT_DATA && type <= LLMTAP_EVENT_MMAP_EXEC; }
+bool is_known_event_type(uint16_t type) {
+  return type >= LLMTAP_EVENT_DATA && type <= LLMTAP_EVENT_MMAP_EXEC;
+}
 
 std::optional<std::string> record_defect(const llmtap_event_hdr& event, size_t available) {
   const std::string record = "record of type " + std::to_string(event.type);
@@ -72,13 +84,15 @@ std::optional<std::string> record_defect(const llmtap_event_hdr& event, size_t a
   return std::nullopt;
 }
 
-Result<std::unique_ptr<EventFileWriter>> EventFileWriter::create(const std::string& path, const Options& options) {
+Result<std::unique_ptr<EventFileWriter>> EventFileWriter::create(const std::string& path,
+                                                                 const Options& options) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) {
     const int error = errno;
     return Error{"cannot create " + path + ": " + system_error(error),
-                 error == EEXIST ? "a recording is never overwritten: choose another name, or remove the file first"
-                                 : "choose a directory that exists and that this user may write to"};
+                 error == EEXIST
+                     ? "a recording is never overwritten: choose another name, or remove the file first"
+                     : "choose a directory that exists and that this user may write to"};
   }
   std::unique_ptr<EventFileWriter> writer(new EventFileWriter(path, fd));
   llmtap_file_header header{};
@@ -154,12 +168,13 @@ void EventFileWriter::write_out() {
   events_lost_ += lost_records;
   // A partial record would make the whole file look damaged.
   const bool cut = ::ftruncate(fd_, static_cast<off_t>(file_bytes_)) == 0;
-  error_ = Error{"cannot write " + path_ + ": " + system_error(error),
-                 (error == ENOSPC || error == EDQUOT || error == EFBIG
-                      ? std::string("free some space or record to another disk; ")
-                      : std::string()) +
-                     (cut ? "the " + std::to_string(events_written_) + " events before are whole and can be replayed"
-                          : std::string("the file may end inside a record"))};
+  error_ = Error{
+      "cannot write " + path_ + ": " + system_error(error),
+      (error == ENOSPC || error == EDQUOT || error == EFBIG
+           ? std::string("free some space or record to another disk; ")
+           : std::string()) +
+          (cut ? "the " + std::to_string(events_written_) + " events before are whole and can be replayed"
+               : std::string("the file may end inside a record"))};
 }
 
 Result<> EventFileWriter::flush() {
@@ -190,7 +205,8 @@ EventFileReader::~EventFileReader() {
 Result<std::unique_ptr<EventFileReader>> EventFileReader::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0)
-    return Error{"cannot open " + path + ": " + system_error(errno), "expected a file written by `llmtap record`"};
+    return Error{"cannot open " + path + ": " + system_error(errno),
+                 "expected a file written by `llmtap record`"};
   std::unique_ptr<EventFileReader> reader(new EventFileReader(path, fd, [fd](void* to, size_t bytes) -> long {
     for (;;) {
       const ssize_t n = ::read(fd, to, bytes);
@@ -219,7 +235,9 @@ Error EventFileReader::damage(const std::string& what) const {
                "everything before this byte is good; record again for the rest"};
 }
 
-const uint8_t* EventFileReader::unread() const { return reinterpret_cast<const uint8_t*>(buffer_.data()) + begin_; }
+const uint8_t* EventFileReader::unread() const {
+  return reinterpret_cast<const uint8_t*>(buffer_.data()) + begin_;
+}
 
 Result<bool> EventFileReader::fill(size_t bytes) {
   while (end_ - begin_ < bytes && !input_ended_) {
@@ -245,8 +263,8 @@ Result<> EventFileReader::read_header() {
   if (!whole || std::memcmp(header_.magic, LLMTAP_FILE_MAGIC, sizeof(header_.magic)) != 0)
     return Error{name_ + ": is not an event file", hint};
   if (header_.version != LLMTAP_EVENTS_VERSION)
-    return Error{name_ + ": has version " + std::to_string(header_.version) + " of the event format, this program reads " +
-                     std::to_string(LLMTAP_EVENTS_VERSION),
+    return Error{name_ + ": has version " + std::to_string(header_.version) +
+                     " of the event format, this program reads " + std::to_string(LLMTAP_EVENTS_VERSION),
                  "replay it with the version of llmtap that recorded it"};
   begin_ += sizeof(header_);
   position_ += sizeof(header_);
@@ -265,7 +283,8 @@ Result<size_t> EventFileReader::poll(EventSink& sink, std::chrono::milliseconds 
     const auto* event = reinterpret_cast<const llmtap_event_hdr*>(unread());
     const uint16_t type = event->type;
     const uint32_t size = event->size;
-    if (size < min_record_bytes(type) || size > max_record_bytes(type)) return damage(*record_defect(*event, size));
+    if (size < min_record_bytes(type) || size > max_record_bytes(type))
+      return damage(*record_defect(*event, size));
     if (!LLMTAP_TRY(fill(padded(size)))) return damage("the file ends inside a record");
     event = reinterpret_cast<const llmtap_event_hdr*>(unread());
     if (const auto defect = record_defect(*event, end_ - begin_)) return damage(*defect);

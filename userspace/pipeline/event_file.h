@@ -88,9 +88,9 @@ class EventFileReader : public EventSource {
   int fd_ = -1;
   Input input_;
   llmtap_file_header header_{};
-  std::vector<uint64_t> buffer_;    // 8-byte aligned; records start at multiples of 8
-  size_t begin_ = 0, end_ = 0;      // unread bytes of the buffer
-  uint64_t position_ = 0;           // file offset of begin_
+  std::vector<uint64_t> buffer_;  // 8-byte aligned; records start at multiples of 8
+  size_t begin_ = 0, end_ = 0;    // unread bytes of the buffer
+  uint64_t position_ = 0;         // file offset of begin_
   bool input_ended_ = false, at_end_ = false;
   uint64_t unknown_events_ = 0;
 };

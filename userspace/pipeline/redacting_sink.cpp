@@ -41,7 +41,8 @@ void RedactingSink::on_data(const llmtap_data_event& event) {
   uint32_t position = 0;
   for (const PlaintextRedactor::Range& range : unreadable) {
     const auto begin = static_cast<uint32_t>(std::min<size_t>(range.offset, event.captured_bytes));
-    const auto end = static_cast<uint32_t>(std::min<size_t>(range.offset + range.length, event.captured_bytes));
+    const auto end =
+        static_cast<uint32_t>(std::min<size_t>(range.offset + range.length, event.captured_bytes));
     if (begin >= end || begin < position) continue;
     if (begin > position) pass_on(event, position, begin, bytes_.data());
     // What was lost at the end of the record anyway belongs to the same gap.
@@ -54,7 +55,8 @@ void RedactingSink::on_data(const llmtap_data_event& event) {
     pass_on(event, position, event.original_bytes, bytes_.data());
 }
 
-void RedactingSink::pass_on(const llmtap_data_event& event, uint32_t begin, uint32_t end, const uint8_t* payload) {
+void RedactingSink::pass_on(const llmtap_data_event& event, uint32_t begin, uint32_t end,
+                            const uint8_t* payload) {
   const uint32_t captured_end = std::min(end, event.captured_bytes);
   const uint32_t captured = payload && captured_end > begin ? captured_end - begin : 0;
   llmtap_data_event part = event;
@@ -70,7 +72,8 @@ void RedactingSink::pass_on(const llmtap_data_event& event, uint32_t begin, uint
     part.loss = LLMTAP_LOST_REDACTED;
   record_.resize((part.hdr.size + 7) / 8);
   std::memcpy(record_.data(), &part, sizeof(part));
-  if (captured > 0) std::memcpy(reinterpret_cast<uint8_t*>(record_.data()) + sizeof(part), payload + begin, captured);
+  if (captured > 0)
+    std::memcpy(reinterpret_cast<uint8_t*>(record_.data()) + sizeof(part), payload + begin, captured);
   next_.on_event(*reinterpret_cast<const llmtap_event_hdr*>(record_.data()));
 }
 

@@ -11,7 +11,8 @@ namespace {
 using namespace std::string_view_literals;
 
 TEST(Printable, LeavesTextAndReplacesWhatSteersATerminal) {
-  EXPECT_EQ(printable("gpt-4o \xC3\xBC \xE2\x82\xAC \xF0\x9F\x98\x80"), "gpt-4o \xC3\xBC \xE2\x82\xAC \xF0\x9F\x98\x80");
+  EXPECT_EQ(printable("gpt-4o \xC3\xBC \xE2\x82\xAC \xF0\x9F\x98\x80"),
+            "gpt-4o \xC3\xBC \xE2\x82\xAC \xF0\x9F\x98\x80");
   EXPECT_EQ(printable("\x1B[2J\x07\n\t\x7F"), "?[2J????");
   EXPECT_EQ(printable("a\0b"sv), "a?b");
   EXPECT_EQ(printable("\xC2\x9B"), "?") << "a C1 control";
@@ -25,8 +26,10 @@ TEST(Printable, ReplacesBrokenUtf8) {
 }
 
 TEST(FailureText, PutsEveryLineOfTheHintBelow) {
-  EXPECT_EQ(failure_text({"cannot load BPF programs: Operation not permitted", "Run with sudo.\nOr grant CAP_BPF."}),
-            "llmtap: cannot load BPF programs: Operation not permitted\n    Run with sudo.\n    Or grant CAP_BPF.\n");
+  EXPECT_EQ(failure_text(
+                {"cannot load BPF programs: Operation not permitted", "Run with sudo.\nOr grant CAP_BPF."}),
+            "llmtap: cannot load BPF programs: Operation not permitted\n    Run with sudo.\n    Or grant "
+            "CAP_BPF.\n");
   EXPECT_EQ(failure_text({"no hint", ""}), "llmtap: no hint\n");
 }
 

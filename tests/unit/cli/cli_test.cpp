@@ -15,13 +15,13 @@ using ::testing::StartsWith;
 struct Invocation {
   int code = -1;
   std::string out, err;
-  Config config;           // what run, record or replay received
+  Config config;  // what run, record or replay received
   RecordOptions recorded;
   ReplayOptions replayed;
 };
 
-Invocation run(const std::vector<std::string>& arguments, const Environment& environment = {}, const Result<int>& answer = 0,
-        const DoctorReport& report = {}) {
+Invocation run(const std::vector<std::string>& arguments, const Environment& environment = {},
+               const Result<int>& answer = 0, const DoctorReport& report = {}) {
   Invocation seen;
   const auto done = [&]() -> Result<> {
     if (!answer) return answer.error();
@@ -81,7 +81,8 @@ TEST(CommandLine, SuggestsTheCommandThatWasMeant) {
 TEST(CommandLine, NamesWhatItDoesNotUnderstand) {
   const Invocation unknown = run({"run", "--lissen", "x"});
   EXPECT_EQ(unknown.code, kExitUsage);
-  EXPECT_THAT(unknown.err, AllOf(StartsWith("llmtap: "), HasSubstr("--lissen"), HasSubstr("llmtap run --help")));
+  EXPECT_THAT(unknown.err,
+              AllOf(StartsWith("llmtap: "), HasSubstr("--lissen"), HasSubstr("llmtap run --help")));
   EXPECT_EQ(run({"record"}).code, kExitUsage) << "no file";
   EXPECT_EQ(run({"record", "x", "--duration", "0"}).code, kExitUsage);
   EXPECT_EQ(run({"run", "--set", "log.level"}).code, kExitUsage);
@@ -94,8 +95,9 @@ TEST(CommandLine, PrintsTheVersion) {
 }
 
 TEST(RunCommand, OptionsAreKeys) {
-  const Invocation seen = run({"run", "--listen", "127.0.0.1:1", "--log-requests", "/x.json", "--prices", "/p.json",
-                        "--otlp-endpoint", "http://c:4317", "--set", "metrics.path=/m", "--set", "log.level=off"});
+  const Invocation seen =
+      run({"run", "--listen", "127.0.0.1:1", "--log-requests", "/x.json", "--prices", "/p.json",
+           "--otlp-endpoint", "http://c:4317", "--set", "metrics.path=/m", "--set", "log.level=off"});
   EXPECT_EQ(seen.code, kExitOk) << seen.err;
   EXPECT_EQ(seen.config.metrics_listen.port, 1);
   EXPECT_EQ(seen.config.log_requests_file, "/x.json");
@@ -114,7 +116,9 @@ TEST(RunCommand, TheCommandLineIsStrongerThanTheEnvironment) {
 TEST(RunCommand, AWrongConfigurationIsAUsageErrorInOneFormat) {
   const Invocation option = run({"run", "--listen", "here"});
   EXPECT_EQ(option.code, kExitUsage);
-  EXPECT_THAT(option.err, StartsWith("llmtap: cannot use the configuration: --listen: metrics.listen: \"here\" is not valid: "));
+  EXPECT_THAT(
+      option.err,
+      StartsWith("llmtap: cannot use the configuration: --listen: metrics.listen: \"here\" is not valid: "));
   EXPECT_THAT(option.err, HasSubstr("\n    "));
   const Invocation file = run({"run", "--config", "/nowhere.yaml"});
   EXPECT_EQ(file.code, kExitUsage);
@@ -123,7 +127,8 @@ TEST(RunCommand, AWrongConfigurationIsAUsageErrorInOneFormat) {
 }
 
 TEST(RunCommand, AFailureSaysWhyAndWhatToDo) {
-  const Invocation seen = run({"run"}, {}, Error{"cannot load BPF programs: Operation not permitted", "Run with sudo."});
+  const Invocation seen =
+      run({"run"}, {}, Error{"cannot load BPF programs: Operation not permitted", "Run with sudo."});
   EXPECT_EQ(seen.code, kExitFailure);
   EXPECT_EQ(seen.err, "llmtap: cannot load BPF programs: Operation not permitted\n    Run with sudo.\n");
   EXPECT_EQ(run({"run"}, {}, 3).code, 3);
@@ -164,8 +169,12 @@ DoctorReport node() {
   DoctorReport report;
   report.facts = {{"kernel", DoctorStatus::kOk, "6.18", ""},
                   {"tracefs", DoctorStatus::kDegraded, "not mounted", "raw tracepoints are used instead"}};
-  report.coverage.targets.push_back(
-      {.runtime = "openssl", .path = "/lib/libssl.so.3", .placement = "jle", .places = 9, .processes = 1, .attached = true});
+  report.coverage.targets.push_back({.runtime = "openssl",
+                                     .path = "/lib/libssl.so.3",
+                                     .placement = "jle",
+                                     .places = 9,
+                                     .processes = 1,
+                                     .attached = true});
   report.coverage.processes = {
       {{10, 1}, "/usr/bin/python3", "agent", {{"openssl", CoverageState::kClear, ""}}},
       {{11, 1}, "/usr/bin/java\x1b", "shop", {{"jsse", CoverageState::kOpaque, "no hook for this runtime"}}},
@@ -185,11 +194,15 @@ TEST(DoctorCommand, SaysInWordsWhatIsSeenAndWhatIsNot) {
 
 TEST(DoctorCommand, FailsWithTheAdviceWhenSomethingNeededIsMissing) {
   DoctorReport report = node();
-  report.facts.push_back({"capability cap_bpf", DoctorStatus::kMissing, "loads the BPF programs", "run as root"});
+  report.facts.push_back(
+      {"capability cap_bpf", DoctorStatus::kMissing, "loads the BPF programs", "run as root"});
   report.coverage_error = "the scan took too long";
   const Invocation seen = run({"doctor"}, {}, 0, report);
   EXPECT_EQ(seen.code, kExitFailure);
-  EXPECT_THAT(seen.out, StartsWith("This node cannot be observed:\n  capability cap_bpf: loads the BPF programs; run as root\n"));
+  EXPECT_THAT(
+      seen.out,
+      StartsWith(
+          "This node cannot be observed:\n  capability cap_bpf: loads the BPF programs; run as root\n"));
   EXPECT_THAT(seen.out, HasSubstr("The list is not complete: the scan took too long"));
 }
 

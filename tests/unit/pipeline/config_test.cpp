@@ -69,7 +69,8 @@ TEST(ConfigKeys, EveryDefaultInTheTableIsTheOneInTheStruct) {
   for (const ConfigKey& key : config_keys()) {
     if (!key.built() || key.type == "rows") continue;
     Config config;
-    const auto result = apply_setting(config, {std::string(key.name), std::string(key.default_value), "test"});
+    const auto result =
+        apply_setting(config, {std::string(key.name), std::string(key.default_value), "test"});
     ASSERT_TRUE(result.has_value()) << result.error().message;
     std::visit(
         [&](auto member) {
@@ -90,7 +91,8 @@ TEST(ConfigKeys, NoTwoHaveTheSameNameOrVariable) {
 
 TEST(ConfigKeys, TheReferenceNamesEveryKey) {
   const std::string reference = config_reference();
-  for (const ConfigKey& key : config_keys()) EXPECT_THAT(reference, HasSubstr("`" + std::string(key.name) + "`"));
+  for (const ConfigKey& key : config_keys())
+    EXPECT_THAT(reference, HasSubstr("`" + std::string(key.name) + "`"));
   EXPECT_THAT(reference, HasSubstr("`LLMTAP_METRICS_LISTEN`"));
 }
 
@@ -119,8 +121,9 @@ providers:
   EXPECT_EQ(config.metrics_series_ttl, std::chrono::seconds(5400));
   EXPECT_EQ(config.metrics_max_series, 1000u);
   EXPECT_EQ(config.otlp_endpoint, "https://collector:4317");
-  EXPECT_THAT(config.otlp_headers, ElementsAre(std::pair<std::string, std::string>("authorization", "Bearer x"),
-                                               std::pair<std::string, std::string>("X-Scope", "a b")));
+  EXPECT_THAT(config.otlp_headers,
+              ElementsAre(std::pair<std::string, std::string>("authorization", "Bearer x"),
+                          std::pair<std::string, std::string>("X-Scope", "a b")));
   EXPECT_THAT(config.targets_include, ElementsAre("team-a", "team-b"));
   EXPECT_THAT(config.targets_exclude, IsEmpty());
   EXPECT_THAT(config.targets_ports, ElementsAre(80, 11434));
@@ -136,16 +139,20 @@ TEST(ConfigYaml, NothingInItIsNoError) {
 
 TEST(ConfigYaml, EveryErrorSaysWhereWhatAndWhatIsValid) {
   EXPECT_EQ(yaml_error("log:\n  level: loud\n"),
-            "test.yaml:2:10: log.level: \"loud\" is not valid: expected one of trace, debug, info, warn, error, off");
+            "test.yaml:2:10: log.level: \"loud\" is not valid: expected one of trace, debug, info, warn, "
+            "error, off");
   EXPECT_EQ(yaml_error("metrics:\n  enabled: yes\n"),
             "test.yaml:2:12: metrics.enabled: \"yes\" is not valid: expected true or false");
   EXPECT_EQ(yaml_error("metrics: {max_series: -1}"),
             "test.yaml:1:23: metrics.max_series: \"-1\" is not valid: expected a number in 100..10000000");
-  EXPECT_THAT(yaml_error("metrics.series_ttl: 24"), HasSubstr("\"24\" is not valid: expected a duration with a unit"));
-  EXPECT_THAT(yaml_error("capture.ring_bytes: 3MiB"), HasSubstr("\"3MiB\" is not valid: expected a power of two"));
+  EXPECT_THAT(yaml_error("metrics.series_ttl: 24"),
+              HasSubstr("\"24\" is not valid: expected a duration with a unit"));
+  EXPECT_THAT(yaml_error("capture.ring_bytes: 3MiB"),
+              HasSubstr("\"3MiB\" is not valid: expected a power of two"));
   EXPECT_THAT(yaml_error("metrics.listen: 9464"), HasSubstr("expected an IP address and a port"));
   EXPECT_THAT(yaml_error("metrics.listen: [a, b]"), HasSubstr("[a, b] is not valid: expected one address"));
-  EXPECT_THAT(yaml_error("targets.ports: [80, 0]"), HasSubstr("[80, 0] is not valid: expected `all` or a list of ports"));
+  EXPECT_THAT(yaml_error("targets.ports: [80, 0]"),
+              HasSubstr("[80, 0] is not valid: expected `all` or a list of ports"));
   EXPECT_THAT(yaml_error("targets.include: {a: b}"), HasSubstr("a map is not valid: expected a list"));
   EXPECT_THAT(yaml_error("targets.include: [[a]]"), HasSubstr("line 1: expected a plain value"));
   EXPECT_THAT(yaml_error("metrics.path: metrics"), HasSubstr("expected a path that begins with /"));
@@ -170,8 +177,10 @@ TEST(ConfigYaml, RefusesWhatIsNotBuiltYetUnlessItIsOff) {
             "test.yaml:1:18: stores.postgres: \"decode\": not built yet; leave it out, or set it to off");
   EXPECT_EQ(yaml_error("stores.postgres: off"), "no error");
   EXPECT_EQ(yaml_error("compat: {litellm: {mode: off}}"), "no error");
-  EXPECT_THAT(yaml_error("compat: {litellm: {mode: exclusive}}"), HasSubstr("compat.litellm.mode: \"exclusive\": not built yet"));
-  EXPECT_THAT(yaml_error("compat: {relay: {label_style: shipped}}"), HasSubstr("not built yet; leave it out"));
+  EXPECT_THAT(yaml_error("compat: {litellm: {mode: exclusive}}"),
+              HasSubstr("compat.litellm.mode: \"exclusive\": not built yet"));
+  EXPECT_THAT(yaml_error("compat: {relay: {label_style: shipped}}"),
+              HasSubstr("not built yet; leave it out"));
   EXPECT_THAT(yaml_error("log.requests.style: relay"), HasSubstr("\"relay\": not built yet; valid: llmtap"));
   EXPECT_THAT(yaml_error("content.capture: full"), HasSubstr("not built yet; valid: off"));
   EXPECT_THAT(yaml_error("identity.hash_end_user: false"), HasSubstr("not built yet; valid: true"));
@@ -224,22 +233,26 @@ TEST(ConfigEnvironment, SetsKeysAndPassesOverOthers) {
       {"LLMTAP_UPDATE_GOLDEN", "1"}};
   const auto result = apply_environment(config, environment);
   ASSERT_TRUE(result.has_value()) << result.error().message;
-  EXPECT_EQ(config.metrics_listen, (ListenAddress{"fd00::7", 9464})) << "a pod's IPv6 address has no brackets";
+  EXPECT_EQ(config.metrics_listen, (ListenAddress{"fd00::7", 9464}))
+      << "a pod's IPv6 address has no brackets";
   EXPECT_THAT(config.targets_include, ElementsAre("a", "b"));
-  EXPECT_THAT(config.otlp_headers, ElementsAre(std::pair<std::string, std::string>("authorization", "Bearer x"),
-                                               std::pair<std::string, std::string>("x-b", "c=d")));
+  EXPECT_THAT(config.otlp_headers,
+              ElementsAre(std::pair<std::string, std::string>("authorization", "Bearer x"),
+                          std::pair<std::string, std::string>("x-b", "c=d")));
 }
 
 TEST(ConfigEnvironment, NamesTheVariableAndTheKey) {
   EXPECT_EQ(env_error("LLMTAP_LOG_LEVEL", "loud").message,
             "environment LLMTAP_LOG_LEVEL: log.level: \"loud\" is not valid: "
             "expected one of trace, debug, info, warn, error, off");
-  EXPECT_EQ(env_error("LLMTAP_METRICS_LISTN", "x").message, "environment LLMTAP_METRICS_LISTN: no key has this name");
+  EXPECT_EQ(env_error("LLMTAP_METRICS_LISTN", "x").message,
+            "environment LLMTAP_METRICS_LISTN: no key has this name");
   EXPECT_THAT(env_error("LLMTAP_METRICS_LISTN", "x").hint, StartsWith("did you mean LLMTAP_METRICS_LISTEN?"));
   EXPECT_THAT(env_error("LLMTAP_STORES_REDIS", "decode").message, HasSubstr("not built yet"));
   EXPECT_THAT(env_error("LLMTAP_COMPAT_LITELLM_MODE", "exclusive").message, HasSubstr("not built yet"));
   EXPECT_THAT(env_error("LLMTAP_PROVIDERS", "x").message, HasSubstr("in the file only"));
-  EXPECT_THAT(env_error("LOG_FORMAT", "text").message, StartsWith("environment LOG_FORMAT: log.requests.format:"));
+  EXPECT_THAT(env_error("LOG_FORMAT", "text").message,
+              StartsWith("environment LOG_FORMAT: log.requests.format:"));
 }
 
 // A Service named llmtap in the namespace must not keep the daemon from starting.
@@ -258,7 +271,8 @@ TEST(ConfigEnvironment, PassesOverServiceLinksOfKubernetes) {
 TEST(ConfigSetting, ChecksAddresses) {
   for (const char* good : {"127.0.0.1:0", "0.0.0.0:65535", "[::]:1", "localhost:9464", ":9464", "::1:9464"})
     EXPECT_EQ(setting_error("metrics.listen", good), "no error") << good;
-  for (const char* bad : {"", ":", "1.2.3.4", "1.2.3.4:65536", "1.2.3.4:", "1.2.3.4:x", "host.name:1", "[::1:1", "1.2.3:1"})
+  for (const char* bad :
+       {"", ":", "1.2.3.4", "1.2.3.4:65536", "1.2.3.4:", "1.2.3.4:x", "host.name:1", "[::1:1", "1.2.3:1"})
     EXPECT_NE(setting_error("metrics.listen", bad), "no error") << bad;
 }
 

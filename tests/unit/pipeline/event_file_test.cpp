@@ -24,7 +24,8 @@ using std::chrono::milliseconds;
 class Record {
  public:
   template <typename Event>
-  Record(Event event, std::string_view payload, uint16_t type) : words_((sizeof(event) + payload.size() + 7) / 8) {
+  Record(Event event, std::string_view payload, uint16_t type)
+      : words_((sizeof(event) + payload.size() + 7) / 8) {
     event.hdr.size = static_cast<uint32_t>(sizeof(event) + payload.size());
     event.hdr.type = type;
     std::memcpy(words_.data(), &event, sizeof(event));
@@ -102,7 +103,8 @@ std::string read_memory(const Bytes& bytes, Collector& into) {
 }
 
 TEST_F(EventFile, GivesBackWhatWasWritten) {
-  const std::vector<Record> records{clock_event(), data_record("x"), data_record("hello"), data_record(std::string(LLMTAP_MAX_RECORD_PAYLOAD, 'y')),
+  const std::vector<Record> records{clock_event(), data_record("x"), data_record("hello"),
+                                    data_record(std::string(LLMTAP_MAX_RECORD_PAYLOAD, 'y')),
                                     data_record("")};
   write(records, {.redacted = true, .realtime_ns = 7, .monotonic_ns = 8});
   const auto reader = EventFileReader::open(path_);
@@ -118,7 +120,8 @@ TEST_F(EventFile, GivesBackWhatWasWritten) {
 
 TEST_F(EventFile, ManyRecordsCrossTheBuffers) {
   std::vector<Record> records;
-  for (size_t i = 0; i < 3000; ++i) records.push_back(data_record(std::string(i, static_cast<char>('a' + i % 26)), i));
+  for (size_t i = 0; i < 3000; ++i)
+    records.push_back(data_record(std::string(i, static_cast<char>('a' + i % 26)), i));
   write(records);
   const auto reader = EventFileReader::open(path_);
   ASSERT_TRUE(reader.has_value());
@@ -132,7 +135,7 @@ TEST_F(EventFile, IsReadableByItsOwnerOnlyAndNeverOverwritten) {
   const mode_t mask = ::umask(0);
   write({});
   ::umask(mask);
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(path_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777u, 0600u);
   const auto again = EventFileWriter::create(path_, {});
@@ -148,12 +151,12 @@ TEST_F(EventFile, WritesThroughNoLink) {
 
 // A file size limit stands for a full disk: the kernel takes a part of a write, then refuses.
 TEST_F(EventFile, OnAFullDiskEndsWithAWholeRecordAndSaysWhatToDo) {
-  struct rlimit before {};
+  struct rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   auto writer = EventFileWriter::create(path_, {});
   ASSERT_TRUE(writer.has_value());
-  const struct rlimit small { 1000, before.rlim_max };
+  const struct rlimit small{1000, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   for (int i = 0; i < 10; ++i) (*writer)->on_event(data_record(std::string(200, 'x')).header());
   const auto flushed = (*writer)->flush();
@@ -178,7 +181,8 @@ TEST_F(EventFile, EveryTruncationGivesTheRecordsBeforeAndThePosition) {
   ASSERT_EQ(whole.size(), 32u + 48 + 72 + 72);
   for (size_t cut = 0; cut < whole.size(); ++cut) {
     Collector collector;
-    const std::string error = read_memory(Bytes(whole.begin(), whole.begin() + static_cast<long>(cut)), collector);
+    const std::string error =
+        read_memory(Bytes(whole.begin(), whole.begin() + static_cast<long>(cut)), collector);
     const size_t good = cut >= 152 ? 2 : cut >= 80 ? 1 : 0;
     EXPECT_EQ(collector.records.size(), good) << cut;
     if (cut < 32)
@@ -186,7 +190,10 @@ TEST_F(EventFile, EveryTruncationGivesTheRecordsBeforeAndThePosition) {
     else if (cut == 32 || cut == 80 || cut == 152)
       EXPECT_EQ(error, "") << cut;
     else
-      EXPECT_THAT(error, HasSubstr("damaged at byte " + std::to_string(good == 2 ? 152 : good == 1 ? 80 : 32))) << cut;
+      EXPECT_THAT(error, HasSubstr("damaged at byte " + std::to_string(good == 2   ? 152
+                                                                       : good == 1 ? 80
+                                                                                   : 32)))
+          << cut;
   }
 }
 
@@ -230,13 +237,15 @@ TEST_P(DamagedEventFile, IsRefusedWithItsPosition) {
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, DamagedEventFile,
-    ::testing::Values(Damage{"SizeZero", 40, 0, 4, "impossible size 0"}, Damage{"SizeBelowStruct", 40, 63, 4, "size 63"},
+    ::testing::Values(Damage{"SizeZero", 40, 0, 4, "impossible size 0"},
+                      Damage{"SizeBelowStruct", 40, 63, 4, "size 63"},
                       Damage{"SizeBeyondFile", 40, 200, 4, "ends inside a record"},
                       Damage{"SizeHuge", 40, 0xffffffff, 4, "impossible size 4294967295"},
                       Damage{"CapturedBeyondRecord", 32 + 52, 6, 4, "claims 6 captured bytes"},
                       Damage{"CapturedHuge", 32 + 52, 0xffffffff, 4, "captured bytes"},
                       Damage{"OriginalBelowCaptured", 32 + 48, 4, 4, "claims 5 captured bytes"},
-                      Damage{"Direction", 32 + 60, 2, 1, "direction 2"}, Damage{"Source", 32 + 61, 16, 1, "source 16"},
+                      Damage{"Direction", 32 + 60, 2, 1, "direction 2"},
+                      Damage{"Source", 32 + 61, 16, 1, "source 16"},
                       Damage{"TypeOfOtherSize", 44, LLMTAP_EVENT_CLOCK, 2, "type 7 has the impossible size"}),
     [](const auto& param) { return param.param.name; });
 
@@ -245,7 +254,8 @@ TEST_F(EventFile, TextBeyondItsRecordIsDamage) {
   facts.text_bytes = 9;
   write({Record(facts, {"exe\0/x\0\0", 8}, LLMTAP_EVENT_PROCESS)});
   Collector collector;
-  EXPECT_THAT(read_memory(file_bytes(), collector), HasSubstr("damaged at byte 32: record of type 6 claims 9 bytes of text"));
+  EXPECT_THAT(read_memory(file_bytes(), collector),
+              HasSubstr("damaged at byte 32: record of type 6 claims 9 bytes of text"));
   EXPECT_TRUE(collector.records.empty());
 }
 
@@ -264,7 +274,8 @@ TEST_F(EventFile, CountsAndSkipsUnknownTypes) {
 TEST_F(EventFile, SurvivesEveryFlippedByte) {
   llmtap_process_facts_event facts{};
   facts.text_bytes = 8;
-  write({clock_event(), data_record("hello"), Record(facts, {"exe\0/x\0\0", 8}, LLMTAP_EVENT_PROCESS), data_record("world")});
+  write({clock_event(), data_record("hello"), Record(facts, {"exe\0/x\0\0", 8}, LLMTAP_EVENT_PROCESS),
+         data_record("world")});
   const Bytes whole = file_bytes();
   for (size_t i = 0; i < whole.size(); ++i) {
     for (const uint8_t flip : {0x01, 0x80, 0xff}) {

@@ -52,7 +52,8 @@ class Feeder {
     offset_ += event.original_bytes;
     std::vector<uint64_t> words((event.hdr.size + 7) / 8);
     std::memcpy(words.data(), &event, sizeof(event));
-    if (!payload.empty()) std::memcpy(reinterpret_cast<char*>(words.data()) + sizeof(event), payload.data(), payload.size());
+    if (!payload.empty())
+      std::memcpy(reinterpret_cast<char*>(words.data()) + sizeof(event), payload.data(), payload.size());
     sink_.on_event(*reinterpret_cast<const llmtap_event_hdr*>(words.data()));
   }
   uint64_t connection = 1;
@@ -63,8 +64,10 @@ class Feeder {
 };
 
 const std::string kBody = R"({"model":"gpt-4o","messages":[{"role":"user","content":"my secret diary"}]})";
-const std::string kRequest = "POST /v1/chat/completions HTTP/1.1\r\nHost: api.openai.com\r\nAuthorization: Bearer sk-abc123\r\n"
-                             "Content-Type: application/json\r\nContent-Length: " + std::to_string(kBody.size()) + "\r\n\r\n" + kBody;
+const std::string kRequest =
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: api.openai.com\r\nAuthorization: Bearer sk-abc123\r\n"
+    "Content-Type: application/json\r\nContent-Length: " +
+    std::to_string(kBody.size()) + "\r\n\r\n" + kBody;
 
 TEST(RedactingSink, KeepsTheShapeAndNoSecretHoweverItIsCut) {
   for (size_t cut = 0; cut <= kRequest.size(); ++cut) {
@@ -83,8 +86,9 @@ TEST(RedactingSink, KeepsTheShapeAndNoSecretHoweverItIsCut) {
 }
 
 TEST(RedactingSink, WhatItCannotReadBecomesAGapOfTheSameLength) {
-  const std::string head = "POST /v1/x HTTP/1.1\r\nHost: a.example\r\nContent-Type: application/json\r\n"
-                           "Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n";
+  const std::string head =
+      "POST /v1/x HTTP/1.1\r\nHost: a.example\r\nContent-Type: application/json\r\n"
+      "Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n";
   Reassembler out;
   RedactingSink sink(out);
   Feeder feeder(sink);
