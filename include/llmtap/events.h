@@ -89,6 +89,7 @@ enum llmtap_loss {
 	LLMTAP_LOST_BYPASS = 7,         /* sendfile, splice: moved beside the hooks, length known */
 	LLMTAP_LOST_UNSEEN = 8,         /* tcp_sock's own counters say more passed than was hooked */
 	LLMTAP_LOST_COMPAT = 9,         /* 32-bit system calls */
+	LLMTAP_LOST_REDACTED = 10,      /* left out of a redacted recording; userspace */
 	LLMTAP_LOST_MAX = 16,
 };
 

@@ -25,10 +25,16 @@
 #include "capture/ring_book.h"
 #include "capture/tracepoint_link.h"
 #include "capture/uprobe_link.h"
+#include "lib/hook_kinds.h"
 #include "probe.skel.h"
 
 namespace llmtap {
 namespace {
+
+static_assert(static_cast<int>(HookKind::kRead) == LLMTAP_HOOK_READ);
+static_assert(static_cast<int>(HookKind::kWriteFlags) == LLMTAP_HOOK_WRITE_COUNT5);
+static_assert(static_cast<int>(HookKind::kReadInternal) == LLMTAP_HOOK_READ_INTERNAL);
+static_assert(static_cast<int>(HookKind::kShutdown) == LLMTAP_HOOK_SHUTDOWN);
 
 constexpr size_t kVerdictSlots = 65536;
 constexpr auto kLongestWait = std::chrono::milliseconds(20);
@@ -152,7 +158,7 @@ class LiveProbe final : public Probe {
     if (word) std::atomic_ref<uint64_t>(verdicts_[word->slot]).store(word->word, std::memory_order_relaxed);
   }
 
-  Result<std::unique_ptr<AttachedLink>> attach_uprobes(const std::string& path,
+  Result<std::unique_ptr<UprobeLink>> attach_uprobes(const std::string& path,
                                                      std::span<const UprobePlace> places) override {
     return attach_multi(skeleton_->progs.tls_enter, skeleton_->progs.tls_return, path, places);
   }

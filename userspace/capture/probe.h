@@ -13,12 +13,41 @@
 #include <string>
 #include <vector>
 
-#include "capture/attacher.h"
 #include "llmtap/facts.h"
 #include "llmtap/result.h"
 #include "llmtap/verdict.h"
 
 namespace llmtap {
+
+// Which function of the OpenSSL API sits at an offset; the same numbers as bpf/lib/hook_kinds.h.
+enum class HookKind : uint8_t {
+  kRead = 1,         // int (ssl, buf, int num): SSL_read
+  kWrite = 2,        // SSL_write
+  kReadEx = 3,       // int (ssl, buf, size_t num, size_t* count): SSL_read_ex
+  kWriteEx = 4,      // SSL_write_ex; ssl_write_internal up to OpenSSL 3.2
+  kWriteFlags = 5,   // int (ssl, buf, size_t num, flags, size_t* count): SSL_write_ex2; ssl_write_internal from 3.3
+  kReadInternal = 6, // ssl_read_internal
+  kHandshake = 7,    // int (ssl): SSL_do_handshake
+  kConnect = 8,      // SSL_connect
+  kAccept = 9,       // SSL_accept
+  kSetFd = 10,       // int (ssl, int fd): SSL_set_fd, _rfd, _wfd; entry only
+  kFree = 11,        // void (ssl); entry only
+  kShutdown = 12,    // int (ssl); entry only
+};
+
+// One breakpoint. Kinds that move bytes, and handshakes, need an entry and a return place; the
+// return place carries the function's own offset, before the stack pointer changes.
+struct UprobePlace {
+  uint64_t offset = 0;  // in the file
+  HookKind kind = HookKind::kRead;
+  bool is_return = false;
+};
+
+// Attached probes of one file. Destruction detaches: returns first, so that no entry stays unpaired.
+class UprobeLink {
+ public:
+  virtual ~UprobeLink() = default;
+};
 
 struct ProbeOptions {
   size_t ring_bytes = 16 << 20;         // power of two, multiple of the page size
@@ -56,7 +85,7 @@ class Probe : public EventSource, public VerdictSink {
   void set_verdict(uint64_t connection_id, Verdict verdict) override = 0;
 
   // `path` is opened as such: /proc/PID/map_files/… and /proc/PID/root/… work.
-  virtual Result<std::unique_ptr<AttachedLink>> attach_uprobes(const std::string& path,
+  virtual Result<std::unique_ptr<UprobeLink>> attach_uprobes(const std::string& path,
                                                              std::span<const UprobePlace> places) = 0;
   // A userspace-made event (PROCESS), delivered before any kernel event not yet delivered. `event` is
   // followed by its payload, event.size bytes in all.

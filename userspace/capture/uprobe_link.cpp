@@ -16,7 +16,7 @@ struct LinkDelete {
 };
 using Link = std::unique_ptr<bpf_link, LinkDelete>;
 
-class MultiLink : public AttachedLink {
+class MultiLink : public UprobeLink {
  public:
   MultiLink(Link entry, Link returning) : entry_(std::move(entry)), returning_(std::move(returning)) {}
 
@@ -52,12 +52,12 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
 
 }  // namespace
 
-Result<std::unique_ptr<AttachedLink>> attach_multi(bpf_program* entry, bpf_program* returning, const std::string& path,
+Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning, const std::string& path,
                                                  std::span<const UprobePlace> places) {
   // Entries first: a return without its entry would be counted as a loss.
   Link entries = LLMTAP_TRY(attach_side(entry, path, places, false));
   Link returns = LLMTAP_TRY(attach_side(returning, path, places, true));
-  return std::unique_ptr<AttachedLink>(std::make_unique<MultiLink>(std::move(entries), std::move(returns)));
+  return std::unique_ptr<UprobeLink>(std::make_unique<MultiLink>(std::move(entries), std::move(returns)));
 }
 
 }  // namespace llmtap

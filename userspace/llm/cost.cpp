@@ -74,7 +74,8 @@ Rates effective_rates(const ModelPrice& price, uint64_t input_tokens, ServiceTie
   // The tier's own price for the class, else the class's factor below the tier.
   const Rates below = filled(price.rates[index], base, unlisted);
   Rates special = tier->rates[index];
-  if (!special.input && standard.input) special.input = *standard.input * ratio(below.input, base.input, unlisted);
+  if (!special.input && standard.input)
+    special.input = *standard.input * ratio(below.input, base.input, unlisted);
   if (!special.output && standard.output)
     special.output = *standard.output * ratio(below.output, base.output, unlisted);
   return filled(special, standard, unlisted);
@@ -92,7 +93,9 @@ std::optional<double> cost_usd(const ModelPrice& price, const TokenCounts& token
   if (cached > input || written > input - cached || reasoning > output) return std::nullopt;
 
   const Rates rates = effective_rates(price, input, service);
-  const auto or_else = [](const std::optional<double>& a, const std::optional<double>& b) { return a ? a : b; };
+  const auto or_else = [](const std::optional<double>& a, const std::optional<double>& b) {
+    return a ? a : b;
+  };
   // Cached parts can themselves be audio or images: only what is left of the input counts as such.
   uint64_t plain = input - cached - written;
   const uint64_t audio_in = rates.input_audio ? std::min(tokens.input_audio.value_or(0), plain) : 0;

@@ -16,45 +16,92 @@ struct Row {
 // Codes and types of all providers. Together they are the closed list of error_type.
 constexpr Row kCodes[] = {
     // OpenAI and relatives.
-    {"rate_limit_exceeded", "rate_limit"}, {"tokens", "rate_limit"}, {"requests", "rate_limit"},
-    {"insufficient_quota", "quota"}, {"billing_hard_limit_reached", "quota"}, {"billing_not_active", "quota"},
-    {"context_length_exceeded", "context_length"}, {"exceed_context_size_error", "context_length"},
+    {"rate_limit_exceeded", "rate_limit"},
+    {"tokens", "rate_limit"},
+    {"requests", "rate_limit"},
+    {"insufficient_quota", "quota"},
+    {"billing_hard_limit_reached", "quota"},
+    {"billing_not_active", "quota"},
+    {"context_length_exceeded", "context_length"},
+    {"exceed_context_size_error", "context_length"},
     {"string_above_max_length", "context_length"},
-    {"content_policy_violation", "content_policy"}, {"moderation_blocked", "content_policy"},
-    {"invalid_prompt", "content_policy"}, {"content_filter", "content_policy"},
-    {"ResponsibleAIPolicyViolation", "content_policy"}, {"policy_violation", "content_policy"},
-    {"invalid_api_key", "auth"}, {"unsupported_country_region_territory", "auth"}, {"account_deactivated", "auth"},
-    {"model_not_found", "not_found"}, {"DeploymentNotFound", "not_found"},
-    {"unsupported_value", "invalid_request"}, {"invalid_value", "invalid_request"},
-    {"unsupported_parameter", "invalid_request"}, {"missing_required_parameter", "invalid_request"},
-    {"unknown_parameter", "invalid_request"}, {"json_validate_failed", "invalid_request"},
-    {"server_error", "server"}, {"internal_error", "server"}, {"slow_down", "overloaded"},
-    {"server_overloaded", "overloaded"}, {"overloaded", "overloaded"}, {"unavailable_error", "overloaded"},
+    {"content_policy_violation", "content_policy"},
+    {"moderation_blocked", "content_policy"},
+    {"invalid_prompt", "content_policy"},
+    {"content_filter", "content_policy"},
+    {"ResponsibleAIPolicyViolation", "content_policy"},
+    {"policy_violation", "content_policy"},
+    {"invalid_api_key", "auth"},
+    {"unsupported_country_region_territory", "auth"},
+    {"account_deactivated", "auth"},
+    {"model_not_found", "not_found"},
+    {"DeploymentNotFound", "not_found"},
+    {"unsupported_value", "invalid_request"},
+    {"invalid_value", "invalid_request"},
+    {"unsupported_parameter", "invalid_request"},
+    {"missing_required_parameter", "invalid_request"},
+    {"unknown_parameter", "invalid_request"},
+    {"json_validate_failed", "invalid_request"},
+    {"server_error", "server"},
+    {"internal_error", "server"},
+    {"slow_down", "overloaded"},
+    {"server_overloaded", "overloaded"},
+    {"overloaded", "overloaded"},
+    {"unavailable_error", "overloaded"},
     // Anthropic.
-    {"rate_limit_error", "rate_limit"}, {"billing_error", "quota"},
-    {"enforced_spend_limit_reached", "quota"}, {"contract_spend_limit_reached", "quota"},
-    {"authentication_error", "auth"}, {"permission_error", "auth"}, {"not_found_error", "not_found"},
-    {"timeout_error", "timeout"}, {"request_too_large", "invalid_request"}, {"api_error", "server"},
-    {"overloaded_error", "overloaded"}, {"invalid_request_error", "invalid_request"},
+    {"rate_limit_error", "rate_limit"},
+    {"billing_error", "quota"},
+    {"enforced_spend_limit_reached", "quota"},
+    {"contract_spend_limit_reached", "quota"},
+    {"authentication_error", "auth"},
+    {"permission_error", "auth"},
+    {"not_found_error", "not_found"},
+    {"timeout_error", "timeout"},
+    {"request_too_large", "invalid_request"},
+    {"api_error", "server"},
+    {"overloaded_error", "overloaded"},
+    {"invalid_request_error", "invalid_request"},
     // Google.
-    {"RESOURCE_EXHAUSTED", "rate_limit"}, {"API_KEY_INVALID", "auth"}, {"UNAUTHENTICATED", "auth"},
-    {"PERMISSION_DENIED", "auth"}, {"NOT_FOUND", "not_found"}, {"INTERNAL", "server"},
-    {"UNAVAILABLE", "overloaded"}, {"DEADLINE_EXCEEDED", "timeout"}, {"FAILED_PRECONDITION", "invalid_request"},
-    {"CANCELLED", "client_aborted"}, {"INVALID_ARGUMENT", "invalid_request"},
+    {"RESOURCE_EXHAUSTED", "rate_limit"},
+    {"API_KEY_INVALID", "auth"},
+    {"UNAUTHENTICATED", "auth"},
+    {"PERMISSION_DENIED", "auth"},
+    {"NOT_FOUND", "not_found"},
+    {"INTERNAL", "server"},
+    {"UNAVAILABLE", "overloaded"},
+    {"DEADLINE_EXCEEDED", "timeout"},
+    {"FAILED_PRECONDITION", "invalid_request"},
+    {"CANCELLED", "client_aborted"},
+    {"INVALID_ARGUMENT", "invalid_request"},
     // AWS, without their namespace and "Exception".
-    {"ThrottlingException", "rate_limit"}, {"ModelNotReadyException", "overloaded"},
-    {"ServiceQuotaExceededException", "quota"}, {"AccessDeniedException", "auth"},
-    {"UnrecognizedClientException", "auth"}, {"ExpiredTokenException", "auth"},
-    {"ResourceNotFoundException", "not_found"}, {"ModelTimeoutException", "timeout"},
-    {"ModelErrorException", "server"}, {"ModelStreamErrorException", "server"},
-    {"InternalServerException", "server"}, {"ServiceUnavailableException", "overloaded"},
+    {"ThrottlingException", "rate_limit"},
+    {"ModelNotReadyException", "overloaded"},
+    {"ServiceQuotaExceededException", "quota"},
+    {"AccessDeniedException", "auth"},
+    {"UnrecognizedClientException", "auth"},
+    {"ExpiredTokenException", "auth"},
+    {"ResourceNotFoundException", "not_found"},
+    {"ModelTimeoutException", "timeout"},
+    {"ModelErrorException", "server"},
+    {"ModelStreamErrorException", "server"},
+    {"InternalServerException", "server"},
+    {"ServiceUnavailableException", "overloaded"},
     {"ValidationException", "invalid_request"},
     // Gateways and inference servers.
-    {"budget_exceeded", "quota"}, {"throttling_error", "rate_limit"}, {"auth_error", "auth"},
-    {"Throttling", "rate_limit"}, {"Throttling.RateQuota", "rate_limit"}, {"Arrearage", "quota"},
-    {"DataInspectionFailed", "content_policy"}, {"InvalidApiKey", "auth"}, {"BadRequestError", "invalid_request"},
-    {"NotFoundError", "not_found"}, {"InternalServerError", "server"}, {"validation", "invalid_request"},
-    {"incomplete_generation", "server"}, {"generation", "server"},
+    {"budget_exceeded", "quota"},
+    {"throttling_error", "rate_limit"},
+    {"auth_error", "auth"},
+    {"Throttling", "rate_limit"},
+    {"Throttling.RateQuota", "rate_limit"},
+    {"Arrearage", "quota"},
+    {"DataInspectionFailed", "content_policy"},
+    {"InvalidApiKey", "auth"},
+    {"BadRequestError", "invalid_request"},
+    {"NotFoundError", "not_found"},
+    {"InternalServerError", "server"},
+    {"validation", "invalid_request"},
+    {"incomplete_generation", "server"},
+    {"generation", "server"},
 };
 // Types that say no more than the status: a phrase of the message may know better.
 constexpr std::string_view kVague[] = {"invalid_request_error", "INVALID_ARGUMENT", "ValidationException",
@@ -64,13 +111,19 @@ struct Phrase {
   std::string_view text, name;
 };
 constexpr Phrase kPhrases[] = {
-    {"prompt is too long", "context_length"}, {"input is too long", "context_length"},
-    {"maximum context length", "context_length"}, {"context window", "context_length"},
-    {"exceeds the maximum number of tokens", "context_length"}, {"too many input tokens", "context_length"},
+    {"prompt is too long", "context_length"},
+    {"input is too long", "context_length"},
+    {"maximum context length", "context_length"},
+    {"context window", "context_length"},
+    {"exceeds the maximum number of tokens", "context_length"},
+    {"too many input tokens", "context_length"},
     {"exceed context limit", "context_length"},
-    {"API key not valid", "auth"}, {"content management policy", "content_policy"},
-    {"Violated guardrail policy", "content_policy"}, {"content filter", "content_policy"},
-    {"credit balance is too low", "quota"}, {"exceeded your current quota", "quota"},
+    {"API key not valid", "auth"},
+    {"content management policy", "content_policy"},
+    {"Violated guardrail policy", "content_policy"},
+    {"content filter", "content_policy"},
+    {"credit balance is too low", "quota"},
+    {"exceeded your current quota", "quota"},
 };
 
 const Row* find_code(std::string_view text) {
@@ -94,14 +147,27 @@ std::string_view by_phrase(std::string_view message) {
 
 std::string_view by_status(int status) {
   switch (status) {
-    case 401: case 403: return "auth";
-    case 402: return "quota";
-    case 404: case 410: return "not_found";
-    case 408: case 504: case 524: return "timeout";
-    case 429: return "rate_limit";
-    case 499: return "client_aborted";
-    case 503: case 529: return "overloaded";
-    default: break;
+    case 401:
+    case 403:
+      return "auth";
+    case 402:
+      return "quota";
+    case 404:
+    case 410:
+      return "not_found";
+    case 408:
+    case 504:
+    case 524:
+      return "timeout";
+    case 429:
+      return "rate_limit";
+    case 499:
+      return "client_aborted";
+    case 503:
+    case 529:
+      return "overloaded";
+    default:
+      break;
   }
   if (status >= 500 && status < 600) return "server";
   if (status >= 400) return "invalid_request";
@@ -137,7 +203,8 @@ std::string_view classify_error(const ErrorFacts& facts) {
   return "server";
 }
 
-std::string_view classify(int status, std::string_view type, std::string_view code, std::string_view message_hint) {
+std::string_view classify(int status, std::string_view type, std::string_view code,
+                          std::string_view message_hint) {
   return classify_error({.status = status, .type = type, .code = code, .message = message_hint});
 }
 
@@ -172,7 +239,8 @@ Outcome outcome_for(const OutcomeFacts& facts) {
   if (status >= 500) return Outcome::kServerError;
   if (refused) return Outcome::kClientError;
   // A 2xx head: the rest of the exchange decides.
-  if (facts.stream_error) return facts.error_class == "content_policy" ? Outcome::kContentBlocked : Outcome::kStreamError;
+  if (facts.stream_error)
+    return facts.error_class == "content_policy" ? Outcome::kContentBlocked : Outcome::kStreamError;
   if (facts.content_blocked) return Outcome::kContentBlocked;
   if (facts.terminal_seen) return Outcome::kOk;
   if (facts.timed_out) return Outcome::kTimeout;
@@ -183,10 +251,10 @@ Outcome outcome_for(const OutcomeFacts& facts) {
 }
 
 std::string_view outcome_name(Outcome outcome) {
-  constexpr std::string_view kNames[] = {"ok",           "client_error",    "auth_error",       "rate_limited",
-                                         "content_blocked", "budget_exceeded", "not_found",     "server_error",
-                                         "timeout",      "connection_error", "client_aborted",  "stream_error",
-                                         "truncated"};
+  constexpr std::string_view kNames[] = {
+      "ok",        "client_error", "auth_error", "rate_limited",     "content_blocked", "budget_exceeded",
+      "not_found", "server_error", "timeout",    "connection_error", "client_aborted",  "stream_error",
+      "truncated"};
   const auto index = static_cast<size_t>(outcome);
   return index < std::size(kNames) ? kNames[index] : "ok";
 }
@@ -199,13 +267,20 @@ std::string limit_type_for(const ErrorFacts& facts, std::span<const RateLimit> l
   const auto says = [&](std::string_view text) { return icontains(message, text); };
 
   std::string_view base;
-  if (says("max_parallel_requests") || says("parallel request")) base = "parallel";
-  else if (says("tokens per day") || says("(TPD)")) base = "tpd";
-  else if (says("requests per day") || says("(RPD)")) base = "rpd";
-  else if (says("tokens per min") || says("(TPM)") || says("tpm limit") || says("limit type: tokens")) base = "tpm";
-  else if (says("requests per min") || says("(RPM)") || says("rpm limit") || says("limit type: requests")) base = "rpm";
-  else if (facts.type == "tokens" || facts.code == "tokens") base = "tpm";
-  else if (facts.type == "requests" || facts.code == "requests") base = "rpm";
+  if (says("max_parallel_requests") || says("parallel request"))
+    base = "parallel";
+  else if (says("tokens per day") || says("(TPD)"))
+    base = "tpd";
+  else if (says("requests per day") || says("(RPD)"))
+    base = "rpd";
+  else if (says("tokens per min") || says("(TPM)") || says("tpm limit") || says("limit type: tokens"))
+    base = "tpm";
+  else if (says("requests per min") || says("(RPM)") || says("rpm limit") || says("limit type: requests"))
+    base = "rpm";
+  else if (facts.type == "tokens" || facts.code == "tokens")
+    base = "tpm";
+  else if (facts.type == "requests" || facts.code == "requests")
+    base = "rpm";
   if (base.empty())
     for (const RateLimit& limit : limits)
       if (limit.remaining && *limit.remaining <= 0) {
@@ -215,8 +290,10 @@ std::string limit_type_for(const ErrorFacts& facts, std::span<const RateLimit> l
   if (base.empty()) base = "general";
   // LiteLLM: "Rate limit exceeded for team: …", "… for user: …"
   std::string_view scope;
-  if (says("for team") || says("team_member")) scope = "team_";
-  else if (says("for user:") || says("for end_user") || says("for customer")) scope = "user_";
+  if (says("for team") || says("team_member"))
+    scope = "team_";
+  else if (says("for user:") || says("for end_user") || says("for customer"))
+    scope = "user_";
   return std::string(scope).append(base);
 }
 

@@ -13,11 +13,11 @@ namespace llmtap {
 
 // What is known of a failed reply. The message is only searched for a few fixed phrases.
 struct ErrorFacts {
-  int status = 0;             // 0: no reply
-  std::string_view type;      // error.type, or gRPC-like status ("RESOURCE_EXHAUSTED"), or x-amzn-errortype
-  std::string_view code;      // error.code, also a number as text, or details.error_code
-  std::string_view message;   // prefix of error.message
-  bool in_stream = false;     // an error event after a 2xx head
+  int status = 0;            // 0: no reply
+  std::string_view type;     // error.type, or gRPC-like status ("RESOURCE_EXHAUSTED"), or x-amzn-errortype
+  std::string_view code;     // error.code, also a number as text, or details.error_code
+  std::string_view message;  // prefix of error.message
+  bool in_stream = false;    // an error event after a 2xx head
 };
 
 // rate_limit, quota, context_length, content_policy, auth, not_found, invalid_request, timeout,
@@ -26,7 +26,8 @@ struct ErrorFacts {
 std::string_view classify_error(const ErrorFacts&);
 
 // Same, with the arguments spelled out.
-std::string_view classify(int status, std::string_view type, std::string_view code, std::string_view message_hint);
+std::string_view classify(int status, std::string_view type, std::string_view code,
+                          std::string_view message_hint);
 
 // Value of the label error_type: the provider's code, then its type, if in the closed list, else the
 // class, else the status as text ("418"), else empty.
@@ -36,11 +37,11 @@ std::string error_type_label(const ErrorFacts&, std::string_view error_class);
 struct OutcomeFacts {
   int status = 0;  // 0: no reply
   std::string_view error_class;
-  bool budget_exceeded = false;   // is_budget_error(…)
-  bool stream_error = false;      // error event after a 2xx head
-  bool content_blocked = false;   // finish class filter of a whole reply, or blocked prompt at 200
-  bool timed_out = false;         // no byte until the idle limit or until the asking side gave up waiting
-  bool terminal_seen = true;      // stream: its terminal event; else: the body's end
+  bool budget_exceeded = false;  // is_budget_error(…)
+  bool stream_error = false;     // error event after a 2xx head
+  bool content_blocked = false;  // finish class filter of a whole reply, or blocked prompt at 200
+  bool timed_out = false;        // no byte until the idle limit or until the asking side gave up waiting
+  bool terminal_seen = true;     // stream: its terminal event; else: the body's end
   ExchangeEnd::How how = ExchangeEnd::How::kComplete;
 };
 Outcome outcome_for(const OutcomeFacts&);

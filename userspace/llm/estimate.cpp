@@ -14,17 +14,17 @@ struct Ratio {
   double characters;
 };
 // Medians measured over recorded English streams.
-constexpr Ratio kByProvider[] = {{"openai", 3.9},    {"azure", 3.9},      {"azure.ai.openai", 3.9}, {"deepseek", 4.0},
-                                 {"groq", 4.0},      {"mistral", 3.7},    {"mistral_ai", 3.7},      {"anthropic", 3.5},
-                                 {"bedrock", 3.5},   {"aws.bedrock", 3.5}};
+constexpr Ratio kByProvider[] = {
+    {"openai", 3.9},  {"azure", 3.9},      {"azure.ai.openai", 3.9}, {"deepseek", 4.0}, {"groq", 4.0},
+    {"mistral", 3.7}, {"mistral_ai", 3.7}, {"anthropic", 3.5},       {"bedrock", 3.5},  {"aws.bedrock", 3.5}};
 constexpr Ratio kByDialect[] = {{"anthropic", 3.5}, {"openai_responses", 3.9}};
 constexpr double kDefault = 4.0;
 constexpr double kJson = 3.0;
 constexpr double kWide = 1.25;  // CJK: between 1 and 1.5 characters per token
 constexpr uint64_t kPerMessage = 4;
 
-constexpr std::string_view kChunkIsToken[] = {"vllm",   "hosted_vllm", "sglang",  "tgi",       "ollama",
-                                              "groq",   "deepseek",    "mistral", "mistral_ai"};
+constexpr std::string_view kChunkIsToken[] = {"vllm", "hosted_vllm", "sglang",  "tgi",       "ollama",
+                                              "groq", "deepseek",    "mistral", "mistral_ai"};
 
 bool is_wide(uint32_t c) {
   return (c >= 0x1100 && c <= 0x11FF) || (c >= 0x2E80 && c <= 0x9FFF) || (c >= 0xAC00 && c <= 0xD7AF) ||
@@ -35,7 +35,9 @@ double tokens_of(const TextMeter& text, double per_token) {
   return static_cast<double>(text.narrow()) / per_token + static_cast<double>(text.wide()) / kWide;
 }
 
-uint64_t rounded(double tokens) { return tokens > 0 ? static_cast<uint64_t>(std::max(1.0, std::round(tokens))) : 0; }
+uint64_t rounded(double tokens) {
+  return tokens > 0 ? static_cast<uint64_t>(std::max(1.0, std::round(tokens))) : 0;
+}
 
 }  // namespace
 

@@ -15,12 +15,16 @@ struct Mark {
   std::string_view prefix, gateway;
 };
 constexpr Mark kReplyMarks[] = {
-    {"x-litellm-", "litellm"},    {"x-portkey-", "portkey"}, {"helicone-", "helicone"},
-    {"cf-aig-", "cloudflare"},    {"x-ai-eg-", "envoy_ai_gateway"},
-    {"x-kong-llm-model", "kong"}, {"pydantic-ai-gateway-", "pydantic"},
+    {"x-litellm-", "litellm"},
+    {"x-portkey-", "portkey"},
+    {"helicone-", "helicone"},
+    {"cf-aig-", "cloudflare"},
+    {"x-ai-eg-", "envoy_ai_gateway"},
+    {"x-kong-llm-model", "kong"},
+    {"pydantic-ai-gateway-", "pydantic"},
 };
 constexpr Mark kRequestMarks[] = {
-    {"x-portkey-", "portkey"},       {"helicone-", "helicone"},       {"cf-aig-", "cloudflare"},
+    {"x-portkey-", "portkey"},        {"helicone-", "helicone"}, {"cf-aig-", "cloudflare"},
     {"x-ai-eg-", "envoy_ai_gateway"}, {"x-litellm-", "litellm"},
 };
 
@@ -39,7 +43,9 @@ std::string_view recognised(std::span<const HeaderField> headers, const Mark (&m
 }
 
 // LiteLLM prints Python's None for what it does not have.
-std::string_view present(std::string_view value) { return value == "None" || value == "null" ? std::string_view() : value; }
+std::string_view present(std::string_view value) {
+  return value == "None" || value == "null" ? std::string_view() : value;
+}
 
 std::optional<double> number(std::string_view value) { return parse_number(present(value)); }
 
@@ -52,19 +58,32 @@ std::optional<uint32_t> count(std::string_view value) { return parse_integer<uin
 
 void read_litellm(GatewayFacts& facts, std::string_view name, std::string_view value) {
   const auto text = [&] { return bounded_label(present(value)); };
-  if (name == "call-id") facts.call_id = text();
-  else if (name == "model-id") facts.model_id = text();
-  else if (name == "model-group") facts.model_group = text();
-  else if (name == "version") facts.version = text();
-  else if (name == "response-cost") facts.response_cost_usd = not_negative(value);
-  else if (name == "attempted-retries") facts.attempted_retries = count(value);
-  else if (name == "attempted-fallbacks") facts.attempted_fallbacks = count(value);
-  else if (name == "key-spend") facts.key_spend_usd = not_negative(value);
-  else if (name == "key-max-budget") facts.key_max_budget_usd = not_negative(value);
-  else if (name == "key-tpm-limit") facts.key_tpm_limit = not_negative(value);
-  else if (name == "key-rpm-limit") facts.key_rpm_limit = not_negative(value);
-  else if (name == "overhead-duration-ms") facts.overhead_ms = not_negative(value);
-  else if (name == "response-duration-ms") facts.response_duration_ms = not_negative(value);
+  if (name == "call-id")
+    facts.call_id = text();
+  else if (name == "model-id")
+    facts.model_id = text();
+  else if (name == "model-group")
+    facts.model_group = text();
+  else if (name == "version")
+    facts.version = text();
+  else if (name == "response-cost")
+    facts.response_cost_usd = not_negative(value);
+  else if (name == "attempted-retries")
+    facts.attempted_retries = count(value);
+  else if (name == "attempted-fallbacks")
+    facts.attempted_fallbacks = count(value);
+  else if (name == "key-spend")
+    facts.key_spend_usd = not_negative(value);
+  else if (name == "key-max-budget")
+    facts.key_max_budget_usd = not_negative(value);
+  else if (name == "key-tpm-limit")
+    facts.key_tpm_limit = not_negative(value);
+  else if (name == "key-rpm-limit")
+    facts.key_rpm_limit = not_negative(value);
+  else if (name == "overhead-duration-ms")
+    facts.overhead_ms = not_negative(value);
+  else if (name == "response-duration-ms")
+    facts.response_duration_ms = not_negative(value);
 }
 
 // "0.0001USD"
@@ -77,7 +96,8 @@ std::optional<double> usd(std::string_view value) {
 
 std::string printable_id(std::string_view value) {
   value = trimmed(value);
-  return !value.empty() && value.size() <= kMaxIdBytes && printable(value) ? std::string(value) : std::string();
+  return !value.empty() && value.size() <= kMaxIdBytes && printable(value) ? std::string(value)
+                                                                           : std::string();
 }
 
 }  // namespace
@@ -89,16 +109,22 @@ void add_gateway_request_headers(GatewayFacts& facts, std::span<const HeaderFiel
 void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderField> response_headers) {
   if (const auto name = recognised(response_headers, kReplyMarks); !name.empty()) facts.name = name;
   for (const HeaderField& field : response_headers) {
-    if (field.name.starts_with("x-litellm-")) read_litellm(facts, field.name.substr(10), field.value);
-    else if (field.name == "x-portkey-retry-attempt-count") facts.attempted_retries = count(field.value);
-    else if (field.name == "x-portkey-trace-id") facts.call_id = bounded_label(field.value);
-    else if (field.name == "helicone-id" || field.name == "cf-aig-log-id") facts.call_id = bounded_label(field.value);
-    else if (field.name == "pydantic-ai-gateway-price-estimate") facts.response_cost_usd = usd(field.value);
+    if (field.name.starts_with("x-litellm-"))
+      read_litellm(facts, field.name.substr(10), field.value);
+    else if (field.name == "x-portkey-retry-attempt-count")
+      facts.attempted_retries = count(field.value);
+    else if (field.name == "x-portkey-trace-id")
+      facts.call_id = bounded_label(field.value);
+    else if (field.name == "helicone-id" || field.name == "cf-aig-log-id")
+      facts.call_id = bounded_label(field.value);
+    else if (field.name == "pydantic-ai-gateway-price-estimate")
+      facts.response_cost_usd = usd(field.value);
   }
 }
 
 bool gateway_cache_hit(std::span<const HeaderField> response_headers) {
-  for (const std::string_view name : {"x-portkey-cache-status", "helicone-cache", "cf-aig-cache-status", "x-cache"}) {
+  for (const std::string_view name :
+       {"x-portkey-cache-status", "helicone-cache", "cf-aig-cache-status", "x-cache"}) {
     const std::string_view value = header(response_headers, name);
     // "HIT", "SEMANTIC HIT", "Hit from cloudfront"
     if (icontains(value, "hit") && !value.empty()) return true;
@@ -107,8 +133,9 @@ bool gateway_cache_hit(std::span<const HeaderField> response_headers) {
 }
 
 std::string provider_request_id(std::span<const HeaderField> response_headers) {
-  for (const std::string_view name : {"x-request-id", "request-id", "x-amzn-requestid", "apim-request-id",
-                                      "mistral-correlation-id", "x-debug-trace-id", "x-ds-trace-id", "nvcf-reqid"})
+  for (const std::string_view name :
+       {"x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id",
+        "x-debug-trace-id", "x-ds-trace-id", "nvcf-reqid"})
     if (std::string id = printable_id(header(response_headers, name)); !id.empty()) return id;
   return {};
 }

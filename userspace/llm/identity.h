@@ -23,7 +23,11 @@ std::string credential_sha256(std::span<const HeaderField> request_headers);
 std::string end_user_sha256(std::span<const HeaderField> request_headers,
                             std::span<const std::string> configured_headers = {});
 
-// The same of a value from the body (user, metadata.user_id, safety_identifier). Empty for empty.
+// The subject (`sub`, else `email`) of a JWT in Authorization: Bearer, hashed. Last in order, behind the
+// headers and the body. The signature is not checked: this tells callers apart, it admits nobody.
+std::string jwt_subject_sha256(std::span<const HeaderField> request_headers);
+
+// A value from the body, hashed (user, metadata.user_id, safety_identifier). Empty for empty.
 std::string hash_end_user(std::string_view value);
 
 }  // namespace llmtap

@@ -13,31 +13,124 @@ constexpr size_t kMaxKeyBytes = 64;
 constexpr size_t kMaxValueBytes = 256;
 
 // Keys whose string values are identifiers of the API, none of the user. Values still must look it.
-constexpr std::string_view kKept[] = {
-    "model", "id", "object", "type", "role", "finish_reason", "finishReason", "stop_reason", "stopReason", "status",
-    "event", "event_type", "service_tier", "serviceTier", "modelVersion", "responseId", "request_id",
-    "previous_response_id", "conversation", "conversation_id", "call_id", "tool_call_id", "tool_use_id", "item_id",
-    "response_id", "done_reason", "native_finish_reason", "blockReason", "jsonrpc", "method",
-    "protocolVersion", "encoding_format", "size", "quality", "response_format", "voice", "format", "truncation",
-    "tool_choice", "system_fingerprint", "provider", "created_at", "createTime", "processing_status",
-    "error_code", "remote_model", "stop_type", "modality", "trafficType", "speed", "effort", "reasoning_effort",
-    "toolUseId", "completionReason", "finish_reasons", "modalities", "responseModalities", "include", "param",
-    "model_name", "model_version", "@type", "error_type", "severity", "completion_window", "endpoint"};
+constexpr std::string_view kKept[] = {"model",
+                                      "id",
+                                      "object",
+                                      "type",
+                                      "role",
+                                      "finish_reason",
+                                      "finishReason",
+                                      "stop_reason",
+                                      "stopReason",
+                                      "status",
+                                      "event",
+                                      "event_type",
+                                      "service_tier",
+                                      "serviceTier",
+                                      "modelVersion",
+                                      "responseId",
+                                      "request_id",
+                                      "previous_response_id",
+                                      "conversation",
+                                      "conversation_id",
+                                      "call_id",
+                                      "tool_call_id",
+                                      "tool_use_id",
+                                      "item_id",
+                                      "response_id",
+                                      "done_reason",
+                                      "native_finish_reason",
+                                      "blockReason",
+                                      "jsonrpc",
+                                      "method",
+                                      "protocolVersion",
+                                      "encoding_format",
+                                      "size",
+                                      "quality",
+                                      "response_format",
+                                      "voice",
+                                      "format",
+                                      "truncation",
+                                      "tool_choice",
+                                      "system_fingerprint",
+                                      "provider",
+                                      "created_at",
+                                      "createTime",
+                                      "processing_status",
+                                      "error_code",
+                                      "remote_model",
+                                      "stop_type",
+                                      "modality",
+                                      "trafficType",
+                                      "speed",
+                                      "effort",
+                                      "reasoning_effort",
+                                      "toolUseId",
+                                      "completionReason",
+                                      "finish_reasons",
+                                      "modalities",
+                                      "responseModalities",
+                                      "include",
+                                      "param",
+                                      "model_name",
+                                      "model_version",
+                                      "@type",
+                                      "error_type",
+                                      "severity",
+                                      "completion_window",
+                                      "endpoint"};
 // Objects under these hold what users, tools and applications wrote.
-constexpr std::string_view kDenied[] = {
-    "arguments", "args", "metadata", "properties", "input_schema", "inputSchema", "schema",
-    "json_schema", "responseSchema", "response_schema", "functionResponse", "function_response", "labels",
-    "requestMetadata", "structured_content", "structuredContent", "json", "toolResult", "litellm_metadata",
-    "user_location", "location", "logit_bias", "variables", "extra_body", "output_schema", "outputSchema", "$defs",
-    "definitions", "proxy_server_request"};
+constexpr std::string_view kDenied[] = {"arguments",
+                                        "args",
+                                        "metadata",
+                                        "properties",
+                                        "input_schema",
+                                        "inputSchema",
+                                        "schema",
+                                        "json_schema",
+                                        "responseSchema",
+                                        "response_schema",
+                                        "functionResponse",
+                                        "function_response",
+                                        "labels",
+                                        "requestMetadata",
+                                        "structured_content",
+                                        "structuredContent",
+                                        "json",
+                                        "toolResult",
+                                        "litellm_metadata",
+                                        "user_location",
+                                        "location",
+                                        "logit_bias",
+                                        "variables",
+                                        "extra_body",
+                                        "output_schema",
+                                        "outputSchema",
+                                        "$defs",
+                                        "definitions",
+                                        "proxy_server_request"};
 // "name" below these names a tool; elsewhere it can be a person.
-constexpr std::string_view kNames[] = {"function", "tools", "tool_choice", "functionCall", "functionDeclarations",
-                                       "function_declarations", "toolSpec", "toolUse", "content_block", "content",
-                                       "item", "output", "params", "tool", "functions", "start", "server_tool_use"};
+constexpr std::string_view kNames[] = {"function",
+                                       "tools",
+                                       "tool_choice",
+                                       "functionCall",
+                                       "functionDeclarations",
+                                       "function_declarations",
+                                       "toolSpec",
+                                       "toolUse",
+                                       "content_block",
+                                       "content",
+                                       "item",
+                                       "output",
+                                       "params",
+                                       "tool",
+                                       "functions",
+                                       "start",
+                                       "server_tool_use"};
 constexpr std::string_view kReasons[] = {"incomplete_details", "status_details", "details", "errors"};
-constexpr std::string_view kNumbers[] = {"embedding", "embeddings", "values", "float", "int8", "uint8", "binary", "input",
-                                         "prompt", "context", "input_ids", "output_ids", "tokens", "bytes", "token_ids",
-                                         "prompt_token_ids"};
+constexpr std::string_view kNumbers[] = {
+    "embedding", "embeddings", "values",    "float",      "int8",   "uint8", "binary",    "input",
+    "prompt",    "context",    "input_ids", "output_ids", "tokens", "bytes", "token_ids", "prompt_token_ids"};
 constexpr std::string_view kWords[] = {"true", "false", "null", "DONE"};
 
 template <size_t N>
@@ -46,7 +139,8 @@ bool in(const std::string_view (&list)[N], std::string_view text) {
 }
 
 bool identifier_char(char c) {
-  return is_alnum(c) || c == '_' || c == '-' || c == '.' || c == ':' || c == '/' || c == '@' || c == '$' || c == '+';
+  return is_alnum(c) || c == '_' || c == '-' || c == '.' || c == ':' || c == '/' || c == '@' || c == '$' ||
+         c == '+';
 }
 
 bool is_space(uint8_t byte) { return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n'; }
@@ -182,7 +276,8 @@ uint8_t JsonRedactor::bare_byte(uint8_t byte) {
     return content && is_digit(c) ? uint8_t{'1'} : byte;
   }
   word_ += c;
-  if (std::ranges::none_of(kWords, [&](std::string_view word) { return word.starts_with(word_); })) return fail();
+  if (std::ranges::none_of(kWords, [&](std::string_view word) { return word.starts_with(word_); }))
+    return fail();
   return byte;
 }
 

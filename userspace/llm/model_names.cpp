@@ -38,36 +38,51 @@ struct ProviderPrefixes {
 };
 // By both the short labels and the names of the OpenTelemetry GenAI conventions.
 constexpr ProviderPrefixes kProviders[] = {
-    {"openai", kOpenAi},          {"azure", kAzure},
-    {"azure.ai.openai", kAzure},  {"azure.ai.inference", kAzure},
-    {"anthropic", kAnthropic},    {"bedrock", kBedrock},
-    {"aws.bedrock", kBedrock},    {"vertex_ai", kVertex},
-    {"gcp.vertex_ai", kVertex},   {"gemini", kGemini},
-    {"gcp.gemini", kGemini},      {"gcp.gen_ai", kGemini},
-    {"mistral", kMistral},        {"mistral_ai", kMistral},
-    {"groq", kGroq},              {"deepseek", kDeepSeek},
-    {"xai", kXai},                {"x_ai", kXai},
-    {"cohere", kCohere},          {"perplexity", kPerplexity},
-    {"together_ai", kTogether},   {"fireworks_ai", kFireworks},
-    {"openrouter", kOpenRouter},  {"moonshot", kMoonshot},
-    {"moonshot_ai", kMoonshot},   {"zai", kZai},
-    {"dashscope", kDashScope},    {"cerebras", kCerebras},
-    {"minimax", kMinimax},        {"nvidia_nim", kNvidia},
+    {"openai", kOpenAi},
+    {"azure", kAzure},
+    {"azure.ai.openai", kAzure},
+    {"azure.ai.inference", kAzure},
+    {"anthropic", kAnthropic},
+    {"bedrock", kBedrock},
+    {"aws.bedrock", kBedrock},
+    {"vertex_ai", kVertex},
+    {"gcp.vertex_ai", kVertex},
+    {"gemini", kGemini},
+    {"gcp.gemini", kGemini},
+    {"gcp.gen_ai", kGemini},
+    {"mistral", kMistral},
+    {"mistral_ai", kMistral},
+    {"groq", kGroq},
+    {"deepseek", kDeepSeek},
+    {"xai", kXai},
+    {"x_ai", kXai},
+    {"cohere", kCohere},
+    {"perplexity", kPerplexity},
+    {"together_ai", kTogether},
+    {"fireworks_ai", kFireworks},
+    {"openrouter", kOpenRouter},
+    {"moonshot", kMoonshot},
+    {"moonshot_ai", kMoonshot},
+    {"zai", kZai},
+    {"dashscope", kDashScope},
+    {"cerebras", kCerebras},
+    {"minimax", kMinimax},
+    {"nvidia_nim", kNvidia},
 };
 
 // Prefixes that name who serves the model. One that a table lists under its own name never gets here.
-constexpr std::string_view kServedBy[] = {"openai/", "anthropic/", "azure/",  "azure_ai/",   "bedrock/",
+constexpr std::string_view kServedBy[] = {"openai/", "anthropic/", "azure/",  "azure_ai/",  "bedrock/",
                                           "gemini/", "google/",    "cohere/", "vertex_ai/", "models/"};
 constexpr std::string_view kRegions[] = {"us.", "eu.", "apac.", "global.", "us-gov.", "jp.", "au."};
 
 // Words that make another model, with another price, of a known name. Whatever is not here (instruct,
 // chat, codex, exp, …) has been sold at the price of the name before it.
 constexpr std::string_view kOtherModel[] = {
-    "mini",   "nano",  "micro",  "lite",   "flash",   "pro",        "max",    "ultra",     "plus",  "turbo",
-    "large",  "small", "medium", "tiny",   "fast",    "audio",      "realtime", "tts",     "transcribe",
-    "image",  "vision", "video", "search", "deep",    "embedding",  "embed",  "moderation", "live", "omni",
-    "reasoner", "thinking", "distill", "coder", "guard", "safeguard", "heavy", "air", "terra", "sol", "luna",
-    "astra",  "opus",  "sonnet", "haiku",  "fable"};
+    "mini",       "nano",  "micro",    "lite",     "flash",   "pro",   "max",       "ultra",     "plus",
+    "turbo",      "large", "small",    "medium",   "tiny",    "fast",  "audio",     "realtime",  "tts",
+    "transcribe", "image", "vision",   "video",    "search",  "deep",  "embedding", "embed",     "moderation",
+    "live",       "omni",  "reasoner", "thinking", "distill", "coder", "guard",     "safeguard", "heavy",
+    "air",        "terra", "sol",      "luna",     "astra",   "opus",  "sonnet",    "haiku",     "fable"};
 
 bool digit(char c) { return c >= '0' && c <= '9'; }
 

@@ -12,10 +12,10 @@ namespace {
 
 constexpr size_t kMaxWordBytes = 40;
 constexpr std::string_view kIdPrefixes[] = {
-    "resp_", "msg_",   "msgbatch_", "chatcmpl-", "cmpl-", "run_",  "thread_", "asst_", "file-", "file_",
-    "batch_", "vs_",   "vsf_",      "vsfb_",     "conv_", "call_", "item_",   "ftjob-", "ft-",  "step_",
-    "req_",  "gen-",   "sess_",     "upload_",   "part_", "cntr_", "cfile_",  "eval_", "evalrun_", "video_",
-    "toolu_", "user_", "org_",      "proj_",     "key_",  "team_", "acct_",   "wfb_",  "rs_",   "fc_"};
+    "resp_",  "msg_",  "msgbatch_", "chatcmpl-", "cmpl-", "run_",  "thread_", "asst_",  "file-",    "file_",
+    "batch_", "vs_",   "vsf_",      "vsfb_",     "conv_", "call_", "item_",   "ftjob-", "ft-",      "step_",
+    "req_",   "gen-",  "sess_",     "upload_",   "part_", "cntr_", "cfile_",  "eval_",  "evalrun_", "video_",
+    "toolu_", "user_", "org_",      "proj_",     "key_",  "team_", "acct_",   "wfb_",   "rs_",      "fc_"};
 
 bool is_uuid(std::string_view text) {
   if (text.size() != 36) return false;
@@ -53,7 +53,8 @@ bool is_random(std::string_view text) {
 bool looks_like_id(std::string_view segment) {
   if (segment.empty()) return false;
   if (segment.size() > kMaxWordBytes) return true;
-  if (!std::ranges::all_of(segment, [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.' || c == '~'; }))
+  if (!std::ranges::all_of(
+          segment, [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.' || c == '~'; }))
     return true;
   const bool digits = std::ranges::any_of(segment, is_digit);
   if (std::ranges::all_of(segment, is_digit)) return true;

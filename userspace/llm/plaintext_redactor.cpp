@@ -17,7 +17,8 @@ constexpr size_t kMaxSegmentBytes = 256;  // beyond it a path segment is a blob,
 constexpr uint8_t kFiller = 'x';
 
 bool is_query_kept(std::string_view name) {
-  for (const std::string_view kept : {"api-version", "alt", "beta", "model", "deployment", "version", "stream"})
+  for (const std::string_view kept :
+       {"api-version", "alt", "beta", "model", "deployment", "version", "stream"})
     if (name == kept) return true;
   return false;
 }
@@ -27,7 +28,9 @@ bool is_json_type(std::string_view type) {
          type == "application/jsonl" || type.ends_with("+json");
 }
 
-bool token_char(char c) { return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos; }
+bool token_char(char c) {
+  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
 
 }  // namespace
 
@@ -53,8 +56,10 @@ void PlaintextRedactor::gap() {
 // "HTTP/1.1 200", or a method, a blank and a path: nothing shorter is certain.
 bool PlaintextRedactor::starts_with_head(std::span<const uint8_t> bytes) const {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 32));
-  if (text.starts_with("HTTP/1.")) return text.size() >= 12 && text[8] == ' ' && is_digit(text[9]) && is_digit(text[11]);
-  for (const std::string_view method : {"GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /", "OPTIONS /"})
+  if (text.starts_with("HTTP/1."))
+    return text.size() >= 12 && text[8] == ' ' && is_digit(text[9]) && is_digit(text[11]);
+  for (const std::string_view method :
+       {"GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /", "OPTIONS /"})
     if (text.starts_with(method)) return true;
   return false;
 }
@@ -81,11 +86,16 @@ uint8_t PlaintextRedactor::lose() {
 
 uint8_t PlaintextRedactor::push(uint8_t byte) {
   switch (state_) {
-    case State::kMethod: return method_byte(byte);
-    case State::kTarget: return target_byte(byte);
+    case State::kMethod:
+      return method_byte(byte);
+    case State::kTarget:
+      return target_byte(byte);
     case State::kVersion:
-      if (byte == '\n') state_ = State::kFieldName, line_start_ = true, name_.clear();
-      else if (byte != '\r' && std::string_view("HTP/1.0").find(static_cast<char>(byte)) == std::string_view::npos) return lose();
+      if (byte == '\n')
+        state_ = State::kFieldName, line_start_ = true, name_.clear();
+      else if (byte != '\r' &&
+               std::string_view("HTP/1.0").find(static_cast<char>(byte)) == std::string_view::npos)
+        return lose();
       return byte;
     case State::kStatus:
       if (is_digit(static_cast<char>(byte)) && status_digits_ < 3) {
@@ -99,8 +109,10 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
     case State::kReason:
       if (byte == '\n') state_ = State::kFieldName, line_start_ = true, name_.clear();
       return byte == '\r' || byte == '\n' || byte == ' ' ? byte : kFiller;
-    case State::kFieldName: return field_name_byte(byte);
-    case State::kFieldValue: return field_value_byte(byte);
+    case State::kFieldName:
+      return field_name_byte(byte);
+    case State::kFieldValue:
+      return field_value_byte(byte);
     case State::kBody: {
       const uint8_t stored = content_byte(byte);
       if (has_length_ && --left_ == 0) start_message();
@@ -109,9 +121,11 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
     case State::kChunkSize:
     case State::kChunkExtension:
     case State::kChunkData:
-    case State::kChunkEnd: return chunk_byte(byte);
+    case State::kChunkEnd:
+      return chunk_byte(byte);
     case State::kLost:
-    case State::kOpaque: break;
+    case State::kOpaque:
+      break;
   }
   opaque_ = true;
   return kFiller;
@@ -170,7 +184,8 @@ uint8_t PlaintextRedactor::target_byte(uint8_t byte) {
         secret_.reset();
         return byte;
       }
-      return secret_.hides(c) || ++segment_bytes_ > kMaxSegmentBytes || byte >= 0x7F || byte < 0x20 ? kFiller : byte;
+      return secret_.hides(c) || ++segment_bytes_ > kMaxSegmentBytes || byte >= 0x7F || byte < 0x20 ? kFiller
+                                                                                                    : byte;
     case Target::kQueryName:
       if (c == '=') {
         target_ = Target::kQueryValue;
@@ -193,7 +208,8 @@ uint8_t PlaintextRedactor::target_byte(uint8_t byte) {
       }
       return keep_ && !secret_.hides(c) ? byte : kFiller;
     case Target::kOther:
-    case Target::kBegin: break;
+    case Target::kBegin:
+      break;
   }
   return c == '/' || c == ':' ? byte : kFiller;
 }
@@ -257,8 +273,10 @@ void PlaintextRedactor::end_field() {
   if (name_ == "content-length") {
     const auto length = parse_integer<uint64_t>(value);
     // Two different lengths, or nonsense: where the body ends is not certain.
-    if (!length || (has_length_ && left_ != *length)) chunked_ = false, coded_ = true, has_length_ = false;
-    else has_length_ = true, left_ = *length;
+    if (!length || (has_length_ && left_ != *length))
+      chunked_ = false, coded_ = true, has_length_ = false;
+    else
+      has_length_ = true, left_ = *length;
   } else if (name_ == "transfer-encoding") {
     chunked_ = value.ends_with("chunked");
     if (value != "chunked" && value != "identity") coded_ = true;
@@ -270,11 +288,16 @@ void PlaintextRedactor::end_field() {
 }
 
 void PlaintextRedactor::end_head() {
-  if (coded_) content_ = Content::kOpaque;
-  else if (is_json_type(type_)) content_ = Content::kJson;
-  else if (type_ == "text/event-stream") content_ = Content::kSse;
-  else if (type_.empty() || type_ == "text/plain") content_ = Content::kSniff;
-  else content_ = Content::kOpaque;
+  if (coded_)
+    content_ = Content::kOpaque;
+  else if (is_json_type(type_))
+    content_ = Content::kJson;
+  else if (type_ == "text/event-stream")
+    content_ = Content::kSse;
+  else if (type_.empty() || type_ == "text/plain")
+    content_ = Content::kSniff;
+  else
+    content_ = Content::kOpaque;
   json_.reset();
   line_ = Line::kName;
   sse_name_.clear();
@@ -289,8 +312,10 @@ void PlaintextRedactor::end_head() {
     size_digits_ = 0;
     left_ = 0;
   } else if (has_length_) {
-    if (left_ == 0) start_message();
-    else state_ = State::kBody;
+    if (left_ == 0)
+      start_message();
+    else
+      state_ = State::kBody;
   } else if (response_) {
     state_ = State::kBody;  // until the connection ends
   } else if (connect_) {
@@ -316,8 +341,10 @@ uint8_t PlaintextRedactor::chunk_byte(uint8_t byte) {
       [[fallthrough]];
     case State::kChunkExtension:
       if (c == '\n') {
-        if (left_ == 0) state_ = State::kFieldName, trailers_ = true, line_start_ = true, name_.clear();
-        else state_ = State::kChunkData;
+        if (left_ == 0)
+          state_ = State::kFieldName, trailers_ = true, line_start_ = true, name_.clear();
+        else
+          state_ = State::kChunkData;
         return byte;
       }
       return c == '\r' || c == ';' || c == ' ' ? byte : kFiller;
@@ -354,8 +381,10 @@ uint8_t PlaintextRedactor::sse_byte(uint8_t byte) {
   if (second_of_crlf) return byte;
   if (c == '\r' || c == '\n') {
     // An empty line dispatches the event: the next one's data is another document.
-    if (line_ == Line::kName && sse_name_.empty()) json_.reset();
-    else if (line_ == Line::kData) json_.push(' ');
+    if (line_ == Line::kName && sse_name_.empty())
+      json_.reset();
+    else if (line_ == Line::kData)
+      json_.push(' ');
     line_ = Line::kName;
     sse_name_.clear();
     return byte;
@@ -374,10 +403,13 @@ uint8_t PlaintextRedactor::sse_byte(uint8_t byte) {
         if (name.starts_with(sse_name_)) return byte;
       line_ = Line::kOther;
       return kFiller;
-    case Line::kData: return json_.push(byte);
+    case Line::kData:
+      return json_.push(byte);
     case Line::kEvent:
-      return (is_alnum(c) || c == '.' || c == '_' || c == '-' || c == ' ') && !secret_.hides(c) ? byte : kFiller;
-    case Line::kOther: break;
+      return (is_alnum(c) || c == '.' || c == '_' || c == '-' || c == ' ') && !secret_.hides(c) ? byte
+                                                                                                : kFiller;
+    case Line::kOther:
+      break;
   }
   return c == ' ' ? byte : kFiller;
 }

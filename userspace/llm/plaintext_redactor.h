@@ -37,8 +37,18 @@ class PlaintextRedactor {
 
  private:
   enum class State : uint8_t {
-    kMethod, kTarget, kVersion, kStatus, kReason, kFieldName, kFieldValue, kBody, kChunkSize, kChunkExtension,
-    kChunkData, kChunkEnd,
+    kMethod,
+    kTarget,
+    kVersion,
+    kStatus,
+    kReason,
+    kFieldName,
+    kFieldValue,
+    kBody,
+    kChunkSize,
+    kChunkExtension,
+    kChunkData,
+    kChunkEnd,
     kLost,    // until a certain head
     kOpaque,  // another protocol, for good
   };

@@ -44,7 +44,7 @@ std::optional<double> number_of(const json& value) {
 
 struct CostKey {
   std::string_view name;
-  std::optional<double> Rates::*member;
+  std::optional<double> Rates::* member;
 };
 constexpr CostKey kCostKeys[] = {
     {"input_cost_per_token", &Rates::input},
@@ -128,7 +128,7 @@ ServiceTier service_tier_from(std::string_view raw) {
 Result<std::shared_ptr<const PriceTable>> PriceTable::load(const std::string& path) {
   const std::string what = "price table " + path;
   std::ifstream file(path, std::ios::binary);
-  struct stat status {};
+  struct stat status{};
   if (!file || ::stat(path.c_str(), &status) != 0)
     return Error{what + ": " + std::strerror(errno), "check the path and that the file can be read"};
   if (!S_ISREG(status.st_mode)) return Error{what + ": not a regular file", std::string(kHint)};
@@ -136,7 +136,7 @@ Result<std::shared_ptr<const PriceTable>> PriceTable::load(const std::string& pa
     return Error{what + ": larger than 64 MiB", std::string(kHint)};
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (file.bad()) return Error{what + ": read error", "check the file system"};
-  struct tm day {};
+  struct tm day{};
   char version[16] = "unversioned";
   if (::gmtime_r(&status.st_mtime, &day)) std::strftime(version, sizeof version, "%Y-%m-%d", &day);
   return parse(text, what, version);

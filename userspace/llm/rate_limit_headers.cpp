@@ -46,7 +46,8 @@ std::optional<double> reset_of(std::string_view value, uint64_t wall_ns) {
 }
 
 std::optional<Kind> kind_of(std::string_view text) {
-  if (text == "requests" || text.empty() || text == "req-minute" || text == "req-10-second") return Kind::kRequests;
+  if (text == "requests" || text.empty() || text == "req-minute" || text == "req-10-second")
+    return Kind::kRequests;
   if (text == "tokens" || text == "tokens-minute") return Kind::kTokens;
   if (text == "input-tokens") return Kind::kInputTokens;
   if (text == "output-tokens") return Kind::kOutputTokens;
@@ -55,7 +56,8 @@ std::optional<Kind> kind_of(std::string_view text) {
 
 std::optional<Scope> scope_of(std::string_view text) {
   if (text == "api_key" || text.starts_with("model_per_key") || text == "key") return Scope::kKey;
-  if (text.starts_with("team") || text.starts_with("model_per_team") || text == "organization") return Scope::kTeam;
+  if (text.starts_with("team") || text.starts_with("model_per_team") || text == "organization")
+    return Scope::kTeam;
   if (text == "user" || text == "customer" || text == "end_user") return Scope::kUser;
   return std::nullopt;
 }
@@ -150,7 +152,8 @@ bool digits(std::string_view text, size_t at, size_t count, int& value) {
 }
 
 std::optional<double> unix_time(int year, int month, int day, int hour, int minute, int second) {
-  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+  const std::chrono::year_month_day date{std::chrono::year(year),
+                                         std::chrono::month(static_cast<unsigned>(month)),
                                          std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok() || hour > 23 || minute > 59 || second > 60) return std::nullopt;
   const auto days = std::chrono::sys_days(date).time_since_epoch().count();
@@ -165,8 +168,9 @@ std::optional<double> parse_go_duration(std::string_view text) {
     double seconds;
   };
   // "ms" before "m"; the micro sign is U+00B5 or U+03BC.
-  constexpr Unit kUnits[] = {{"ms", 1e-3}, {"us", 1e-6}, {"\xC2\xB5s", 1e-6}, {"\xCE\xBCs", 1e-6}, {"ns", 1e-9},
-                             {"d", 86400}, {"h", 3600},  {"m", 60},           {"s", 1}};
+  constexpr Unit kUnits[] = {{"ms", 1e-3},        {"us", 1e-6}, {"\xC2\xB5s", 1e-6},
+                             {"\xCE\xBCs", 1e-6}, {"ns", 1e-9}, {"d", 86400},
+                             {"h", 3600},         {"m", 60},    {"s", 1}};
   text = trimmed(text);
   if (text.empty() || text.size() > 64) return std::nullopt;
   double total = 0;
@@ -203,8 +207,8 @@ std::optional<double> parse_rfc3339(std::string_view text) {
   }
   if (rest == "Z" || rest == "z") return seconds;
   int offset_hours, offset_minutes;
-  if (rest.size() != 6 || (rest[0] != '+' && rest[0] != '-') || rest[3] != ':' || !digits(rest, 1, 2, offset_hours) ||
-      !digits(rest, 4, 2, offset_minutes))
+  if (rest.size() != 6 || (rest[0] != '+' && rest[0] != '-') || rest[3] != ':' ||
+      !digits(rest, 1, 2, offset_hours) || !digits(rest, 4, 2, offset_minutes))
     return std::nullopt;
   const double offset = offset_hours * 3600 + offset_minutes * 60;
   return rest[0] == '+' ? *seconds - offset : *seconds + offset;
@@ -240,14 +244,16 @@ RateLimitHeaders parse_rate_limit_headers(std::span<const HeaderField> response_
     std::string_view name = field.name;
     const bool from_provider = take_prefix(name, "llm_provider-");
     if (take_prefix(name, "x-ratelimit-")) {
-      read_x_ratelimit(limits, name, key_limits && !from_provider ? Scope::kKey : Scope::kProvider, field.value);
+      read_x_ratelimit(limits, name, key_limits && !from_provider ? Scope::kKey : Scope::kProvider,
+                       field.value);
     } else if (take_prefix(name, "anthropic-ratelimit-")) {
       read_anthropic(limits, name, field.value);
     } else if (take_prefix(name, "x-litellm-key-")) {
       read_litellm_key(limits, name, field.value);
     } else if (name == "retry-after" && !from_provider && !seconds) {
       seconds = retry_after(field.value, wall_ns);
-    } else if ((name == "retry-after-ms" || name == "x-ms-retry-after-ms") && !from_provider && !milliseconds) {
+    } else if ((name == "retry-after-ms" || name == "x-ms-retry-after-ms") && !from_provider &&
+               !milliseconds) {
       if (const auto number = parse_number(field.value)) milliseconds = plausible(*number / 1000);
     }
   }

@@ -19,10 +19,10 @@ struct KeyShape {
 };
 // Error texts quote keys with their middle starred out ("sk-ab****yz"); those still identify a key.
 constexpr KeyShape kKeys[] = {
-    {"sk-", 8},    {"sk_", 8},    {"rk_", 16},   {"AIza", 16},  {"ya29.", 8},       {"gsk_", 8},  {"xai-", 8},
-    {"hf_", 8},    {"pplx-", 8},  {"nvapi-", 8}, {"AKIA", 12},  {"ASIA", 12},       {"org-", 8},  {"proj_", 8},
-    {"r8_", 16},   {"ghp_", 16},  {"tgp_", 8},   {"fw_", 16},   {"github_pat_", 8}, {"ghs_", 16}, {"glpat-", 8},
-    {"csk-", 8},   {"eyJ", 17},   {"xox", 8},    {"user-", 16},
+    {"sk-", 8},  {"sk_", 8},   {"rk_", 16},   {"AIza", 16},  {"ya29.", 8},       {"gsk_", 8},  {"xai-", 8},
+    {"hf_", 8},  {"pplx-", 8}, {"nvapi-", 8}, {"AKIA", 12},  {"ASIA", 12},       {"org-", 8},  {"proj_", 8},
+    {"r8_", 16}, {"ghp_", 16}, {"tgp_", 8},   {"fw_", 16},   {"github_pat_", 8}, {"ghs_", 16}, {"glpat-", 8},
+    {"csk-", 8}, {"eyJ", 17},  {"xox", 8},    {"user-", 16},
 };
 
 bool key_char(char c) { return is_alnum(c) || c == '_' || c == '-' || c == '*' || c == '.'; }
@@ -54,8 +54,8 @@ size_t scheme_length(std::string_view rest) {
     if (rest.substr(n).starts_with("%20")) n += 3;
     if (n == before) continue;
     const size_t value = n;
-    while (n < rest.size() && (key_char(rest[n]) || rest[n] == '/' || rest[n] == '+' || rest[n] == '=' ||
-                               rest[n] == '~'))
+    while (n < rest.size() &&
+           (key_char(rest[n]) || rest[n] == '/' || rest[n] == '+' || rest[n] == '=' || rest[n] == '~'))
       ++n;
     while (n > value && rest[n - 1] == '.') --n;  // the end of a sentence
     // "bearer token" and "basic access" are prose.
@@ -73,9 +73,11 @@ std::string mask_emails(std::string_view text) {
   for (size_t at = text.find('@'); at != std::string_view::npos; at = text.find('@', at + 1)) {
     size_t begin = at, end = at + 1;
     while (begin > copied && at - begin < kMaxLocal &&
-           (is_alnum(text[begin - 1]) || std::string_view("._%+-").find(text[begin - 1]) != std::string_view::npos))
+           (is_alnum(text[begin - 1]) ||
+            std::string_view("._%+-").find(text[begin - 1]) != std::string_view::npos))
       --begin;
-    while (end < text.size() && end - at < kMaxDomain && (is_alnum(text[end]) || text[end] == '.' || text[end] == '-'))
+    while (end < text.size() && end - at < kMaxDomain &&
+           (is_alnum(text[end]) || text[end] == '.' || text[end] == '-'))
       ++end;
     while (end > at + 1 && !is_alnum(text[end - 1])) --end;
     const std::string_view domain = text.substr(at + 1, end - at - 1);
@@ -119,8 +121,8 @@ size_t utf8_length(std::string_view text) {
   for (size_t i = 1; i < n; ++i)
     if ((byte(i) & 0xC0) != 0x80) return 0;
   const uint8_t second = byte(1);
-  if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
-      (first == 0xF4 && second > 0x8F))
+  if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
+      (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F))
     return 0;
   return n;
 }
@@ -152,7 +154,8 @@ std::string safe_path(std::string_view target, size_t max_bytes) {
   target = target.substr(0, target.find('#'));
   const size_t mark = target.find('?');
   std::string_view path = target.substr(0, mark);
-  const std::string_view query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  const std::string_view query =
+      mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
 
   std::string origin;
   size_t authority = std::string_view::npos;
@@ -193,7 +196,8 @@ std::string bounded_label(std::string_view text, size_t max_bytes) {
     const size_t n = utf8_length(text);
     const auto byte = static_cast<uint8_t>(text[0]);
     // C1 controls are U+0080 to U+009F: C2 80 to C2 9F.
-    const bool control = n == 1 ? byte < 0x20 || byte == 0x7F : n == 2 && byte == 0xC2 && static_cast<uint8_t>(text[1]) < 0xA0;
+    const bool control =
+        n == 1 ? byte < 0x20 || byte == 0x7F : n == 2 && byte == 0xC2 && static_cast<uint8_t>(text[1]) < 0xA0;
     const std::string_view piece = n == 0 || control ? std::string_view("_") : text.substr(0, n);
     if (out.size() + piece.size() > max_bytes) break;
     out += piece;

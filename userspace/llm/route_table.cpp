@@ -123,10 +123,12 @@ constexpr Collection kCollections[] = {
 // clang-format on
 
 constexpr std::string_view kWords[] = {
-    "items",  "cancel",       "content", "results", "files",  "file_batches", "search", "jobs",     "events",
-    "runs",   "checkpoints",  "steps",   "messages", "parts", "complete",     "remix",  "permissions",
-    "submit_tool_outputs",    "output_items", "batches", "pause", "resume"};
-constexpr std::string_view kPrefixes[] = {"openai", "anthropic", "codex", "inference", "compat", "compatible-mode"};
+    "items",        "cancel",  "content",  "results", "files",       "file_batches",
+    "search",       "jobs",    "events",   "runs",    "checkpoints", "steps",
+    "messages",     "parts",   "complete", "remix",   "permissions", "submit_tool_outputs",
+    "output_items", "batches", "pause",    "resume"};
+constexpr std::string_view kPrefixes[] = {"openai",    "anthropic", "codex",
+                                          "inference", "compat",    "compatible-mode"};
 
 }  // namespace
 
@@ -148,9 +150,12 @@ bool is_collection_word(std::string_view segment) {
 
 bool is_api_version(std::string_view segment) {
   if (segment.size() < 2 || segment.size() > 10 || segment[0] != 'v' || !is_digit(segment[1])) return false;
-  std::string_view rest = segment.substr(std::min(segment.find_first_not_of("0123456789", 1), segment.size()));
-  if (rest.starts_with("alpha")) rest.remove_prefix(5);
-  else if (rest.starts_with("beta")) rest.remove_prefix(4);
+  std::string_view rest =
+      segment.substr(std::min(segment.find_first_not_of("0123456789", 1), segment.size()));
+  if (rest.starts_with("alpha"))
+    rest.remove_prefix(5);
+  else if (rest.starts_with("beta"))
+    rest.remove_prefix(4);
   return std::ranges::all_of(rest, is_digit);
 }
 

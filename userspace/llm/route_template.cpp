@@ -38,29 +38,34 @@ std::string model_of(std::string_view segment) {
   const std::string decoded = percent_decoded(segment);
   std::string_view name = decoded;
   // An inference profile or provisioned model: only what follows the last '/' names a model.
-  if (name.starts_with("arn:")) name = name.substr(name.rfind('/') == std::string_view::npos ? 0 : name.rfind('/') + 1);
+  if (name.starts_with("arn:"))
+    name = name.substr(name.rfind('/') == std::string_view::npos ? 0 : name.rfind('/') + 1);
   return bounded_label(name, kMaxModelBytes);
 }
 
 bool is_parameter(std::string_view part) { return part.starts_with('{'); }
 
-// Does `row` match the last segments of the path? {m} and {d} go to `model`.
+// Does `row` match the last segments of the path? {m} and {d} go to `model`. From the end, where most
+// rows already differ: this runs for every exchange.
 bool matches(const RouteRow& row, Segments path, std::string_view& model) {
-  const std::vector<std::string_view> pattern = split(row.pattern);
-  if (pattern.size() > path.size()) return false;
-  const Segments tail = path.last(pattern.size());
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == "{v}") {
-      if (!is_api_version(tail[i])) return false;
-    } else if (is_parameter(pattern[i])) {
-      if (pattern[i] == "{m}" || pattern[i] == "{d}") model = tail[i];
-    } else if (pattern[i] != tail[i]) {
+  std::string_view pattern = row.pattern;
+  size_t left = path.size();
+  while (!pattern.empty()) {
+    if (left == 0) return false;
+    const size_t slash = pattern.rfind('/');
+    const std::string_view part = pattern.substr(slash + 1);
+    const std::string_view segment = path[--left];
+    if (part == "{v}") {
+      if (!is_api_version(segment)) return false;
+    } else if (is_parameter(part)) {
+      if (part == "{m}" || part == "{d}") model = segment;
+    } else if (part != segment) {
       return false;
     }
+    pattern = pattern.substr(0, slash);
   }
-  if (row.context == Context::kAny || pattern.size() == path.size()) return true;
-  const std::string_view before = path[path.size() - pattern.size() - 1];
-  return is_api_version(before) || is_api_prefix(before);
+  return row.context == Context::kAny || left == 0 || is_api_version(path[left - 1]) ||
+         is_api_prefix(path[left - 1]);
 }
 
 bool method_fits(std::string_view allowed, std::string_view method) {

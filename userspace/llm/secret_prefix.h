@@ -31,8 +31,8 @@ class SecretPrefix {
   bool ends_with_prefix() const {
     const std::string_view tail(tail_.data(), tail_.size());
     for (const std::string_view prefix :
-         {"sk-", "sk_", "AIza", "ya29.", "gsk_", "xai-", "hf_", "pplx-", "nvapi-", "AKIA", "ASIA", "org-", "eyJ", "ghp_",
-          "github_pat_", "csk-", "tgp_", "r8_", "proj_", "ghs_", "glpat-"}) {
+         {"sk-",  "sk_", "AIza", "ya29.",       "gsk_", "xai-", "hf_", "pplx-", "nvapi-", "AKIA",  "ASIA",
+          "org-", "eyJ", "ghp_", "github_pat_", "csk-", "tgp_", "r8_", "proj_", "ghs_",   "glpat-"}) {
       if (!tail.ends_with(prefix)) continue;
       const std::string_view before = tail.substr(0, tail.size() - prefix.size());
       // Behind a letter or digit it is the end of a word ("task-"), unless that is an escape ("%3Dsk-").

@@ -43,7 +43,8 @@ std::optional<TraceContext> parse_traceparent(std::string_view value) {
   if (value.size() < 55 || value[2] != '-' || value[35] != '-' || value[52] != '-') return std::nullopt;
   const std::string_view version = value.substr(0, 2), trace = value.substr(3, 32);
   const std::string_view parent = value.substr(36, 16), flags = value.substr(53, 2);
-  if (!lower_hex(version) || !lower_hex(trace) || !lower_hex(parent) || !lower_hex(flags)) return std::nullopt;
+  if (!lower_hex(version) || !lower_hex(trace) || !lower_hex(parent) || !lower_hex(flags))
+    return std::nullopt;
   if (version == "ff" || all_zero(trace) || all_zero(parent)) return std::nullopt;
   if (value.size() > 55 && (version == "00" || value[55] != '-')) return std::nullopt;
   return TraceContext{std::string(trace), std::string(parent), (hex_value(flags[1]) & 1) != 0};
@@ -55,8 +56,8 @@ std::string generated_request_id(ExchangeId id, uint64_t wall_ns) {
   const uint64_t high = milliseconds << 16 | 0x7000 | (a & 0x0FFF);
   const uint64_t low = (b & 0x3FFFFFFFFFFFFFFFu) | 0x8000000000000000u;
   const std::string digits = hex(high) + hex(low);
-  return digits.substr(0, 8) + '-' + digits.substr(8, 4) + '-' + digits.substr(12, 4) + '-' + digits.substr(16, 4) +
-         '-' + digits.substr(20);
+  return digits.substr(0, 8) + '-' + digits.substr(8, 4) + '-' + digits.substr(12, 4) + '-' +
+         digits.substr(16, 4) + '-' + digits.substr(20);
 }
 
 std::string generated_trace_id(ExchangeId id, uint64_t wall_ns) {

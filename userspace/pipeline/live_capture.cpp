@@ -15,8 +15,7 @@ constexpr size_t kIntroduced = 65536;
 LiveCapture::LiveCapture(std::unique_ptr<Probe> probe)
     : probe_(std::move(probe)),
       attacher_(*probe_),
-      injector_(*probe_),
-      discovery_(std::make_unique<Discovery>(attacher_, injector_)),
+      discovery_(std::make_unique<Discovery>(attacher_, attacher_)),
       introducer_(*this) {}
 
 Result<std::unique_ptr<LiveCapture>> LiveCapture::open(const Config& config) {

@@ -9,6 +9,7 @@
 
 #include "capture/discovery.h"
 #include "capture/probe.h"
+#include "capture/probe_attacher.h"
 #include "llmtap/facts.h"
 #include "llmtap/verdict.h"
 #include "pipeline/config.h"
@@ -50,31 +51,10 @@ class LiveCapture : public EventSource, public VerdictSink {
     LiveCapture& owner_;
     std::unordered_set<uint32_t> asked_;  // tgids; forgotten at exit and exec
   };
-  class Attacher : public UprobeAttacher {
-   public:
-    explicit Attacher(Probe& probe) : probe_(probe) {}
-    Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                                 std::span<const UprobePlace> places) override {
-      return probe_.attach_uprobes(path, places);
-    }
-
-   private:
-    Probe& probe_;
-  };
-  class Injector : public EventInjector {
-   public:
-    explicit Injector(Probe& probe) : probe_(probe) {}
-    void inject(const llmtap_event_hdr& event) override { probe_.inject(event); }
-
-   private:
-    Probe& probe_;
-  };
-
   explicit LiveCapture(std::unique_ptr<Probe> probe);
 
   std::unique_ptr<Probe> probe_;
-  Attacher attacher_;
-  Injector injector_;
+  ProbeAttacher attacher_;
   std::unique_ptr<Discovery> discovery_;
   Introducer introducer_;
 };

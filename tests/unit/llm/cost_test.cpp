@@ -30,19 +30,19 @@ TEST_P(Cost, AddsUp) {
 }
 INSTANTIATE_TEST_SUITE_P(
     Cases, Cost,
-    ::testing::Values(Case{"Plain", {.input = 5, .output = 2}, 250.0},
-                      Case{"Nothing", {.input = 0, .output = 0}, 0.0},
-                      Case{"Cached", {.input = 5, .output = 2, .cached = 4}, 10 + 4 + 200.0},
-                      Case{"Written", {.input = 5, .output = 2, .cached = 1, .cache_write = 3, .cache_write_1h = 2},
-                           10 + 1 + 12 + 40 + 200.0},
-                      Case{"Only1hReported", {.input = 5, .output = 0, .cache_write_1h = 2}, 30 + 40.0},
-                      Case{"ReasoningAtOutputRate", {.input = 0, .output = 5, .reasoning = 3}, 500.0},
-                      Case{"AudioWithoutRateIsText", {.input = 5, .output = 5, .input_audio = 2, .output_audio = 5}, 550.0},
-                      Case{"NoInput", {.output = 2}, std::nullopt},
-                      Case{"NoOutput", {.input = 2}, std::nullopt},
-                      Case{"MoreCachedThanInput", {.input = 2, .output = 1, .cached = 3}, std::nullopt},
-                      Case{"MoreWrittenThanInput", {.input = 2, .output = 1, .cached = 1, .cache_write = 2}, std::nullopt},
-                      Case{"MoreReasoningThanOutput", {.input = 2, .output = 1, .reasoning = 2}, std::nullopt}),
+    ::testing::Values(
+        Case{"Plain", {.input = 5, .output = 2}, 250.0}, Case{"Nothing", {.input = 0, .output = 0}, 0.0},
+        Case{"Cached", {.input = 5, .output = 2, .cached = 4}, 10 + 4 + 200.0},
+        Case{"Written",
+             {.input = 5, .output = 2, .cached = 1, .cache_write = 3, .cache_write_1h = 2},
+             10 + 1 + 12 + 40 + 200.0},
+        Case{"Only1hReported", {.input = 5, .output = 0, .cache_write_1h = 2}, 30 + 40.0},
+        Case{"ReasoningAtOutputRate", {.input = 0, .output = 5, .reasoning = 3}, 500.0},
+        Case{"AudioWithoutRateIsText", {.input = 5, .output = 5, .input_audio = 2, .output_audio = 5}, 550.0},
+        Case{"NoInput", {.output = 2}, std::nullopt}, Case{"NoOutput", {.input = 2}, std::nullopt},
+        Case{"MoreCachedThanInput", {.input = 2, .output = 1, .cached = 3}, std::nullopt},
+        Case{"MoreWrittenThanInput", {.input = 2, .output = 1, .cached = 1, .cache_write = 2}, std::nullopt},
+        Case{"MoreReasoningThanOutput", {.input = 2, .output = 1, .reasoning = 2}, std::nullopt}),
     [](const auto& test) { return test.param.name; });
 
 TEST(Cost, UsesOwnRatesOfReasoningAudioAndRequest) {
@@ -51,15 +51,17 @@ TEST(Cost, UsesOwnRatesOfReasoningAudioAndRequest) {
   price.rates[0].input_audio = 30;
   price.rates[0].output_audio = 200;
   price.per_request_usd = 7;
-  const TokenCounts tokens{.input = 5, .output = 6, .cached = 1, .reasoning = 2, .input_audio = 2, .output_audio = 3};
+  const TokenCounts tokens{
+      .input = 5, .output = 6, .cached = 1, .reasoning = 2, .input_audio = 2, .output_audio = 3};
   EXPECT_DOUBLE_EQ(cost_usd(price, tokens).value(), 2 * 10 + 2 * 30 + 1 + 1 * 100 + 3 * 200 + 2 * 50 + 7.0);
 }
 
 TEST(Cost, UnlistedCacheRatesAreTheInputRate) {
   ModelPrice price = model();
   price.rates[0].cache_read = price.rates[0].cache_write = price.rates[0].cache_write_1h = std::nullopt;
-  EXPECT_DOUBLE_EQ(cost_usd(price, {.input = 6, .output = 0, .cached = 1, .cache_write = 2, .cache_write_1h = 1}).value(),
-                   60);
+  EXPECT_DOUBLE_EQ(
+      cost_usd(price, {.input = 6, .output = 0, .cached = 1, .cache_write = 2, .cache_write_1h = 1}).value(),
+      60);
 }
 
 TEST(Cost, AMissingRateMakesTheCostUnknown) {

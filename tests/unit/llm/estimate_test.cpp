@@ -15,7 +15,8 @@ TextMeter meter(std::string_view text) {
 }
 
 TEST(TextMeter, CountsTheSameHoweverItIsSplit) {
-  const std::string text = "a\xC3\xA9\xE4\xB8\xAD\xE6\x96\x87\xF0\x9F\x98\x80\xF0\xA0\x80\x80\xEA\xB0\x80!";  // aé中文😀𠀀가!
+  const std::string text =
+      "a\xC3\xA9\xE4\xB8\xAD\xE6\x96\x87\xF0\x9F\x98\x80\xF0\xA0\x80\x80\xEA\xB0\x80!";  // aé中文😀𠀀가!
   const TextMeter whole = meter(text);
   EXPECT_EQ(whole.characters(), 8u);
   EXPECT_EQ(whole.wide(), 4u);
@@ -56,8 +57,10 @@ TEST(Estimate, InputCountsMessages) {
 }
 
 TEST(Estimate, ChunksOfSomeServersAreTokens) {
-  for (const std::string_view name : {"vllm", "ollama", "groq", "deepseek"}) EXPECT_TRUE(chunk_is_token(name));
-  for (const std::string_view name : {"openai", "anthropic", "gemini", "openrouter", ""}) EXPECT_FALSE(chunk_is_token(name));
+  for (const std::string_view name : {"vllm", "ollama", "groq", "deepseek"})
+    EXPECT_TRUE(chunk_is_token(name));
+  for (const std::string_view name : {"openai", "anthropic", "gemini", "openrouter", ""})
+    EXPECT_FALSE(chunk_is_token(name));
 }
 
 }  // namespace

@@ -43,9 +43,12 @@ TEST(GatewayHeaders, LiteLlm) {
 }
 
 TEST(GatewayHeaders, NoneIsAbsent) {
-  const GatewayFacts facts = reply({{"x-litellm-model-id", "None"}, {"x-litellm-response-cost", "None"},
-                                    {"x-litellm-attempted-retries", "None"}, {"x-litellm-key-max-budget", "None"},
-                                    {"x-litellm-key-spend", "-1"}, {"x-litellm-overhead-duration-ms", "nan"}});
+  const GatewayFacts facts = reply({{"x-litellm-model-id", "None"},
+                                    {"x-litellm-response-cost", "None"},
+                                    {"x-litellm-attempted-retries", "None"},
+                                    {"x-litellm-key-max-budget", "None"},
+                                    {"x-litellm-key-spend", "-1"},
+                                    {"x-litellm-overhead-duration-ms", "nan"}});
   EXPECT_EQ(facts.name, "litellm");
   EXPECT_EQ(facts.model_id, "");
   EXPECT_FALSE(facts.response_cost_usd);
@@ -62,15 +65,15 @@ class Recognises : public ::testing::TestWithParam<Case> {};
 TEST_P(Recognises, Reply) {
   EXPECT_EQ(reply({{"server", "x"}, {GetParam().field, GetParam().value}}).name, GetParam().name);
 }
-INSTANTIATE_TEST_SUITE_P(Gateways, Recognises,
-                         ::testing::Values(Case{"x-portkey-trace-id", "t", "portkey"},
-                                           Case{"helicone-id", "h", "helicone"},
-                                           Case{"cf-aig-log-id", "l", "cloudflare"},
-                                           Case{"x-kong-llm-model", "openai/gpt-5.5", "kong"},
-                                           Case{"x-ai-eg-model", "m", "envoy_ai_gateway"},
-                                           Case{"pydantic-ai-gateway-price-estimate", "0.0001USD", "pydantic"},
-                                           // Kong in front of Mistral, Cloudflare in front of everyone.
-                                           Case{"x-kong-request-id", "r", ""}, Case{"cf-ray", "r", ""}));
+INSTANTIATE_TEST_SUITE_P(
+    Gateways, Recognises,
+    ::testing::Values(Case{"x-portkey-trace-id", "t", "portkey"}, Case{"helicone-id", "h", "helicone"},
+                      Case{"cf-aig-log-id", "l", "cloudflare"},
+                      Case{"x-kong-llm-model", "openai/gpt-5.5", "kong"},
+                      Case{"x-ai-eg-model", "m", "envoy_ai_gateway"},
+                      Case{"pydantic-ai-gateway-price-estimate", "0.0001USD", "pydantic"},
+                      // Kong in front of Mistral, Cloudflare in front of everyone.
+                      Case{"x-kong-request-id", "r", ""}, Case{"cf-ray", "r", ""}));
 
 TEST(GatewayHeaders, RequestsAndRepliesTogether) {
   GatewayFacts facts;

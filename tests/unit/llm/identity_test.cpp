@@ -16,22 +16,24 @@ TEST(Sha256, OfAKnownText) {  // FIPS 180-2, B.1
 
 TEST(Credential, IsHashedWithoutItsScheme) {
   const std::string want = sha256_hex("key-1");
-  for (const HeaderField field : {HeaderField{"authorization", "Bearer key-1"}, HeaderField{"authorization", "bearer   key-1 "},
-                                  HeaderField{"Authorization", "key-1"}, HeaderField{"x-api-key", "key-1"},
-                                  HeaderField{"api-key", "key-1"}, HeaderField{"x-goog-api-key", "key-1"},
-                                  HeaderField{"x-litellm-api-key", "Bearer key-1"},
-                                  HeaderField{"ocp-apim-subscription-key", "key-1"}})
+  for (const HeaderField field :
+       {HeaderField{"authorization", "Bearer key-1"}, HeaderField{"authorization", "bearer   key-1 "},
+        HeaderField{"Authorization", "key-1"}, HeaderField{"x-api-key", "key-1"},
+        HeaderField{"api-key", "key-1"}, HeaderField{"x-goog-api-key", "key-1"},
+        HeaderField{"x-litellm-api-key", "Bearer key-1"}, HeaderField{"ocp-apim-subscription-key", "key-1"}})
     EXPECT_EQ(credential({field}), want) << field.name << " " << field.value;
 }
 
 TEST(Credential, OrderOfHeaders) {
-  EXPECT_EQ(credential({{"api-key", "c"}, {"x-api-key", "b"}, {"authorization", "Bearer a"}}), sha256_hex("a"));
-  EXPECT_EQ(credential({{"api-key", "c"}, {"x-api-key", "b"}, {"authorization", "Basic a"}}), sha256_hex("b"));
+  EXPECT_EQ(credential({{"api-key", "c"}, {"x-api-key", "b"}, {"authorization", "Bearer a"}}),
+            sha256_hex("a"));
+  EXPECT_EQ(credential({{"api-key", "c"}, {"x-api-key", "b"}, {"authorization", "Basic a"}}),
+            sha256_hex("b"));
 }
 
 TEST(Credential, SignaturesAndPasswordsAreNoKeys) {
-  for (const std::string_view value : {"", "Bearer", "Bearer ", "Basic dXNlcjpwdw==", "AWS4-HMAC-SHA256 Credential=A/b, Signature=c",
-                                       "Bearer a b"})
+  for (const std::string_view value : {"", "Bearer", "Bearer ", "Basic dXNlcjpwdw==",
+                                       "AWS4-HMAC-SHA256 Credential=A/b, Signature=c", "Bearer a b"})
     EXPECT_EQ(credential({{"authorization", value}}), "") << value;
   EXPECT_EQ(credential({}), "");
 }
@@ -59,6 +61,20 @@ TEST(EndUser, OfNothing) {
   }
   EXPECT_EQ(hash_end_user("  "), "");
   EXPECT_EQ(hash_end_user(" u "), sha256_hex("u"));
+}
+
+TEST(EndUser, OfAJwt) {
+  const auto subject = [](std::string_view token) {
+    const std::string value = "Bearer " + std::string(token);
+    const HeaderField fields[] = {{"authorization", value}};
+    return jwt_subject_sha256(fields);
+  };
+  // {"sub":"u-1","email":"e"}, {"email":"e"}, {"sub":7}
+  EXPECT_EQ(subject("eyJh.eyJzdWIiOiJ1LTEiLCJlbWFpbCI6ImUifQ.sig"), sha256_hex("u-1"));
+  EXPECT_EQ(subject("eyJh.eyJlbWFpbCI6ImUifQ.sig"), sha256_hex("e"));
+  for (const std::string_view bad :
+       {"eyJh.eyJzdWIiOjd9.sig", "eyJh", "eyJh.", "eyJh..", "eyJh.!!!.x", "eyJh.AAAA.x", "key"})
+    EXPECT_EQ(subject(bad), "") << bad;
 }
 
 }  // namespace

@@ -13,6 +13,9 @@ struct Redacted {
   std::string text;
   size_t opaque_bytes = 0;
   bool operator==(const Redacted&) const = default;
+  friend void PrintTo(const Redacted& redacted, std::ostream* out) {
+    *out << redacted.opaque_bytes << " opaque in\n" << redacted.text;
+  }
 };
 
 // Pushes the pieces between `cuts`.
@@ -42,6 +45,7 @@ struct Case {
   const char* name;
   std::string in, want;
   size_t opaque = 0;
+  friend void PrintTo(const Case& test, std::ostream* out) { *out << test.name; }
 };
 class Plaintext : public ::testing::TestWithParam<Case> {};
 
@@ -67,51 +71,81 @@ INSTANTIATE_TEST_SUITE_P(
     Cases, Plaintext,
     ::testing::Values(
         Case{"RequestHead",
-             "POST /v1beta/models/g-2:go?key=SECRET&alt=sse HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer abc\r\n"
+             "POST /v1beta/models/g-2:go?key=SECRET&alt=sse HTTP/1.1\r\nHost: api.test\r\nAuthorization: "
+             "Bearer abc\r\n"
              "x-goog-api-key:abc\r\nX-My-Thing: hello you\r\nContent-Length: 0\r\n\r\n",
-             "POST /v1beta/models/g-2:go?key=xxxxxx&alt=sse HTTP/1.1\r\nHost: api.test\r\nAuthorization: xxxxxx xxx\r\n"
+             "POST /v1beta/models/g-2:go?key=xxxxxx&alt=sse HTTP/1.1\r\nHost: api.test\r\nAuthorization: "
+             "xxxxxx xxx\r\n"
              "x-goog-api-key:xxx\r\nX-My-Thing: xxxxx xxx\r\nContent-Length: 0\r\n\r\n"},
-        Case{"SecretsInKeptPlaces", "GET /a/sk-abcdef/b?model=sk-abc HTTP/1.1\r\nUser-Agent: x/1 hf_abc end\r\n\r\n",
+        Case{"SecretsInKeptPlaces",
+             "GET /a/sk-abcdef/b?model=sk-abc HTTP/1.1\r\nUser-Agent: x/1 hf_abc end\r\n\r\n",
              "GET /a/sk-xxxxxx/b?model=sk-xxx HTTP/1.1\r\nUser-Agent: x/1 hf_xxx end\r\n\r\n"},
-        Case{"Folded", "GET / HTTP/1.1\r\nCookie: a=b;\r\n c=d\r\n\r\n", "GET / HTTP/1.1\r\nCookie: xxxx\r\n xxx\r\n\r\n"},
-        Case{"AbsoluteForm", "GET http://u:p@h/v1 HTTP/1.1\r\n\r\n", "GET xxxx:xxx:xxxx/xx HTTP/1.1\r\n\r\n"},
+        Case{"Folded", "GET / HTTP/1.1\r\nCookie: a=b;\r\n c=d\r\n\r\n",
+             "GET / HTTP/1.1\r\nCookie: xxxx\r\n xxx\r\n\r\n"},
+        Case{"AbsoluteForm", "GET http://u:p@h/v1 HTTP/1.1\r\n\r\n", "GET xxxx://x:xxx/xx HTTP/1.1\r\n\r\n"},
         Case{"ReplyHead",
-             "HTTP/1.1 429 Too Many\r\nset-cookie: __cf_bm=1\r\nx-request-id: req_1\r\nopenai-organization: acme\r\n"
+             "HTTP/1.1 429 Too Many\r\nset-cookie: __cf_bm=1\r\nx-request-id: req_1\r\nopenai-organization: "
+             "acme\r\n"
              "x-ratelimit-limit-tokens: 5\r\ncontent-length: 0\r\n\r\n",
-             "HTTP/1.1 429 xxx xxxx\r\nset-cookie: xxxxxxxxx\r\nx-request-id: req_1\r\nopenai-organization: xxxx\r\n"
+             "HTTP/1.1 429 xxx xxxx\r\nset-cookie: xxxxxxxxx\r\nx-request-id: req_1\r\nopenai-organization: "
+             "xxxx\r\n"
              "x-ratelimit-limit-tokens: 5\r\ncontent-length: 0\r\n\r\n"},
-        Case{"Chat",
-             post(R"({"model":"gpt-5.5","messages":[{"role":"user","name":"Jo","content":"Hi \"you\" é\u00e9"}],"n":12,"stream":true,"user":"u-1"})"),
-             post(R"({"model":"gpt-5.5","messages":[{"role":"user","name":"xx","content":"xxx xxxxxxx xxxxxxxxx"}],"n":12,"stream":true,"user":"xxx"})")
-                 .replace(0, 0, "")},
-        Case{"ToolCalls",
-             post(R"({"tools":[{"type":"function","function":{"name":"get_x","description":"D","parameters":{"type":"object","properties":{"secret_key":{"type":"string"}},"required":["q"]}}}],"tool_use":{"name":"n","input":{"id":"42","age":42}}})"),
-             post(R"({"tools":[{"type":"function","function":{"name":"get_x","description":"x","parameters":{"type":"object","properties":{"xxxxxxxxxx":{"xxxx":"xxxxxx"}},"required":["x"]}}}],"tool_use":{"name":"x","input":{"xx":"xx","xxx":11}}})")},
-        Case{"Vectors", post(R"({"object":"list","data":[{"embedding":[0.25,-3e-5],"index":7}],"usage":{"prompt_tokens":5}})"),
-             post(R"({"object":"list","data":[{"embedding":[1.11,-1e-1],"index":7}],"usage":{"prompt_tokens":5}})")},
-        Case{"KeysThatQuote", post(R"({"type":"sk-abcdef","id":"two words","code":"import os","error":{"code":"x_y","message":"m"}})"),
-             post(R"({"type":"sk-xxxxxx","id":"twoxxxxxx","code":"importxxx","error":{"code":"x_y","message":"x"}})")},
-        Case{"Ndjson", post("{\"model\":\"m\",\"response\":\"a\"}\n{\"done\":true,\"eval_count\":3}\n", "application/x-ndjson"),
-             post("{\"model\":\"m\",\"response\":\"x\"}\n{\"done\":true,\"eval_count\":3}\n", "application/x-ndjson")},
-        Case{"NotJson", post("{\"a\":1} call 555 now", "application/json"), post("{\"a\":1} xxxx xxx xxx", "application/json")},
+        Case{
+            "Chat",
+            post(
+                R"({"model":"gpt-5.5","messages":[{"role":"user","name":"Jo","content":"Hi \"you\" é\u00e9"}],"n":12,"stream":true,"user":"u-1"})"),
+            post(
+                R"({"model":"gpt-5.5","messages":[{"role":"user","name":"xx","content":"xxxxxxxxxxxxxxxxxxx"}],"n":12,"stream":true,"user":"xxx"})")},
+        Case{
+            "ToolCalls",
+            post(
+                R"({"tools":[{"type":"function","function":{"name":"get_x","description":"D","parameters":{"type":"object","properties":{"secret_key":{"type":"string"}},"required":["q"]}}}],"tool_use":{"name":"n","input":{"id":"42","age":42}}})"),
+            post(
+                R"({"tools":[{"type":"function","function":{"name":"get_x","description":"x","parameters":{"type":"object","properties":{"xxxxxxxxxx":{"xxxx":"xxxxxx"}},"required":["x"]}}}],"tool_use":{"name":"x","input":{"xx":"xx","xxx":11}}})")},
+        Case{
+            "Vectors",
+            post(
+                R"({"object":"list","data":[{"embedding":[0.25,-3e-5],"index":7}],"usage":{"prompt_tokens":5}})"),
+            post(
+                R"({"object":"list","data":[{"embedding":[1.11,-1e-1],"index":7}],"usage":{"prompt_tokens":5}})")},
+        Case{
+            "KeysThatQuote",
+            post(
+                R"({"type":"sk-abcdef","id":"two words","code":"import os","error":{"code":"x_y","message":"m"}})"),
+            post(
+                R"({"type":"sk-xxxxxx","id":"twoxxxxxx","code":"importxxx","error":{"code":"x_y","message":"x"}})")},
+        Case{"Ndjson",
+             post("{\"model\":\"m\",\"response\":\"a\"}\n{\"done\":true,\"eval_count\":3}\n",
+                  "application/x-ndjson"),
+             post("{\"model\":\"m\",\"response\":\"x\"}\n{\"done\":true,\"eval_count\":3}\n",
+                  "application/x-ndjson")},
+        Case{"NotJson", post("{\"a\":1} call 555 now", "application/json"),
+             post("{\"a\":1} xxxx xxx xxx", "application/json")},
         Case{"FreeTextInJson", post("[true,trust me 5]"), post("[true,truxx xx xx")},
         Case{"SniffedJson", post("{\"a\":\"b\"}", "text/plain"), post("{\"a\":\"x\"}", "text/plain")},
         Case{"Multipart", post("--b\r\nsecret", "multipart/form-data; boundary=b"),
              post("xxxxxxxxxxx", "multipart/form-data; boundary=b"), 11},
         Case{"Compressed",
-             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b{\"HTTP/1.1 204 OK\r\n\r\n",
-             "HTTP/1.1 200 xx\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nxxxxHTTP/1.1 204 xx\r\n\r\n",
+             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: "
+             "4\r\n\r\n\x1f\x8b{\"HTTP/1.1 204 OK\r\n\r\n",
+             "HTTP/1.1 200 xx\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: "
+             "4\r\n\r\nxxxxHTTP/1.1 204 xx\r\n\r\n",
              4},
-        Case{"SseChunked",
-             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-             "21;e=f\r\nevent: content_block_delta\ndata: \r\n17\r\n{\"type\":\"t\",\"text\":\"hi\"}\r\n"
-             "19\r\n\n\n: note\n\ndata: [DONE]\n\n\n\n\n\r\n0\r\nX-Trailer: v\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
-             "HTTP/1.1 200 xx\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-             "21;xxx\r\nevent: content_block_delta\ndata: \r\n17\r\n{\"type\":\"t\",\"text\":\"xx\"}\r\n"
-             "19\r\n\n\n: xxxx\n\ndata: [DONE]\n\n\n\n\n\r\n0\r\nX-Trailer: x\r\n\r\nHTTP/1.1 204 xx\r\n\r\n"},
-        Case{"SseCrLfTwoLines",
-             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {\"id\":\"a\",\r\ndata:\"text\":\"secret\"}\r\n\r\nid: 5f\r\nfoo: bar\r\ndata: plain 12\r\n\r\n",
-             "HTTP/1.1 200 xx\r\nContent-Type: text/event-stream\r\n\r\ndata: {\"id\":\"a\",\r\ndata:\"text\":\"xxxxxx\"}\r\n\r\nid: xx\r\nfxx: xxx\r\ndata: xxxxx xx\r\n\r\n"},
+        Case{
+            "SseChunked",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "21;e=f\r\nevent: content_block_delta\ndata: \r\n18\r\n{\"type\":\"t\",\"text\":\"hi\"}\r\n"
+            "1b\r\n\n\n: note\n\ndata: [DONE]\n\n\n\n\n\r\n0\r\nX-Trailer: v\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+            "HTTP/1.1 200 xx\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "21;xxx\r\nevent: content_block_delta\ndata: \r\n18\r\n{\"type\":\"t\",\"text\":\"xx\"}\r\n"
+            "1b\r\n\n\n: xxxx\n\ndata: [DONE]\n\n\n\n\n\r\n0\r\nX-Trailer: x\r\n\r\nHTTP/1.1 204 xx\r\n\r\n"},
+        Case{
+            "SseCrLfTwoLines",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: "
+            "{\"id\":\"a\",\r\ndata:\"text\":\"secret\"}\r\n\r\nid: 5f\r\nfoo: bar\r\ndata: plain 12\r\n\r\n",
+            "HTTP/1.1 200 xx\r\nContent-Type: text/event-stream\r\n\r\ndata: "
+            "{\"id\":\"a\",\r\ndata:\"text\":\"xxxxxx\"}\r\n\r\nid: xx\r\nxxxx xxx\r\ndata: xxxxx "
+            "xx\r\n\r\n"},
         Case{"Http2", "PRI * HTTP/2.0\r\n\r\nSM", "PRIxxxxxxxxxxxxxxxxx", 17},
         Case{"Upgrade", "HTTP/1.1 101 Switch\r\nUpgrade: websocket\r\n\r\n\x81\x02hi",
              "HTTP/1.1 101 xxxxxx\r\nUpgrade: websocket\r\n\r\nxxxx", 4},
@@ -124,7 +158,8 @@ TEST(PlaintextRedactorState, AfterAGapOnlyACertainHeadIsRead) {
   PlaintextRedactor redactor;
   const auto push = [&](std::string text) {
     size_t opaque = 0;
-    for (const auto& range : redactor.redact({reinterpret_cast<uint8_t*>(text.data()), text.size()})) opaque += range.length;
+    for (const auto& range : redactor.redact({reinterpret_cast<uint8_t*>(text.data()), text.size()}))
+      opaque += range.length;
     return std::pair(text, opaque);
   };
   EXPECT_EQ(push("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{\"a\":").second, 0u);
@@ -143,8 +178,9 @@ TEST(PlaintextRedactorState, DeepNestingIsOverwritten) {
 
 // Whatever the bytes: same length, no crash, and a marked word behind a non-allowed key never stays.
 TEST(PlaintextRedactorState, DamagedMessagesKeepTheirSecrets) {
-  const std::string good = "POST /v1/m HTTP/1.1\r\nAuthorization: Bearer TOPSECRET\r\nContent-Type: application/json\r\n"
-                           "Content-Length: 34\r\n\r\n{\"text\":\"TOPSECRET\",\"b\":[1,true]}";
+  const std::string good =
+      "POST /v1/m HTTP/1.1\r\nAuthorization: Bearer TOPSECRET\r\nContent-Type: application/json\r\n"
+      "Content-Length: 34\r\n\r\n{\"text\":\"TOPSECRET\",\"b\":[1,true]}";
   std::mt19937 random(7);
   for (int round = 0; round < 3000; ++round) {
     std::string text = good;

@@ -63,28 +63,22 @@ TEST_P(Lookup, Finds) {
 }
 INSTANTIATE_TEST_SUITE_P(
     Cases, Lookup,
-    ::testing::Values(LookupCase{"gpt-5.5", "openai", "gpt-5.5"},                           // exact
-                      LookupCase{"openai/gpt-oss-120b", "groq", "groq/openai/gpt-oss-120b"},  // prefix of provider
-                      LookupCase{"openai/gpt-oss-120b", "", ""},                             // whose?
-                      LookupCase{"openai/gpt-5.5", "", "gpt-5.5"},
-                      LookupCase{"gpt-5.5-2026-04-24", "openai", "gpt-5.5"},
-                      LookupCase{"gpt-5.5-20260424", "openai", "gpt-5.5"},
-                      LookupCase{"gpt-5.5-0424", "openai", "gpt-5.5"},
-                      LookupCase{"gpt-5.5-latest", "openai", "gpt-5.5"},
-                      LookupCase{"gpt-5.5:free", "", "gpt-5.5"},
-                      LookupCase{"claude-haiku-4-5@20251001", "vertex_ai", "claude-haiku-4-5"},
-                      LookupCase{"us.amazon.nova-micro-v1:0", "bedrock", "amazon.nova-micro-v1:0"},
-                      LookupCase{"gpt-5.5-codex", "openai", "gpt-5.5"},  // longest prefix
-                      LookupCase{"gpt-35-turbo", "azure", "gpt-3.5-turbo"},
-                      LookupCase{"gpt-5.5-mini", "openai", ""},          // another model, not a release
-                      LookupCase{"gpt-5.5-codex-mini", "openai", ""},
-                      LookupCase{"gpt-5.5-1", "openai", ""},
-                      LookupCase{"gpt-5", "openai", ""},
-                      LookupCase{"dall-e-3", "openai", ""},
-                      LookupCase{"sample_spec", "", ""},
-                      LookupCase{"", "", ""},
-                      LookupCase{"-", "", ""},
-                      LookupCase{"my-deployment", "azure", ""}));
+    ::testing::Values(
+        LookupCase{"gpt-5.5", "openai", "gpt-5.5"},                             // exact
+        LookupCase{"openai/gpt-oss-120b", "groq", "groq/openai/gpt-oss-120b"},  // prefix of provider
+        LookupCase{"openai/gpt-oss-120b", "", ""},                              // whose?
+        LookupCase{"openai/gpt-5.5", "", "gpt-5.5"}, LookupCase{"gpt-5.5-2026-04-24", "openai", "gpt-5.5"},
+        LookupCase{"gpt-5.5-20260424", "openai", "gpt-5.5"}, LookupCase{"gpt-5.5-0424", "openai", "gpt-5.5"},
+        LookupCase{"gpt-5.5-latest", "openai", "gpt-5.5"}, LookupCase{"gpt-5.5:free", "", "gpt-5.5"},
+        LookupCase{"claude-haiku-4-5@20251001", "vertex_ai", "claude-haiku-4-5"},
+        LookupCase{"us.amazon.nova-micro-v1:0", "bedrock", "amazon.nova-micro-v1:0"},
+        LookupCase{"gpt-5.5-codex", "openai", "gpt-5.5"},  // longest prefix
+        LookupCase{"gpt-35-turbo", "azure", "gpt-3.5-turbo"},
+        LookupCase{"gpt-5.5-mini", "openai", ""},  // another model, not a release
+        LookupCase{"gpt-5.5-codex-mini", "openai", ""}, LookupCase{"gpt-5.5-1", "openai", ""},
+        LookupCase{"gpt-5", "openai", ""}, LookupCase{"dall-e-3", "openai", ""},
+        LookupCase{"sample_spec", "", ""}, LookupCase{"", "", ""}, LookupCase{"-", "", ""},
+        LookupCase{"my-deployment", "azure", ""}));
 
 TEST(PriceTable, PrefersTheResponseModel) {
   const auto prices = table();
@@ -123,7 +117,8 @@ TEST(PriceTable, BuiltinTableIsWhole) {
   EXPECT_EQ((*result)->skipped(), 0u);
   EXPECT_GE((*result)->size(), 60u);
   EXPECT_EQ((*result)->version(), "2026-11-21");
-  for (const std::string_view model : {"gpt-5.5", "claude-haiku-5-5", "gemini-2.5-pro", "gpt-4o-mini-2024-07-18"})
+  for (const std::string_view model :
+       {"gpt-5.5", "claude-haiku-5-5", "gemini-2.5-pro", "gpt-4o-mini-2024-07-18"})
     EXPECT_NE((*result)->find(model), nullptr) << model;
   EXPECT_EQ((*result)->find("deepseek-chat", "deepseek")->key, "deepseek/deepseek-chat");
 }

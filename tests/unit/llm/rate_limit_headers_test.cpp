@@ -49,7 +49,8 @@ TEST(RateLimitHeaders, OpenAi) {
 }
 
 TEST(RateLimitHeaders, AzureCountsSeconds) {
-  const auto got = parse({{"x-ratelimit-remaining-tokens", "118"}, {"x-ratelimit-reset-tokens", "43"},
+  const auto got = parse({{"x-ratelimit-remaining-tokens", "118"},
+                          {"x-ratelimit-reset-tokens", "43"},
                           {"x-ratelimit-renewalperiod-tokens", "60"}});
   expect(got, Kind::kTokens, Scope::kProvider, std::nullopt, 118, 43);
 }
@@ -97,7 +98,8 @@ TEST(RateLimitHeaders, LiteLlmPlainNamesAreTheKeysWhenItHasLimits) {
 }
 
 TEST(RateLimitHeaders, Mistral) {
-  const auto got = parse({{"x-ratelimit-limit-req-10-second", "20"}, {"x-ratelimit-remaining-tokens-minute", "99"},
+  const auto got = parse({{"x-ratelimit-limit-req-10-second", "20"},
+                          {"x-ratelimit-remaining-tokens-minute", "99"},
                           {"x-ratelimit-limit-tokens-month", "1000"}});
   expect(got, Kind::kRequests, Scope::kProvider, 20, {}, {});
   expect(got, Kind::kTokens, Scope::kProvider, {}, 99, {});
@@ -116,8 +118,11 @@ TEST(RateLimitHeaders, RetryAfter) {
 TEST(RateLimitHeaders, HostileValues) {
   std::vector<HeaderField> fields(5000, HeaderField{"x-ratelimit-remaining-requests", "1"});
   EXPECT_EQ(parse(fields).limits.size(), 1u);
-  EXPECT_TRUE(parse({{"x-ratelimit-remaining-requests", "-5"}, {"x-ratelimit-", "1"}, {"x-ratelimit-limitrequests", "1"},
-                     {"anthropic-ratelimit-", "1"}, {"anthropic-ratelimit-limit", "1"}})
+  EXPECT_TRUE(parse({{"x-ratelimit-remaining-requests", "-5"},
+                     {"x-ratelimit-", "1"},
+                     {"x-ratelimit-limitrequests", "1"},
+                     {"anthropic-ratelimit-", "1"},
+                     {"anthropic-ratelimit-limit", "1"}})
                   .limits.empty());
 }
 
@@ -126,7 +131,8 @@ TEST(GoDuration, Parses) {
   EXPECT_DOUBLE_EQ(parse_go_duration("17.399999999s").value(), 17.399999999);
   EXPECT_DOUBLE_EQ(parse_go_duration("1d2h").value(), 93600);
   EXPECT_DOUBLE_EQ(parse_go_duration("250us").value(), 250e-6);
-  for (const std::string_view bad : {"", "12", "s", "1x", "1.2.3s", "-1s", "1h-3m"}) EXPECT_FALSE(parse_go_duration(bad)) << bad;
+  for (const std::string_view bad : {"", "12", "s", "1x", "1.2.3s", "-1s", "1h-3m"})
+    EXPECT_FALSE(parse_go_duration(bad)) << bad;
 }
 
 TEST(Dates, Parse) {

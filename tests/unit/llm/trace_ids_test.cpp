@@ -20,12 +20,14 @@ TEST(Traceparent, Parses) {
 }
 
 TEST(Traceparent, RejectsWhatTheSpecificationForbids) {
-  for (const std::string_view bad :
-       {"", "00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x",
-        "00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01"})
+  for (const std::string_view bad : {"", "00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+                                     "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                                     "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+                                     "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+                                     "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+                                     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+                                     "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x",
+                                     "00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01"})
     EXPECT_FALSE(parse_traceparent(bad)) << bad;
 }
 
@@ -33,7 +35,8 @@ TEST(GeneratedIds, AreWellFormedAndRepeatable) {
   const ExchangeId id{.connection = 7, .number = 3};
   constexpr uint64_t kWall = 1'795'271'580'123'000'000;  // 0x1a1ff0f67fb ms
   const std::string request = generated_request_id(id, kWall);
-  EXPECT_THAT(request, ::testing::MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"));
+  EXPECT_THAT(request,
+              ::testing::MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"));
   EXPECT_EQ(std::stoull(request.substr(0, 8) + request.substr(9, 4), nullptr, 16), kWall / 1'000'000);
   EXPECT_THAT(generated_trace_id(id, kWall), ::testing::MatchesRegex("[0-9a-f]{32}"));
   EXPECT_THAT(generated_span_id(id, kWall), ::testing::MatchesRegex("[0-9a-f]{16}"));
