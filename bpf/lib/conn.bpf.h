@@ -25,7 +25,7 @@ static __always_inline struct conn *conn_make(__u64 object, __u64 owner, __u8 so
 		return 0;
 	conn->source = source;
 	conn->tgid = bpf_get_current_pid_tgid() >> 32;
-	conn->process_start_ns = task->group_leader->start_boottime;
+	conn->process_start_ns = process_start_ns(task);
 	conn->fd = -1;
 	conn->id = first_conn_id + __sync_fetch_and_add(&conns_made, 1);
 	return conn;

@@ -183,6 +183,15 @@ struct {
 static const struct thread no_thread = {};
 static const struct conn no_conn = {};
 
+/* When the process started, in the unit of /proc/PID/stat (10 ms ticks of the boot clock), so that
+ * userspace finds the same process by what it reads there. */
+static __always_inline __u64 process_start_ns(struct task_struct *task)
+{
+	__u64 start = task->group_leader->start_boottime;
+
+	return start - start % 10000000;
+}
+
 static __always_inline void count_lost(__u32 reason, __u64 bytes)
 {
 	struct lost_count *count = bpf_map_lookup_elem(&lost, &reason);

@@ -74,16 +74,6 @@ std::string base64url_decoded(std::string_view text) {
 
 }  // namespace
 
-std::string sha256_hex(std::string_view bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) != 1) return {};
-  std::string hex;
-  hex.reserve(size_t{size} * 2);
-  for (unsigned int i = 0; i < size; ++i) append_hex(hex, digest[i]);
-  return hex;
-}
-
 std::string credential_sha256(std::span<const HeaderField> request_headers) {
   for (const std::string_view name : kKeyHeaders)
     if (const std::string_view key = key_of(header(request_headers, name)); !key.empty())

@@ -6,12 +6,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/sha256.h"
 #include "llmtap/message.h"
 
 namespace llmtap {
-
-// 64 hex digits.
-std::string sha256_hex(std::string_view bytes);
 
 // SHA-256 of the API key (as LiteLLM stores it) from Authorization: Bearer, x-api-key, api-key,
 // x-goog-api-key, x-litellm-api-key, Ocp-Apim-Subscription-Key, in this order; "Bearer " is stripped.

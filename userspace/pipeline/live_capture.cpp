@@ -5,18 +5,11 @@
 
 namespace llmtap {
 
-namespace {
-
-// A process that was introduced and never seen to exit would stay here for ever.
-constexpr size_t kIntroduced = 65536;
-
-}  // namespace
-
 LiveCapture::LiveCapture(std::unique_ptr<Probe> probe)
     : probe_(std::move(probe)),
       attacher_(*probe_),
       discovery_(std::make_unique<Discovery>(attacher_, attacher_)),
-      introducer_(*this) {}
+      requester_([this](uint32_t tgid) { discovery_->ensure_facts(tgid); }, sink_) {}
 
 Result<std::unique_ptr<LiveCapture>> LiveCapture::open(const Config& config) {
   ProbeOptions options;
@@ -33,25 +26,8 @@ Result<> LiveCapture::start() { return discovery_->start(); }
 void LiveCapture::stop() { discovery_->stop(); }
 
 Result<size_t> LiveCapture::poll(EventSink& sink, std::chrono::milliseconds timeout) {
-  introducer_.next = &sink;
-  return probe_->poll(introducer_, timeout);
-}
-
-void LiveCapture::Introducer::on_event(const llmtap_event_hdr& event) {
-  switch (event.type) {
-    case LLMTAP_EVENT_CONN:
-    case LLMTAP_EVENT_DATA:
-      if (asked_.size() >= kIntroduced) asked_.clear();
-      if (asked_.insert(event.tgid).second) owner_.discovery_->ensure_facts(event.tgid);
-      break;
-    case LLMTAP_EVENT_EXEC:
-    case LLMTAP_EVENT_EXIT:
-      asked_.erase(event.tgid);
-      break;
-    default:
-      break;
-  }
-  next->on_event(event);
+  sink_.next = &sink;
+  return probe_->poll(requester_, timeout);
 }
 
 Readiness LiveCapture::readiness() const {

@@ -5,9 +5,9 @@
 
 #include <memory>
 #include <string>
-#include <unordered_set>
 
 #include "capture/discovery.h"
+#include "capture/facts_requester.h"
 #include "capture/probe.h"
 #include "capture/probe_attacher.h"
 #include "llmtap/facts.h"
@@ -40,23 +40,17 @@ class LiveCapture : public EventSource, public VerdictSink {
   CaptureFigures figures() const;
 
  private:
-  // Asks discovery who a process is as soon as a connection of it is seen: the core never reads /proc.
-  class Introducer : public EventSink {
-   public:
-    explicit Introducer(LiveCapture& owner) : owner_(owner) {}
-    void on_event(const llmtap_event_hdr& event) override;
-    EventSink* next = nullptr;
-
-   private:
-    LiveCapture& owner_;
-    std::unordered_set<uint32_t> asked_;  // tgids; forgotten at exit and exec
-  };
   explicit LiveCapture(std::unique_ptr<Probe> probe);
 
   std::unique_ptr<Probe> probe_;
   ProbeAttacher attacher_;
   std::unique_ptr<Discovery> discovery_;
-  Introducer introducer_;
+  // What poll() was given, behind the requester of process facts.
+  struct : EventSink {
+    void on_event(const llmtap_event_hdr& event) override { next->on_event(event); }
+    EventSink* next = nullptr;
+  } sink_;
+  FactsRequester requester_;
 };
 
 }  // namespace llmtap

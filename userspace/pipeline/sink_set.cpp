@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "pipeline/version.h"
+
 namespace llmtap {
 
 namespace {
@@ -27,18 +29,28 @@ Result<std::unique_ptr<SinkSet>> SinkSet::open(const Config& config, const Limit
     sinks->log_ = LLMTAP_TRY(JsonLog::open({.path = config.log_requests_file,
                                             .queue = limits.export_queue,
                                             .report = [](const std::string& text) { spdlog::error("{}", text); }}));
+  if (!config.otlp_endpoint.empty() && config.otlp_traces_enabled)
+    sinks->otlp_ = LLMTAP_TRY(OtlpExporter::open(
+        {.endpoint = config.otlp_endpoint,
+         .protocol = config.otlp_protocol == "http" ? OtlpOptions::Protocol::kHttp : OtlpOptions::Protocol::kGrpc,
+         .insecure = config.otlp_insecure,
+         .headers = config.otlp_headers,
+         .service_version = kVersion,
+         .queue = limits.export_queue}));
   return sinks;
 }
 
 std::vector<CallSink*> SinkSet::all() {
   std::vector<CallSink*> sinks{&metrics_, &recent_};
   if (log_) sinks.push_back(log_.get());
+  if (otlp_) sinks.push_back(otlp_.get());
   return sinks;
 }
 
 std::vector<ExportCounters> SinkSet::export_counters() const {
   std::vector<ExportCounters> counters;
   if (log_) counters.push_back(log_->counters());
+  if (otlp_) counters.push_back(otlp_->counters());
   return counters;
 }
 
@@ -46,10 +58,14 @@ void SinkSet::reopen() {
   if (log_) log_->reopen();
 }
 
-bool SinkSet::drain(std::chrono::milliseconds timeout) { return !log_ || log_->flush(timeout); }
+bool SinkSet::drain(std::chrono::milliseconds timeout) {
+  const bool logged = !log_ || log_->flush(timeout);
+  const bool exported = !otlp_ || otlp_->flush(timeout);
+  return logged && exported;
+}
 
 void SinkSet::close() {
-  if (!drain(kCloseWait)) spdlog::error("the last lines of the call log were not written in time");
+  if (!drain(kCloseWait)) spdlog::error("the last calls were not all written to the log or exported in time");
 }
 
 }  // namespace llmtap

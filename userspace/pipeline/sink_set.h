@@ -11,6 +11,7 @@
 #include "pipeline/config.h"
 #include "sinks/json_log.h"
 #include "sinks/metrics.h"
+#include "sinks/otlp_exporter.h"
 #include "sinks/recent_calls.h"
 
 namespace llmtap {
@@ -37,6 +38,7 @@ class SinkSet {
   Metrics metrics_;
   RecentCalls recent_;
   std::unique_ptr<JsonLog> log_;        // null: off
+  std::unique_ptr<OtlpExporter> otlp_;  // null: no endpoint
 };
 
 }  // namespace llmtap

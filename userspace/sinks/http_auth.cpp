@@ -52,19 +52,6 @@ bool has_scheme(std::string_view authorization, std::string_view lower_scheme) {
 
 }  // namespace
 
-std::string sha256_hex(std::string_view bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) != 1) return {};
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (unsigned int i = 0; i < size; ++i) {
-    text += kHex[digest[i] >> 4];
-    text += kHex[digest[i] & 0xf];
-  }
-  return text;
-}
-
 bool HttpAuthenticator::admits(std::string_view authorization) {
   if (!config_.wants_credentials()) return true;
   if (has_scheme(authorization, "bearer")) return admits_bearer(authorization.substr(7));

@@ -7,11 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/sha256.h"
 #include "sinks/web_config.h"
 
 namespace llmtap {
-
-std::string sha256_hex(std::string_view bytes);
 
 class HttpAuthenticator {
  public:

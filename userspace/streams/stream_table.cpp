@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::array<std::string_view, LLMTAP_LOST_MAX> kLossNames{
     "not_copied", "ring_full", "fault",  "too_large", "iovecs",  "no_args", "map_full",
-    "bypass",     "unseen",    "compat", "unknown",   "unknown", "unknown", "unknown",
+    "bypass",     "unseen",    "compat", "redacted",  "unknown", "unknown", "unknown",
     "unknown",    "unknown"};
 
 std::string_view loss_name(uint8_t loss) { return loss < LLMTAP_LOST_MAX ? kLossNames[loss] : "unknown"; }
