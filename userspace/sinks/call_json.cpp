@@ -22,7 +22,10 @@ struct Milliseconds {
 size_t utf8_size(std::string_view text) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = at(0);
-  const size_t size = lead >= 0xf0 && lead <= 0xf4 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 && lead < 0xe0 ? 2 : 1;
+  const size_t size = lead >= 0xf0 && lead <= 0xf4  ? 4
+                      : lead >= 0xe0 && lead < 0xf0 ? 3
+                      : lead >= 0xc2 && lead < 0xe0 ? 2
+                                                    : 1;
   if (size == 1 || text.size() < size) return 1;
   for (size_t i = 1; i < size; ++i)
     if ((at(i) & 0xc0) != 0x80) return 1;
@@ -53,7 +56,9 @@ class ObjectWriter {
     out += '"';
   }
   void boolean(std::string_view key, bool value) { begin(key) += value ? "true" : "false"; }
-  void number(std::string_view key, std::unsigned_integral auto value) { begin(key) += std::to_string(value); }
+  void number(std::string_view key, std::unsigned_integral auto value) {
+    begin(key) += std::to_string(value);
+  }
   void number(std::string_view key, double value) {
     if (!std::isfinite(value)) return null(key);
     char digits[32];
@@ -108,13 +113,16 @@ class ObjectWriter {
 
 std::string_view level_of(Outcome outcome) {
   switch (outcome) {
-    case Outcome::kOk: return "info";
+    case Outcome::kOk:
+      return "info";
     case Outcome::kServerError:
     case Outcome::kTimeout:
     case Outcome::kConnectionError:
     case Outcome::kStreamError:
-    case Outcome::kTruncated: return "error";
-    default: return "warn";
+    case Outcome::kTruncated:
+      return "error";
+    default:
+      return "warn";
   }
 }
 

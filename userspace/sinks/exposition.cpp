@@ -51,7 +51,8 @@ void append_bound(std::string& out, double bound, ExpositionFormat format) {
                                      : std::chars_format::fixed);
   const std::string_view written(text, static_cast<size_t>(end.ptr - text));
   out += written;
-  if (format == ExpositionFormat::kOpenMetrics && written.find_first_of(".e") == std::string_view::npos) out += ".0";
+  if (format == ExpositionFormat::kOpenMetrics && written.find_first_of(".e") == std::string_view::npos)
+    out += ".0";
 }
 
 void append_escaped(std::string& out, std::string_view text, bool quotes) {
@@ -109,9 +110,12 @@ void append_exemplar(std::string& out, const std::vector<Exemplar>* exemplars, s
 
 std::string_view type_name(prometheus::MetricType type) {
   switch (type) {
-    case prometheus::MetricType::Counter: return "counter";
-    case prometheus::MetricType::Histogram: return "histogram";
-    default: return "gauge";
+    case prometheus::MetricType::Counter:
+      return "counter";
+    case prometheus::MetricType::Histogram:
+      return "histogram";
+    default:
+      return "gauge";
   }
 }
 
@@ -142,7 +146,8 @@ void append_metric(std::string& out, std::string_view name, prometheus::MetricTy
     out += sum ? "_sum" : "_count";
     append_labels(out, metric, nullptr, format);
     out += ' ';
-    append_number(out, sum ? metric.histogram.sample_sum : static_cast<double>(metric.histogram.sample_count));
+    append_number(out,
+                  sum ? metric.histogram.sample_sum : static_cast<double>(metric.histogram.sample_count));
     out += '\n';
   }
 }
@@ -166,7 +171,8 @@ ExpositionFormat negotiate_format(std::string_view accept) {
         known_version = parameter == "1.0.0" || parameter == "0.0.1";
       }
     }
-    if (type == "application/openmetrics-text" && known_version) open_metrics = std::max(open_metrics, quality);
+    if (type == "application/openmetrics-text" && known_version)
+      open_metrics = std::max(open_metrics, quality);
     if (type == "text/plain" || type == "text/*" || type == "*/*") text = std::max(text, quality);
   }
   return open_metrics > 0 && open_metrics >= text ? ExpositionFormat::kOpenMetrics : ExpositionFormat::kText;

@@ -95,7 +95,8 @@ std::variant<HttpRequest, int> parse_request_head(std::string_view head) {
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return 400;
     const std::string_view value = trim(line.substr(colon + 1));
-    if (std::ranges::any_of(value, [](char c) { return (c >= 0 && c < 0x20 && c != '\t') || c == 0x7f; })) return 400;
+    if (std::ranges::any_of(value, [](char c) { return (c >= 0 && c < 0x20 && c != '\t') || c == 0x7f; }))
+      return 400;
     if (request.headers.size() >= kMaxRequestHeaders) return 431;
     request.headers.emplace_back(lower(line.substr(0, colon)), value);
     if (request.headers.back().first == "host") ++hosts;
@@ -111,19 +112,32 @@ std::variant<HttpRequest, int> parse_request_head(std::string_view head) {
 
 std::string_view status_text(int status) {
   switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 413: return "Content Too Large";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 503: return "Service Unavailable";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Status";
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 503:
+      return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Status";
   }
 }
 
@@ -133,8 +147,9 @@ std::string response_head(const HttpResponse& response, size_t body_bytes, bool 
   gmtime_r(&now, &utc);
   char date[64];
   std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-  std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " + std::string(status_text(response.status)) +
-                     "\r\nDate: " + date + "\r\nContent-Type: " + response.content_type +
+  std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
+                     std::string(status_text(response.status)) + "\r\nDate: " + date +
+                     "\r\nContent-Type: " + response.content_type +
                      "\r\nContent-Length: " + std::to_string(body_bytes) +
                      "\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
   for (const auto& [name, value] : response.headers) head += name + ": " + value + "\r\n";

@@ -21,7 +21,8 @@ constexpr size_t kWorthCompressing = 1024;
 HttpResponse plain(int status, const std::string& why = "") {
   HttpResponse response;
   response.status = status;
-  response.body = std::to_string(status) + " " + std::string(status_text(status)) + (why.empty() ? "" : ": " + why) + "\n";
+  response.body = std::to_string(status) + " " + std::string(status_text(status)) +
+                  (why.empty() ? "" : ": " + why) + "\n";
   return response;
 }
 
@@ -36,11 +37,20 @@ std::string escape_html(std::string_view text) {
   std::string out;
   for (char c : text) {
     switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -113,7 +123,9 @@ void HttpServer::add_route(const std::string& path, HttpHandler handler, const s
   routes_[path] = Route{std::move(handler), title};
 }
 
-void HttpServer::start() { acceptor_ = std::thread([this] { accept_loop(); }); }
+void HttpServer::start() {
+  acceptor_ = std::thread([this] { accept_loop(); });
+}
 
 void HttpServer::stop() {
   if (!acceptor_.joinable()) return;
@@ -142,7 +154,8 @@ void HttpServer::accept_loop() {
     if (!fds[0].revents) continue;
     FileDescriptor fd(accept4(socket_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd.get() < 0) {
-      // Out of descriptors the listener stays readable: wait a moment for the stop signal instead of spinning.
+      // Out of descriptors the listener stays readable: wait a moment for the stop signal instead of
+      // spinning.
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) poll(fds + 1, 1, 100);
       continue;
     }
@@ -174,7 +187,8 @@ void HttpServer::serve(FileDescriptor fd) {
 
 // False when the connection is over.
 bool HttpServer::serve_one(HttpTransport& transport, Protection& guard, std::string& buffer) {
-  HttpTransport::Deadline deadline = Clock::now() + (buffer.empty() ? options_.idle_timeout : options_.request_timeout);
+  HttpTransport::Deadline deadline =
+      Clock::now() + (buffer.empty() ? options_.idle_timeout : options_.request_timeout);
   bool begun = !buffer.empty();
   size_t end;
   while ((end = buffer.find("\r\n\r\n")) == std::string::npos || end > options_.request_bytes) {
@@ -250,7 +264,8 @@ bool HttpServer::reply(HttpTransport& transport, HttpResponse response, const Ht
 
 std::string HttpServer::landing_page() const {
   std::string page =
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>llmtap</title></head><body><h1>llmtap"
+      "<!doctype html><html lang=\"en\"><head><meta "
+      "charset=\"utf-8\"><title>llmtap</title></head><body><h1>llmtap"
       "</h1><p>Observes LLM API calls on this node.</p><ul>";
   for (const auto& [path, route] : routes_)
     if (!route.title.empty())

@@ -22,9 +22,9 @@ namespace llmtap {
 
 struct HttpServerOptions {
   std::string listen = "127.0.0.1:9464";
-  std::string web_config_file;     // empty: no TLS, no credentials
-  size_t request_bytes = 16 * 1024;  // of a request head; longer: 431
-  size_t connections = 64;         // further ones are closed at once
+  std::string web_config_file;                        // empty: no TLS, no credentials
+  size_t request_bytes = 16 * 1024;                   // of a request head; longer: 431
+  size_t connections = 64;                            // further ones are closed at once
   std::chrono::milliseconds request_timeout{10'000};  // TLS handshake; first to last byte of a head
   std::chrono::milliseconds idle_timeout{75'000};     // between requests
   std::chrono::milliseconds write_timeout{30'000};    // one reply

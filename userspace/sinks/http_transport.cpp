@@ -52,15 +52,17 @@ Result<ListeningSocket> bind_to(const addrinfo& info) {
   if (info.ai_family == AF_INET6) setsockopt(socket.fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   if (bind(socket.fd.get(), info.ai_addr, info.ai_addrlen) != 0 || listen(socket.fd.get(), 64) != 0)
     return Error{std::strerror(errno),
-                 errno == EADDRINUSE ? "another process listens there: stop it, or choose another address with "
-                                       "metrics.listen"
-                                     : ""};
+                 errno == EADDRINUSE
+                     ? "another process listens there: stop it, or choose another address with "
+                       "metrics.listen"
+                     : ""};
   sockaddr_storage bound{};
   socklen_t length = sizeof bound;
   char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "";
   auto* generic = reinterpret_cast<sockaddr*>(&bound);
   if (getsockname(socket.fd.get(), generic, &length) != 0 ||
-      getnameinfo(generic, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+      getnameinfo(generic, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) !=
+          0)
     return Error{"cannot tell the bound address"};
   socket.host = host;
   socket.port = static_cast<uint16_t>(std::stoi(port));
@@ -100,7 +102,8 @@ Result<ListeningSocket> listen_on(const std::string& address) {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   AddressInfo found;
-  if (const int failed = getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &hints, &found.list))
+  if (const int failed =
+          getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &hints, &found.list))
     return Error{what + ": " + gai_strerror(failed), malformed.hint};
   // Without a host, one IPv6 socket takes both families; where IPv6 is off the next entry is IPv4.
   Error last{"no address"};
@@ -134,7 +137,8 @@ Result<TlsContext> make_tls_context(const WebConfig::Tls& tls) {
   constexpr unsigned char kSessionContext[] = "llmtap";
   SSL_CTX_set_session_id_context(raw, kSessionContext, sizeof kSessionContext - 1);
   switch (tls.client_auth) {
-    case ClientAuth::kNone: break;
+    case ClientAuth::kNone:
+      break;
     case ClientAuth::kRequest:
     case ClientAuth::kRequireAny:
       SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
@@ -184,7 +188,9 @@ bool HttpTransport::handshake(Deadline deadline) {
   }
 }
 
-bool HttpTransport::has_client_certificate() const { return ssl_ && SSL_get0_peer_certificate(ssl_) != nullptr; }
+bool HttpTransport::has_client_certificate() const {
+  return ssl_ && SSL_get0_peer_certificate(ssl_) != nullptr;
+}
 
 long HttpTransport::read(char* into, size_t size, Deadline deadline) {
   for (;;) {

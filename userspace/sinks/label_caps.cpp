@@ -10,8 +10,8 @@ std::string clean_label(std::string_view value) {
   return clean;
 }
 
-std::string_view LabelCaps::admit(std::string_view kind, std::string_view scope, std::string_view value, size_t cap,
-                                  uint64_t now_ns, bool may_enter) {
+std::string_view LabelCaps::admit(std::string_view kind, std::string_view scope, std::string_view value,
+                                  size_t cap, uint64_t now_ns, bool may_enter) {
   // Cut names would collide: too long a value is nobody's name.
   if (value.size() > kLabelBytes) return kOtherLabel;
   const std::string clean = clean_label(value);

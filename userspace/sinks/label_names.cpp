@@ -18,23 +18,27 @@ std::string_view name_of(Hop hop) { return hop == Hop::kInner ? "inner" : "edge"
 
 std::string_view name_of(WorkloadRole role) {
   switch (role) {
-    case WorkloadRole::kServer: return "server";
-    case WorkloadRole::kGateway: return "gateway";
-    case WorkloadRole::kClient: break;
+    case WorkloadRole::kServer:
+      return "server";
+    case WorkloadRole::kGateway:
+      return "gateway";
+    case WorkloadRole::kClient:
+      break;
   }
   return "client";
 }
 
 std::string_view name_of(Outcome outcome) {
   constexpr std::array<std::string_view, 13> kNames{
-      "ok",        "client_error", "auth_error", "rate_limited",     "content_blocked", "budget_exceeded", "not_found",
-      "server_error", "timeout",   "connection_error", "client_aborted", "stream_error",    "truncated"};
+      "ok",        "client_error", "auth_error", "rate_limited",     "content_blocked", "budget_exceeded",
+      "not_found", "server_error", "timeout",    "connection_error", "client_aborted",  "stream_error",
+      "truncated"};
   return kNames.at(static_cast<size_t>(outcome));
 }
 
 std::string_view name_of(Incomplete incomplete) {
-  constexpr std::array<std::string_view, 6> kNames{"",           "truncated",   "lost_segment", "mid_stream_attach",
-                                                   "parse_error", "decompress_error"};
+  constexpr std::array<std::string_view, 6> kNames{
+      "", "truncated", "lost_segment", "mid_stream_attach", "parse_error", "decompress_error"};
   return kNames.at(static_cast<size_t>(incomplete));
 }
 
@@ -48,18 +52,24 @@ std::string_view name_of(TokenSource source) {
   switch (source) {
     // A gateway's numbers are the provider's, passed on.
     case TokenSource::kReported:
-    case TokenSource::kGateway: return "reported";
-    case TokenSource::kEstimated: return "estimated";
-    case TokenSource::kNone: break;
+    case TokenSource::kGateway:
+      return "reported";
+    case TokenSource::kEstimated:
+      return "estimated";
+    case TokenSource::kNone:
+      break;
   }
   return "";
 }
 
 std::string_view name_of(CostSource source) {
   switch (source) {
-    case CostSource::kHeader: return "header";
-    case CostSource::kPriceTable: return "price_table";
-    case CostSource::kNone: break;
+    case CostSource::kHeader:
+      return "header";
+    case CostSource::kPriceTable:
+      return "price_table";
+    case CostSource::kNone:
+      break;
   }
   return "";
 }
@@ -118,7 +128,8 @@ bool is_hex_id(std::string_view id, size_t digits) {
 
 SpanIds span_ids(const LlmCall& call) {
   const uint64_t process = call.process ? mix(call.process->key.start_ns + call.process->key.tgid) : 0;
-  const uint64_t seed = mix(call.start_wall_ns ^ mix(call.exchange.connection ^ mix(call.exchange.number + process)));
+  const uint64_t seed =
+      mix(call.start_wall_ns ^ mix(call.exchange.connection ^ mix(call.exchange.number + process)));
   SpanIds ids;
   ids.span_id = hex16(mix(seed + 1));
   if (is_hex_id(call.trace_id, 32)) {

@@ -13,13 +13,13 @@ std::string_view name_of(CallDirection);
 std::string_view name_of(Hop);
 std::string_view name_of(WorkloadRole);
 std::string_view name_of(Outcome);
-std::string_view name_of(Incomplete);    // "" for kNo
-std::string_view name_of(AbortReason);   // "" for kNone
-std::string_view name_of(TokenSource);   // "" for kNone
-std::string_view name_of(CostSource);    // "" for kNone
+std::string_view name_of(Incomplete);   // "" for kNo
+std::string_view name_of(AbortReason);  // "" for kNone
+std::string_view name_of(TokenSource);  // "" for kNone
+std::string_view name_of(CostSource);   // "" for kNone
 std::string_view name_of(RateLimit::Kind);
 std::string_view name_of(RateLimit::Scope);
-std::string_view name_of(HttpVersion);   // "" for kUnknown, else 1.0, 1.1, 2
+std::string_view name_of(HttpVersion);  // "" for kUnknown, else 1.0, 1.1, 2
 
 // gen_ai.operation.name of an operation.
 std::string_view genai_operation(const LlmCall&);

@@ -23,19 +23,47 @@ double seconds_between(uint64_t from, uint64_t to) {
 std::string or_unknown(std::string_view value) { return std::string(value.empty() ? "unknown" : value); }
 
 // finish_reason, stop_reason and incomplete_details.reason as the providers write them.
-constexpr std::array<std::string_view, 34> kFinishReasons{
-    "stop", "length", "tool_calls", "function_call", "content_filter", "end_turn", "max_tokens", "stop_sequence",
-    "tool_use", "pause_turn", "refusal", "model_context_window_exceeded", "compaction", "max_output_tokens",
-    "safety", "recitation", "language", "blocklist", "prohibited_content", "spii", "malformed_function_call",
-    "unexpected_tool_call", "too_many_tool_calls", "guardrail_intervened", "content_filtered", "complete",
-    "stop_token", "eos_token", "tool_call", "error", "error_toxic", "insufficient_system_resource", "completed",
-    "image_safety"};
+constexpr std::array<std::string_view, 34> kFinishReasons{"stop",
+                                                          "length",
+                                                          "tool_calls",
+                                                          "function_call",
+                                                          "content_filter",
+                                                          "end_turn",
+                                                          "max_tokens",
+                                                          "stop_sequence",
+                                                          "tool_use",
+                                                          "pause_turn",
+                                                          "refusal",
+                                                          "model_context_window_exceeded",
+                                                          "compaction",
+                                                          "max_output_tokens",
+                                                          "safety",
+                                                          "recitation",
+                                                          "language",
+                                                          "blocklist",
+                                                          "prohibited_content",
+                                                          "spii",
+                                                          "malformed_function_call",
+                                                          "unexpected_tool_call",
+                                                          "too_many_tool_calls",
+                                                          "guardrail_intervened",
+                                                          "content_filtered",
+                                                          "complete",
+                                                          "stop_token",
+                                                          "eos_token",
+                                                          "tool_call",
+                                                          "error",
+                                                          "error_toxic",
+                                                          "insufficient_system_resource",
+                                                          "completed",
+                                                          "image_safety"};
 
 std::string finish_reason(std::string_view raw) {
   std::string reason(raw.substr(0, kLabelBytes));
   std::ranges::transform(reason, reason.begin(),
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return std::ranges::find(kFinishReasons, reason) != kFinishReasons.end() ? reason : std::string(kOtherLabel);
+  return std::ranges::find(kFinishReasons, reason) != kFinishReasons.end() ? reason
+                                                                           : std::string(kOtherLabel);
 }
 
 const ProcessFacts& facts_of(const std::shared_ptr<const ProcessFacts>& process) {
@@ -60,7 +88,8 @@ std::string Metrics::model_label(const LlmCall& call, const std::string& model, 
   if (model.empty()) return "unknown";
   // Model names are the client's input: one that only ever got "no such model" must not make a series.
   const bool may_enter = call.status != 400 && call.status != 404;
-  return std::string(caps_.admit("model", workload, model, limits_.models_per_workload, call.end_ns, may_enter));
+  return std::string(
+      caps_.admit("model", workload, model, limits_.models_per_workload, call.end_ns, may_enter));
 }
 
 Metrics::Names Metrics::names_of(const LlmCall& call) {
@@ -84,8 +113,10 @@ void Metrics::on_call_finished(const LlmCall& call) {
   const Names n = names_of(call);
   land(calls_, call.exchange);
   const std::string status{caps_.admit("status", "", std::to_string(call.status), kStatusCodes, call.end_ns)};
-  store_.add(FamilyId::kRequests,
-             {W(n), n.direction, n.hop, n.provider, n.operation, n.model, n.stream, status, name_of(call.outcome)}, 1);
+  store_.add(
+      FamilyId::kRequests,
+      {W(n), n.direction, n.hop, n.provider, n.operation, n.model, n.stream, status, name_of(call.outcome)},
+      1);
 
   Exemplar traced;
   if (options_.exemplars && !call.trace_id.empty()) {
@@ -96,8 +127,9 @@ void Metrics::on_call_finished(const LlmCall& call) {
 
   if (const double duration = seconds_between(call.request_start_ns, call.end_ns); duration >= 0) {
     traced.value = duration;
-    store_.observe(FamilyId::kDuration, {W(n), DPOM(n), n.stream, call.outcome == Outcome::kOk ? "true" : "false"},
-                   duration, exemplar);
+    store_.observe(FamilyId::kDuration,
+                   {W(n), DPOM(n), n.stream, call.outcome == Outcome::kOk ? "true" : "false"}, duration,
+                   exemplar);
     if (call.stream) store_.observe(FamilyId::kStreamDuration, {W(n), DPOM(n)}, duration);
   }
   if (call.incomplete != Incomplete::kNo)
@@ -110,7 +142,8 @@ void Metrics::on_call_finished(const LlmCall& call) {
   if (call.cost_booked && call.cost_usd && call.cost_source != CostSource::kNone) {
     traced.value = *call.cost_usd;
     // A counter never falls: a negative price would be a fault of the table.
-    store_.add(FamilyId::kCost, {W(n), DPOM(n), name_of(call.cost_source)}, std::max(0.0, *call.cost_usd), exemplar);
+    store_.add(FamilyId::kCost, {W(n), DPOM(n), name_of(call.cost_source)}, std::max(0.0, *call.cost_usd),
+               exemplar);
   }
   if (call.price_missing) store_.add(FamilyId::kPriceMissing, {n.provider, n.model}, 1);
   if (options_.genai_names) count_genai(call, n, exemplar ? &traced : nullptr);
@@ -125,7 +158,8 @@ void Metrics::count_sizes_and_tokens(const LlmCall& call, const Names& n) {
   const std::string_view source = name_of(tokens.source);
   const auto count = [&](std::string_view type, const std::optional<uint64_t>& value) {
     if (value && (*value > 0 || type == "input" || type == "output"))
-      store_.add(FamilyId::kTokens, {W(n), n.direction, n.hop, n.provider, n.operation, n.model, type, source},
+      store_.add(FamilyId::kTokens,
+                 {W(n), n.direction, n.hop, n.provider, n.operation, n.model, type, source},
                  static_cast<double>(*value));
   };
   count("input", tokens.input);
@@ -139,7 +173,8 @@ void Metrics::count_sizes_and_tokens(const LlmCall& call, const Names& n) {
   if (tokens.input)
     store_.observe(FamilyId::kTokensPerRequest, {W(n), DPOM(n), "input"}, static_cast<double>(*tokens.input));
   if (tokens.output)
-    store_.observe(FamilyId::kTokensPerRequest, {W(n), DPOM(n), "output"}, static_cast<double>(*tokens.output));
+    store_.observe(FamilyId::kTokensPerRequest, {W(n), DPOM(n), "output"},
+                   static_cast<double>(*tokens.output));
 }
 
 void Metrics::count_stream(const LlmCall& call, const Names& n, const Exemplar* traced) {
@@ -178,7 +213,8 @@ void Metrics::count_replies(const LlmCall& call, const Names& n) {
   if (call.finish_reasons.empty() && !call.finish_class.empty())
     store_.add(FamilyId::kFinishReasons, {W(n), DPOM(n), finish_reason(call.finish_class)}, 1);
   for (const std::string& tool : call.tool_names) {
-    const std::string label{caps_.admit("tool", n.workload, or_unknown(tool), limits_.tools_per_workload, call.end_ns)};
+    const std::string label{
+        caps_.admit("tool", n.workload, or_unknown(tool), limits_.tools_per_workload, call.end_ns)};
     store_.add(FamilyId::kToolCalls, {W(n), n.provider, n.model, label}, 1);
   }
   if (call.tool_calls > call.tool_names.size())
@@ -202,12 +238,13 @@ void Metrics::count_rate_limits(const LlmCall& call, const Names& n) {
   // Whoever answered refused: seen from inside this is the workload itself.
   const std::string_view origin = call.direction == CallDirection::kInbound ? "gateway" : "provider";
   if (call.outcome == Outcome::kRateLimited) {
-    const std::string limit{caps_.admit("limit_type", "", call.limit_type.empty() ? "general" : call.limit_type,
-                                        kClosedList, call.end_ns)};
+    const std::string limit{caps_.admit(
+        "limit_type", "", call.limit_type.empty() ? "general" : call.limit_type, kClosedList, call.end_ns)};
     store_.add(FamilyId::kRateLimited, {W(n), origin, n.provider, n.model, limit}, 1);
   }
   if (call.retry_after_seconds && (call.status == 429 || call.status == 503 || call.status == 529))
-    store_.observe(FamilyId::kRetryAfter, {W(n), origin, n.provider}, std::max(0.0, *call.retry_after_seconds));
+    store_.observe(FamilyId::kRetryAfter, {W(n), origin, n.provider},
+                   std::max(0.0, *call.retry_after_seconds));
   for (const RateLimit& limit : call.rate_limits) {
     const std::string_view scope = name_of(limit.scope), kind = name_of(limit.kind);
     const auto report = [&](FamilyId family, const std::optional<double>& value) {
@@ -224,7 +261,8 @@ void Metrics::count_genai(const LlmCall& call, const Names& n, const Exemplar* t
   const bool outbound = call.direction == CallDirection::kOutbound;
   if (!outbound && call.role == WorkloadRole::kClient) return;
   const ServerAddress server = server_address(call);
-  const std::string address{caps_.admit("endpoint", n.workload, server.host, limits_.endpoints_per_workload, call.end_ns)};
+  const std::string address{
+      caps_.admit("endpoint", n.workload, server.host, limits_.endpoints_per_workload, call.end_ns)};
   const std::string port = server.port ? std::to_string(server.port) : std::string();
   const std::string operation(genai_operation(call).empty() ? n.operation : genai_operation(call));
   const std::string asked = model_label(call, call.requested_model, n.workload);
@@ -244,17 +282,22 @@ void Metrics::count_genai(const LlmCall& call, const Names& n, const Exemplar* t
           seconds_between(call.request_start_ns, call.end_ns));
   if (outbound) {
     if (call.tokens.input)
-      observe(FamilyId::kGenaiClientTokens, {GENAI, failure, "input"}, static_cast<double>(*call.tokens.input));
+      observe(FamilyId::kGenaiClientTokens, {GENAI, failure, "input"},
+              static_cast<double>(*call.tokens.input));
     if (call.tokens.output)
-      observe(FamilyId::kGenaiClientTokens, {GENAI, failure, "output"}, static_cast<double>(*call.tokens.output));
+      observe(FamilyId::kGenaiClientTokens, {GENAI, failure, "output"},
+              static_cast<double>(*call.tokens.output));
     if (call.stream)
       observe(FamilyId::kGenaiClientFirstChunk, {GENAI},
-              seconds_between(call.request_start_ns, call.first_body_ns ? call.first_body_ns : call.response_start_ns));
+              seconds_between(call.request_start_ns,
+                              call.first_body_ns ? call.first_body_ns : call.response_start_ns));
   } else if (call.stream) {
-    observe(FamilyId::kGenaiServerFirstToken, {GENAI}, seconds_between(call.request_start_ns, call.first_token_ns));
+    observe(FamilyId::kGenaiServerFirstToken, {GENAI},
+            seconds_between(call.request_start_ns, call.first_token_ns));
     const double generating = seconds_between(call.first_token_ns, call.last_token_ns);
     if (generating > 0 && call.tokens.output && *call.tokens.output >= 2)
-      observe(FamilyId::kGenaiServerTimePerToken, {GENAI}, generating / static_cast<double>(*call.tokens.output - 1));
+      observe(FamilyId::kGenaiServerTimePerToken, {GENAI},
+              generating / static_cast<double>(*call.tokens.output - 1));
   }
 #undef GENAI
 }
@@ -270,7 +313,8 @@ void Metrics::on_http_open(const HttpExchange& http) {
   const std::string method{caps_.admit("method", "", or_unknown(http.method), kClosedList, http.start_ns)};
   const std::string route{
       caps_.admit("route", workload, or_unknown(http.route), limits_.routes_per_workload, http.start_ns)};
-  take_off(http_, http.exchange, {"", workload, std::string(name_of(http.role)), method, route}, http.start_ns);
+  take_off(http_, http.exchange, {"", workload, std::string(name_of(http.role)), method, route},
+           http.start_ns);
 }
 
 void Metrics::on_http_finished(const HttpExchange& http) {

@@ -49,7 +49,9 @@ class Metrics : public CallSink, public prometheus::Collectable {
  private:
   struct Names;  // label values of one call
   struct ExchangeHash {
-    size_t operator()(const ExchangeId& id) const { return id.connection * 0x9e3779b97f4a7c15ULL ^ id.number; }
+    size_t operator()(const ExchangeId& id) const {
+      return id.connection * 0x9e3779b97f4a7c15ULL ^ id.number;
+    }
   };
   using FlightKey = std::vector<std::string>;
   struct Flights {

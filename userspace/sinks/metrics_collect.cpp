@@ -51,8 +51,10 @@ void Metrics::land(Flights& flights, const ExchangeId& id) {
 std::vector<CollectedFamily> Metrics::flight_families() const {
   static constexpr std::array<std::string_view, 6> kCallLabels{"namespace", "workload", "role",
                                                                "direction", "provider", "operation"};
-  static constexpr std::array<std::string_view, 5> kHttpLabels{"namespace", "workload", "role", "method", "route"};
-  CollectedFamily in_flight = empty_family(FamilyId::kInFlight), oldest = empty_family(FamilyId::kInFlightOldest),
+  static constexpr std::array<std::string_view, 5> kHttpLabels{"namespace", "workload", "role", "method",
+                                                               "route"};
+  CollectedFamily in_flight = empty_family(FamilyId::kInFlight),
+                  oldest = empty_family(FamilyId::kInFlightOldest),
                   http = empty_family(FamilyId::kHttpInFlight);
   {
     const std::lock_guard lock(flights_mutex_);
@@ -107,7 +109,8 @@ std::vector<CollectedFamily> Metrics::collect() const {
   std::vector<CollectedFamily> families = store_.collect();
   for (CollectedFamily& family : flight_families()) families.push_back(std::move(family));
   if (options_.observe)
-    for (CollectedFamily& family : self_observation_families(options_.observe())) families.push_back(std::move(family));
+    for (CollectedFamily& family : self_observation_families(options_.observe()))
+      families.push_back(std::move(family));
   add_series_counts(families);
   return families;
 }

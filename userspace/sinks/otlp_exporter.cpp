@@ -89,8 +89,9 @@ void set_genai(Attributes out, const LlmCall& call, bool old_names) {
     out.number("gen_ai.usage.input_tokens", call.tokens.input);
     out.number("gen_ai.usage.output_tokens", call.tokens.output);
     out.number("gen_ai.usage.cache_read.input_tokens", call.tokens.cached);
-    out.number(old_names ? "gen_ai.usage.cache_creation.input_tokens" : "gen_ai.usage.cache_write.input_tokens",
-               call.tokens.cache_write);
+    out.number(
+        old_names ? "gen_ai.usage.cache_creation.input_tokens" : "gen_ai.usage.cache_write.input_tokens",
+        call.tokens.cache_write);
     out.number("gen_ai.usage.reasoning.output_tokens", call.tokens.reasoning);
   }
   out.text("gen_ai.conversation.id", call.conversation_id);
@@ -188,7 +189,8 @@ const sdk::resource::Resource& OtlpExporter::Impl::resource_of(const LlmCall& ca
   const std::string workload = call.process ? call.process->workload : "unknown";
   auto& resource = resource_by_workload[workload];
   if (!resource) {
-    sdk::resource::ResourceAttributes attributes{{"service.name", workload}, {"telemetry.distro.name", "llmtap"}};
+    sdk::resource::ResourceAttributes attributes{{"service.name", workload},
+                                                 {"telemetry.distro.name", "llmtap"}};
     if (call.process && !call.process->container_id.empty())
       attributes.SetAttribute("container.id", call.process->container_id);
     resource = std::make_unique<sdk::resource::Resource>(sdk::resource::Resource::Create(attributes));
@@ -242,14 +244,16 @@ void OtlpExporter::Impl::run() {
 OtlpExporter::OtlpExporter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<OtlpExporter>> OtlpExporter::open(OtlpOptions options) {
-  if (options.endpoint.empty()) return Error{"no OTLP endpoint", "set otlp.endpoint, for example collector:4317"};
+  if (options.endpoint.empty())
+    return Error{"no OTLP endpoint", "set otlp.endpoint, for example collector:4317"};
   try {
     sdk::common::internal_log::GlobalLogHandler::SetLogHandler(
         nostd::shared_ptr<sdk::common::internal_log::LogHandler>(new Silence));
     auto impl = std::make_unique<Impl>(std::move(options));
     impl->exporter = make_otlp_transport(impl->options);
     if (!impl->exporter) return Error{"cannot make an OTLP exporter for " + impl->options.endpoint};
-    auto scope = sdk::instrumentationscope::InstrumentationScope::Create("llmtap", impl->options.service_version);
+    auto scope =
+        sdk::instrumentationscope::InstrumentationScope::Create("llmtap", impl->options.service_version);
     impl->scope.reset(scope.release());
     impl->thread = std::thread([raw = impl.get()] { raw->run(); });
     return std::unique_ptr<OtlpExporter>(new OtlpExporter(std::move(impl)));

@@ -20,7 +20,8 @@ std::string RecentCalls::to_json(size_t most) const {
   {
     // Text is made outside the lock: the core thread must not wait for it.
     const std::lock_guard lock(mutex_);
-    newest.assign(calls_.rbegin(), calls_.rbegin() + static_cast<std::ptrdiff_t>(std::min(most, calls_.size())));
+    newest.assign(calls_.rbegin(),
+                  calls_.rbegin() + static_cast<std::ptrdiff_t>(std::min(most, calls_.size())));
   }
   std::string json = "{\"calls\":[";
   for (const LlmCall& call : newest) {

@@ -27,7 +27,8 @@ struct Families {
       LLMTAP_CHECK(sample.labels.size() == label_names.size());
       prometheus::ClientMetric metric;
       auto value = sample.labels.begin();
-      for (std::string_view label : label_names) metric.label.push_back({std::string(label), clean_label(*value++)});
+      for (std::string_view label : label_names)
+        metric.label.push_back({std::string(label), clean_label(*value++)});
       (type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = sample.value;
       out.family.metric.push_back(std::move(metric));
     }
@@ -54,11 +55,14 @@ void add_stages(Families& families, const SelfObservation& self) {
     items.push_back({{stage, "in"}, number(books.items_in)});
     items.push_back({{stage, "out"}, number(books.items_out)});
     items.push_back({{stage, "lost"}, number(books.items_lost)});
-    for (const auto& [reason, count] : books.lost_bytes_by_reason) lost.push_back({{stage, reason}, number(count)});
+    for (const auto& [reason, count] : books.lost_bytes_by_reason)
+      lost.push_back({{stage, reason}, number(count)});
   }
-  families.counter("llmtap_stage_bytes_total", "Bytes that entered, left and were lost in each stage: in = out + lost.",
+  families.counter("llmtap_stage_bytes_total",
+                   "Bytes that entered, left and were lost in each stage: in = out + lost.",
                    {"stage", "result"}, std::move(bytes));
-  families.counter("llmtap_stage_items_total", "Items that entered, left and were lost in each stage: in = out + lost.",
+  families.counter("llmtap_stage_items_total",
+                   "Items that entered, left and were lost in each stage: in = out + lost.",
                    {"stage", "result"}, std::move(items));
   families.counter("llmtap_bytes_lost_total", "Bytes lost in each stage, by reason.", {"stage", "reason"},
                    std::move(lost));
@@ -74,7 +78,8 @@ void add_exports(Families& families, const SelfObservation& self) {
   }
   families.counter("llmtap_export_total", "Items given to exporters, by result.", {"signal", "result"},
                    std::move(results));
-  families.gauge("llmtap_export_queue_length", "Items waiting to be exported.", {"signal"}, std::move(queued));
+  families.gauge("llmtap_export_queue_length", "Items waiting to be exported.", {"signal"},
+                 std::move(queued));
 }
 
 }  // namespace
@@ -107,11 +112,13 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
   Samples cpu;
   if (self.cpu_user_seconds) cpu.push_back({{"user"}, *self.cpu_user_seconds});
   if (self.cpu_kernel_seconds) cpu.push_back({{"kernel"}, *self.cpu_kernel_seconds});
-  families.counter("llmtap_probe_cpu_seconds_total", "CPU time of the probe: its process, and its BPF programs.",
-                   {"part"}, std::move(cpu));
+  families.counter("llmtap_probe_cpu_seconds_total",
+                   "CPU time of the probe: its process, and its BPF programs.", {"part"}, std::move(cpu));
   if (self.resident_bytes)
-    families.gauge("llmtap_probe_resident_bytes", "Resident memory of the probe.", {}, {{{}, *self.resident_bytes}});
-  families.gauge("llmtap_ring_usage_ratio", "How full the ring buffers are, 0 to 1.", {"ring"}, self.ring_usage);
+    families.gauge("llmtap_probe_resident_bytes", "Resident memory of the probe.", {},
+                   {{{}, *self.resident_bytes}});
+  families.gauge("llmtap_ring_usage_ratio", "How full the ring buffers are, 0 to 1.", {"ring"},
+                 self.ring_usage);
   add_exports(families, self);
   return families.all;
 }

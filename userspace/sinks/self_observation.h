@@ -30,21 +30,21 @@ struct SelfObservation {
 
   std::string version, revision, kernel;
   bool btf = false;
-  std::vector<Sample> attached_targets;          // kind
-  std::vector<Sample> attach_failures;           // kind, reason
-  std::vector<Sample> capture_coverage;          // namespace, workload, role
-  std::vector<Sample> events;                    // source
-  std::vector<Sample> events_lost;               // source, reason
+  std::vector<Sample> attached_targets;  // kind
+  std::vector<Sample> attach_failures;   // kind, reason
+  std::vector<Sample> capture_coverage;  // namespace, workload, role
+  std::vector<Sample> events;            // source
+  std::vector<Sample> events_lost;       // source, reason
   std::vector<std::pair<std::string, StageBooks>> stages;
-  std::vector<Sample> connections;               // verdict, protocol
-  std::vector<Sample> queues;                    // queue
-  std::vector<Sample> coverage_processes;        // runtime, state, reason
-  std::vector<Sample> coverage_connections;      // runtime, visibility
-  std::vector<Sample> parse_errors;              // protocol, stage
-  std::optional<double> cpu_user_seconds;        // this process, user and system time
-  std::optional<double> cpu_kernel_seconds;      // run time of the BPF programs
+  std::vector<Sample> connections;           // verdict, protocol
+  std::vector<Sample> queues;                // queue
+  std::vector<Sample> coverage_processes;    // runtime, state, reason
+  std::vector<Sample> coverage_connections;  // runtime, visibility
+  std::vector<Sample> parse_errors;          // protocol, stage
+  std::optional<double> cpu_user_seconds;    // this process, user and system time
+  std::optional<double> cpu_kernel_seconds;  // run time of the BPF programs
   std::optional<double> resident_bytes;
-  std::vector<Sample> ring_usage;                // ring
+  std::vector<Sample> ring_usage;  // ring
   std::vector<ExportCounters> exports;
 };
 

@@ -19,8 +19,8 @@ std::vector<std::string> split(std::string_view list) {
   return names;
 }
 
-prometheus::ClientMetric::Histogram cumulate(std::span<const double> bounds, const std::vector<uint64_t>& counts,
-                                             double sum) {
+prometheus::ClientMetric::Histogram cumulate(std::span<const double> bounds,
+                                             const std::vector<uint64_t>& counts, double sum) {
   prometheus::ClientMetric::Histogram histogram;
   histogram.bucket.reserve(counts.size());
   for (size_t i = 0; i < counts.size(); ++i) {
@@ -60,7 +60,8 @@ SeriesStore::Series* SeriesStore::find(Family& in, Labels labels) {
     series_ += in.weight;
     Series series;
     for (std::string_view label : labels) series.values.push_back(clean_label(label));
-    if (in.desc->type == prometheus::MetricType::Histogram) series.buckets.resize(in.desc->buckets.size() + 1);
+    if (in.desc->type == prometheus::MetricType::Histogram)
+      series.buckets.resize(in.desc->buckets.size() + 1);
     it = in.series_by_key.emplace(std::move(key), std::move(series)).first;
   }
   it->second.last_ns = now_ns_;
@@ -139,11 +140,15 @@ std::vector<CollectedFamily> SeriesStore::collect() const {
       for (size_t i = 0; i < series.values.size(); ++i)
         metric.label.push_back({in->label_names[i], std::move(series.values[i])});
       switch (in->desc->type) {
-        case prometheus::MetricType::Counter: metric.counter.value = series.value; break;
+        case prometheus::MetricType::Counter:
+          metric.counter.value = series.value;
+          break;
         case prometheus::MetricType::Histogram:
           metric.histogram = cumulate(in->desc->buckets, series.buckets, series.value);
           break;
-        default: metric.gauge.value = series.value; break;
+        default:
+          metric.gauge.value = series.value;
+          break;
       }
       out.family.metric.push_back(std::move(metric));
       out.exemplars.push_back(std::move(series.exemplars));

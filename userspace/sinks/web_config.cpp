@@ -45,8 +45,10 @@ constexpr std::array<std::pair<std::string_view, ClientAuth>, 5> kClientAuth{{
     {"VerifyClientCertIfGiven", ClientAuth::kVerifyIfGiven},
     {"RequireAndVerifyClientCert", ClientAuth::kRequireAndVerify},
 }};
-constexpr std::array<std::pair<std::string_view, int>, 4> kVersions{{
-    {"TLS10", TLS1_VERSION}, {"TLS11", TLS1_1_VERSION}, {"TLS12", TLS1_2_VERSION}, {"TLS13", TLS1_3_VERSION}}};
+constexpr std::array<std::pair<std::string_view, int>, 4> kVersions{{{"TLS10", TLS1_VERSION},
+                                                                     {"TLS11", TLS1_1_VERSION},
+                                                                     {"TLS12", TLS1_2_VERSION},
+                                                                     {"TLS13", TLS1_3_VERSION}}};
 
 template <typename Table>
 std::string choices(const Table& table) {
@@ -69,9 +71,11 @@ Result<> Reader::read_tls(const YAML::Node& node, WebConfig& config) const {
     } else if (key == "client_ca_file") {
       config.tls.client_ca_file = absolute(value);
     } else if (key == "client_auth_type") {
-      const auto* found = std::ranges::find(kClientAuth, value, &std::pair<std::string_view, ClientAuth>::first);
+      const auto* found =
+          std::ranges::find(kClientAuth, value, &std::pair<std::string_view, ClientAuth>::first);
       if (found == kClientAuth.end())
-        return error_at(mark, "client_auth_type is \"" + value + "\", must be one of " + choices(kClientAuth));
+        return error_at(mark,
+                        "client_auth_type is \"" + value + "\", must be one of " + choices(kClientAuth));
       config.tls.client_auth = found->second;
     } else if (key == "min_version" || key == "max_version") {
       const auto* found = std::ranges::find(kVersions, value, &std::pair<std::string_view, int>::first);
@@ -105,7 +109,8 @@ Result<> Reader::read_users(const YAML::Node& node, WebConfig& config) const {
     if (user.empty() || user.find(':') != std::string::npos)
       return error_at(entry.first.Mark(), "a user name must not be empty or contain a colon");
     // The value itself is not repeated: it may be a password written here by mistake.
-    if (!bcrypt) return error_at(entry.second.Mark(), "the password of user \"" + user + "\" is no bcrypt hash");
+    if (!bcrypt)
+      return error_at(entry.second.Mark(), "the password of user \"" + user + "\" is no bcrypt hash");
     config.basic_auth_users[user] = hash;
   }
   return Ok{};
@@ -117,7 +122,8 @@ Result<> Reader::read_tokens(const YAML::Node& node, WebConfig& config) const {
     std::string hash = LLMTAP_TRY(scalar(item, "a token hash"));
     const bool hex = std::ranges::all_of(hash, [](unsigned char c) { return std::isxdigit(c) != 0; });
     if (hash.size() != 64 || !hex) return error_at(item.Mark(), "a token hash must be 64 hex digits");
-    std::ranges::transform(hash, hash.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::ranges::transform(hash, hash.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     config.bearer_token_sha256.push_back(hash);
   }
   return Ok{};

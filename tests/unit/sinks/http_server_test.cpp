@@ -32,7 +32,8 @@ std::unique_ptr<HttpServer> serve(HttpServerOptions options) {
   (*server)->add_route("/echo", [](const HttpRequest& request) {
     return HttpResponse{.body = request.query + " " + std::string(request.header("x-test"))};
   });
-  (*server)->add_route("/throws", [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("secret"); });
+  (*server)->add_route("/throws",
+                       [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("secret"); });
   (*server)->start();
   return *std::move(server);
 }
@@ -54,7 +55,8 @@ std::string raw(const HttpServer& server, const std::string& bytes) {
   if (send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return "not sent";
   std::string answer;
   char piece[4096];
-  for (ssize_t got; (got = recv(fd.get(), piece, sizeof piece, 0)) > 0;) answer.append(piece, static_cast<size_t>(got));
+  for (ssize_t got; (got = recv(fd.get(), piece, sizeof piece, 0)) > 0;)
+    answer.append(piece, static_cast<size_t>(got));
   return answer;
 }
 
@@ -82,7 +84,8 @@ TEST(HttpServer, KeepsConnectionsAlive) {
                  url(*server, "/metrics"))
                 .output,
             "1 0 ");
-  EXPECT_THAT(raw(*server, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n"), HasSubstr("ok\n"));
+  EXPECT_THAT(raw(*server, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n"),
+              HasSubstr("ok\n"));
 }
 
 TEST(HttpServer, CompressesOnRequest) {
@@ -108,28 +111,29 @@ TEST_P(HttpServerRefusals, AnswersAndCloses) {
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, HttpServerRefusals,
-    ::testing::Values(Refusal{"Garbage", "hello\r\n\r\n", "400"},
-                      Refusal{"BareNewline", "GET / HTTP/1.1\nHost: a\n\n", "400"},
-                      Refusal{"NoHost", "GET / HTTP/1.1\r\n\r\n", "400"},
-                      Refusal{"TwoHosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
-                      Refusal{"BlankInName", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "400"},
-                      Refusal{"Folded", "GET / HTTP/1.1\r\nHost: a\r\n b: c\r\n\r\n", "400"},
-                      Refusal{"Control", std::string("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", 29), "400"},
-                      Refusal{"Http2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"},
-                      Refusal{"Post", "POST / HTTP/1.1\r\nHost: a\r\n\r\n", "405"},
-                      Refusal{"Body", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "413"},
-                      Refusal{"Chunked", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "413"},
-                      Refusal{"LongHead", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(20'000, 'x'), "431"},
-                      Refusal{"LongWholeHead", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(17'000, 'x') + "\r\n\r\n",
-                              "431"},
-                      Refusal{"ManyFields",
-                              [] {
-                                std::string head = "GET / HTTP/1.1\r\nHost: a\r\n";
-                                for (int i = 0; i < 100; ++i) head += "X: 1\r\n";
-                                return head + "\r\n";
-                              }(),
-                              "431"},
-                      Refusal{"Slow", "GET / HTT", "408"}),
+    ::testing::Values(
+        Refusal{"Garbage", "hello\r\n\r\n", "400"},
+        Refusal{"BareNewline", "GET / HTTP/1.1\nHost: a\n\n", "400"},
+        Refusal{"NoHost", "GET / HTTP/1.1\r\n\r\n", "400"},
+        Refusal{"TwoHosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
+        Refusal{"BlankInName", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "400"},
+        Refusal{"Folded", "GET / HTTP/1.1\r\nHost: a\r\n b: c\r\n\r\n", "400"},
+        Refusal{"Control", std::string("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", 29), "400"},
+        Refusal{"Http2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"},
+        Refusal{"Post", "POST / HTTP/1.1\r\nHost: a\r\n\r\n", "405"},
+        Refusal{"Body", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "413"},
+        Refusal{"Chunked", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "413"},
+        Refusal{"LongHead", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(20'000, 'x'), "431"},
+        Refusal{"LongWholeHead", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(17'000, 'x') + "\r\n\r\n",
+                "431"},
+        Refusal{"ManyFields",
+                [] {
+                  std::string head = "GET / HTTP/1.1\r\nHost: a\r\n";
+                  for (int i = 0; i < 100; ++i) head += "X: 1\r\n";
+                  return head + "\r\n";
+                }(),
+                "431"},
+        Refusal{"Slow", "GET / HTT", "408"}),
     [](const auto& test) { return test.param.name; });
 
 TEST(HttpServer, ConnectionsBeyondTheBoundAreClosed) {
@@ -177,8 +181,9 @@ std::string bcrypt(const std::string& password) {
 
 TEST(HttpServer, WantsCredentialsExceptForHealth) {
   TempDir dir;
-  const std::string config = dir.write("web.yml", "basic_auth_users:\n  alice: '" + bcrypt("wonder:land") +
-                                                      "'\nbearer_token_sha256:\n  - " + sha256_hex("token-1") + "\n");
+  const std::string config =
+      dir.write("web.yml", "basic_auth_users:\n  alice: '" + bcrypt("wonder:land") +
+                               "'\nbearer_token_sha256:\n  - " + sha256_hex("token-1") + "\n");
   const auto server = serve({.web_config_file = config});
   ASSERT_TRUE(server);
   const std::string metrics = url(*server, "/metrics");
@@ -205,8 +210,9 @@ void make_certificates(const TempDir& dir) {
   for (const std::string name : {"server", "client"}) {
     openssl("req" + ec + "-keyout " + name + ".key -out " + name + ".csr -subj /CN=" + name +
             " -addext subjectAltName=IP:127.0.0.1");
-    openssl("x509 -req -in " + name + ".csr -CA ca.crt -CAkey ca.key -CAcreateserial -copy_extensions copy -days 30 -out " +
-            name + ".crt");
+    openssl("x509 -req -in " + name +
+            ".csr -CA ca.crt -CAkey ca.key -CAcreateserial -copy_extensions copy -days 30 -out " + name +
+            ".crt");
   }
   openssl("req -x509" + ec + "-keyout stranger.key -out stranger.crt -subj /CN=stranger -days 30");
 }
@@ -214,7 +220,8 @@ void make_certificates(const TempDir& dir) {
 TEST(HttpServer, SpeaksTlsAndWantsClientCertificates) {
   TempDir dir;
   make_certificates(dir);
-  const std::string tls = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  min_version: TLS13\n";
+  const std::string tls =
+      "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  min_version: TLS13\n";
   const std::string config = dir.write("web.yml", tls);
   const auto server = serve({.web_config_file = config});
   ASSERT_TRUE(server);
@@ -249,7 +256,8 @@ TEST(HttpServer, AFailedReloadKeepsWhatServes) {
 
 TEST(HttpServer, StartsNotWithABrokenConfiguration) {
   TempDir dir;
-  EXPECT_FALSE(HttpServer::open({.listen = "127.0.0.1:0", .web_config_file = dir.file("absent")}).has_value());
+  EXPECT_FALSE(
+      HttpServer::open({.listen = "127.0.0.1:0", .web_config_file = dir.file("absent")}).has_value());
   const std::string config = dir.write("web.yml", "tls_server_config: {cert_file: a.crt, key_file: a.key}\n");
   const auto server = HttpServer::open({.listen = "127.0.0.1:0", .web_config_file = config});
   ASSERT_FALSE(server.has_value());

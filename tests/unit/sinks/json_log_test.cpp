@@ -60,12 +60,16 @@ TEST(JsonLog, EveryLineHasTheSameKeysInTheSameOrder) {
 
 TEST(JsonLog, HostileTextStaysOneValidLine) {
   LlmCall call = streamed_call();
-  call.requested_model = "\xc3\xa9" "a\"b\\c\n\x01\x7f\xff\xed\xa0\x80";
+  call.requested_model =
+      "\xc3\xa9"
+      "a\"b\\c\n\x01\x7f\xff\xed\xa0\x80";
   call.cost_usd = std::numeric_limits<double>::infinity();
   const std::string line = call_json(call);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   const auto parsed = nlohmann::json::parse(line);
-  EXPECT_EQ(parsed["requested_model"], "\xc3\xa9" "a\"b\\c\n\x01\x7f\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(parsed["requested_model"],
+            "\xc3\xa9"
+            "a\"b\\c\n\x01\x7f\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
   EXPECT_TRUE(parsed["cost_usd"].is_null());
 }
 
@@ -100,8 +104,7 @@ TEST(JsonLog, AFullDiskIsCountedAndSaidOnceUntilItRecovers) {
   log.write(refused_call());
   EXPECT_EQ(log.log->counters().ok, 1u);
   EXPECT_EQ(read_file(dir.file("calls.log")), call_json(refused_call()) + "\n");
-  EXPECT_THAT(log.messages,
-              ElementsAre(HasSubstr("No space left on device"), HasSubstr("works again")));
+  EXPECT_THAT(log.messages, ElementsAre(HasSubstr("No space left on device"), HasSubstr("works again")));
 }
 
 TEST(JsonLog, AStalledReaderCostsLinesNotTime) {
@@ -124,7 +127,8 @@ TEST(JsonLog, AStalledReaderCostsLinesNotTime) {
 TEST(JsonLog, APathThatCannotBeOpenedIsAnError) {
   const auto log = JsonLog::open({.path = "/nonexistent/calls.log"});
   ASSERT_FALSE(log.has_value());
-  EXPECT_EQ(log.error().message, "cannot write the call log /nonexistent/calls.log: No such file or directory");
+  EXPECT_EQ(log.error().message,
+            "cannot write the call log /nonexistent/calls.log: No such file or directory");
 }
 
 TEST(RecentCalls, KeepsTheLastOnesNewestFirst) {
@@ -133,7 +137,8 @@ TEST(RecentCalls, KeepsTheLastOnesNewestFirst) {
   RecentCalls recent(limits);
   EXPECT_EQ(recent.to_json(), "{\"calls\":[]}\n");
   for (const LlmCall& call : sample_calls()) recent.on_call_finished(call);
-  EXPECT_EQ(recent.to_json(), "{\"calls\":[" + call_json(broken_call()) + "," + call_json(refused_call()) + "]}\n");
+  EXPECT_EQ(recent.to_json(),
+            "{\"calls\":[" + call_json(broken_call()) + "," + call_json(refused_call()) + "]}\n");
   EXPECT_EQ(recent.to_json(1), "{\"calls\":[" + call_json(broken_call()) + "]}\n");
 }
 

@@ -132,7 +132,8 @@ TEST(Metrics, ModelsBeyondTheCapBecomeOther) {
   }
   const std::string text = text_of(metrics);
   const std::string before =
-      "llmtap_stream_chunks_total{namespace=\"\",workload=\"chat.py\",role=\"client\",direction=\"outbound\",provider="
+      "llmtap_stream_chunks_total{namespace=\"\",workload=\"chat.py\",role=\"client\",direction=\"outbound\","
+      "provider="
       "\"openai\",operation=\"chat\",model=\"";
   EXPECT_EQ(sample(text, before + "a\"}"), 24);
   EXPECT_EQ(sample(text, before + "b\"}"), 12);
@@ -238,8 +239,9 @@ TEST(Exposition, NegotiatesTheFormat) {
   EXPECT_EQ(negotiate_format(""), kText);
   EXPECT_EQ(negotiate_format("*/*"), kText);
   EXPECT_EQ(negotiate_format("text/plain"), kText);
-  EXPECT_EQ(negotiate_format("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q="
-                             "0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
+  EXPECT_EQ(negotiate_format(
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q="
+                "0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
             kOpenMetrics);
   EXPECT_EQ(negotiate_format("application/openmetrics-text;version=2.0.0"), kText);
   EXPECT_EQ(negotiate_format("application/openmetrics-text;q=0"), kText);
@@ -252,10 +254,12 @@ TEST(Exposition, WritesBoundsAsGoDoes) {
   collected.family.help = "h\\ \"x\"\n";
   collected.family.type = prometheus::MetricType::Histogram;
   prometheus::ClientMetric metric;
-  for (double bound : {0.00005, 0.0005, 0.1, 1.0, 100000.0, 1e6, 1048576.0}) metric.histogram.bucket.push_back({1, bound});
+  for (double bound : {0.00005, 0.0005, 0.1, 1.0, 100000.0, 1e6, 1048576.0})
+    metric.histogram.bucket.push_back({1, bound});
   collected.family.metric.push_back(metric);
   const std::string text = expose({&collected, 1}, ExpositionFormat::kText);
-  for (const char* bound : {"\"5e-05\"", "\"0.0005\"", "\"0.1\"", "\"1\"", "\"100000\"", "\"1e+06\"", "\"1.048576e+06\""})
+  for (const char* bound :
+       {"\"5e-05\"", "\"0.0005\"", "\"0.1\"", "\"1\"", "\"100000\"", "\"1e+06\"", "\"1.048576e+06\""})
     EXPECT_THAT(text, HasSubstr(bound));
   EXPECT_THAT(text, HasSubstr("# HELP f h\\\\ \"x\"\\n\n"));
   EXPECT_THAT(expose({&collected, 1}, ExpositionFormat::kOpenMetrics), HasSubstr("le=\"1.0\""));

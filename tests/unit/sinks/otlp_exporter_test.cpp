@@ -100,12 +100,27 @@ TEST(OtlpExporter, SendsSpansOverHttp) {
   const std::string request = collector.requests().front();
   EXPECT_THAT(request, HasSubstr("POST /v1/traces HTTP/1.1\r\n"));
   EXPECT_THAT(request, HasSubstr("x-tenant: blue\r\n"));
-  for (const char* text :
-       {"service.name", "chat.py", "chat gpt-4o", "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model",
-        "gen_ai.response.model", "gpt-4o-2024-08-06", "gen_ai.response.finish_reasons", "tool_calls",
-        "gen_ai.usage.input_tokens", "gen_ai.usage.cache_read.input_tokens", "gen_ai.response.time_to_first_chunk",
-        "server.address", "api.openai.com", "http.response.status_code", "network.peer.address", "203.0.113.9",
-        "llmtap.outcome", "llmtap.cost_usd", "first_token"})
+  for (const char* text : {"service.name",
+                           "chat.py",
+                           "chat gpt-4o",
+                           "gen_ai.operation.name",
+                           "gen_ai.provider.name",
+                           "gen_ai.request.model",
+                           "gen_ai.response.model",
+                           "gpt-4o-2024-08-06",
+                           "gen_ai.response.finish_reasons",
+                           "tool_calls",
+                           "gen_ai.usage.input_tokens",
+                           "gen_ai.usage.cache_read.input_tokens",
+                           "gen_ai.response.time_to_first_chunk",
+                           "server.address",
+                           "api.openai.com",
+                           "http.response.status_code",
+                           "network.peer.address",
+                           "203.0.113.9",
+                           "llmtap.outcome",
+                           "llmtap.cost_usd",
+                           "first_token"})
     EXPECT_THAT(request, HasSubstr(text));
   EXPECT_THAT(request, HasSubstr("\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c"));
   // SERVER and CLIENT are kinds 2 and 3 of field 6; start is field 7, fixed64 little endian.

@@ -13,8 +13,11 @@ TEST(WebConfig, ReadsEveryKey) {
   const Result<WebConfig> config = WebConfig::parse(
       "tls_server_config:\n  cert_file: server.crt\n  key_file: /keys/server.key\n  client_ca_file: ca.crt\n"
       "  client_auth_type: RequireAndVerifyClientCert\n  min_version: TLS13\n"
-      "basic_auth_users:\n  alice: " + std::string(kHash) + "\n"
-      "bearer_token_sha256:\n  - " + std::string(64, 'A') + "\n",
+      "basic_auth_users:\n  alice: " +
+          std::string(kHash) +
+          "\n"
+          "bearer_token_sha256:\n  - " +
+          std::string(64, 'A') + "\n",
       "/etc/llmtap/web.yml");
   ASSERT_TRUE(config.has_value()) << config.error().message;
   EXPECT_TRUE(config->has_tls);
@@ -59,11 +62,13 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"AuthorityUnused", "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_ca_file: c\n",
              "web.yml:2: client_ca_file is set, but client_auth_type does not verify certificates"},
         Case{"AuthorityMissing",
-             "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_auth_type: RequireAndVerifyClientCert\n",
+             "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_auth_type: "
+             "RequireAndVerifyClientCert\n",
              "web.yml:2: this client_auth_type needs client_ca_file"},
         Case{"PlainPassword", "basic_auth_users:\n  alice: secret\n",
              "web.yml:2: the password of user \"alice\" is no bcrypt hash"},
-        Case{"ShortToken", "bearer_token_sha256:\n  - abc\n", "web.yml:2: a token hash must be 64 hex digits"},
+        Case{"ShortToken", "bearer_token_sha256:\n  - abc\n",
+             "web.yml:2: a token hash must be 64 hex digits"},
         Case{"NotYaml", "a: [1\n", "web.yml:2: end of sequence flow not found"},
         Case{"NotAMap", "- a\n", "web.yml:1: expected keys such as tls_server_config"}),
     [](const auto& test) { return test.param.name; });
