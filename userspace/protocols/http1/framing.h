@@ -85,7 +85,6 @@ class Framing {
   bool hunted_ = false;        // kHead: of a candidate that hunting found
   bool at_candidate_ = true;   // kHunt: a head may begin here
   uint64_t head_start_ns_ = 0;
-  uint64_t last_ns_ = 0;       // of the last byte fed
   uint64_t left_ = 0;          // kFixed, kChunkData
   uint64_t line_bytes_ = 0;    // kChunkSize, kTrailers: of the current line
   uint64_t chunk_size_ = 0;
