@@ -182,6 +182,7 @@ def main():
             for row in rows:
                 run.with_probe(row, tap)
             metrics = get(tap["port"], "/metrics")[1]
+            (stack.folder / "metrics.txt").write_text(metrics)
             status = stop(tap["process"])
             if status:
                 run.problems["llmtap"].append(f"ended with {status}: {tap['stderr'].read_text()[-3000:]}")
