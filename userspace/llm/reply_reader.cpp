@@ -161,10 +161,12 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   facts_.reasoning.add(r.reasoning.characters, r.reasoning.wide);
   facts_.tool_text.add(r.tool_text.characters, r.tool_text.wide);
 
-  if (type == "message_stop" || type == "response.completed" || type == "response.incomplete" ||
-      type == "response.failed" || type == "message-end" || r.object == "chat.completion.done" || r.done)
+  // Events that end a stream as [DONE] does: they bear no tokens and are not counted as chunks.
+  const bool terminator = type == "message_stop" || type == "response.completed" ||
+                          type == "response.incomplete" || type == "response.failed";
+  if (terminator || type == "message-end" || r.object == "chat.completion.done" || r.done)
     facts_.terminal = true;
-  if (chunk) apply_chunk(time_ns, facts_.tool_calls > tools_before);
+  if (chunk && !terminator) apply_chunk(time_ns, facts_.tool_calls > tools_before);
 }
 
 // Responses events: the kind of the generated text is in the event's type.

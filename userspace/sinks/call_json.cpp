@@ -167,6 +167,7 @@ void write_identity(ObjectWriter& out, const LlmCall& call) {
     out.null("pid");
   out.text("role", name_of(call.role));
   out.text("direction", name_of(call.direction));
+  out.text("hop", name_of(call.hop));
   out.null("attempt");
 }
 
