@@ -18,7 +18,7 @@
 namespace {
 
 using llmtap::UprobeKind;
-using llmtap::UprobePlace;
+using llmtap::HookPlace;
 
 struct SkeletonDeleter {
   void operator()(empty* skeleton) const { empty__destroy(skeleton); }
@@ -67,7 +67,7 @@ int run(const std::string& path, std::string_view mode) {
     const auto plan = llmtap::plan_openssl(*elf);
     if (!plan) return fail(plan.error().message);
     std::vector<unsigned long> entries, returns;
-    for (const UprobePlace& place : plan->places) (place.is_return ? returns : entries).push_back(place.offset);
+    for (const HookPlace& place : plan->places) (place.is_return ? returns : entries).push_back(place.offset);
     links.push_back(attach_places(skeleton->progs.empty_entry, path, entries, false));
     links.push_back(attach_places(skeleton->progs.empty_return, path, returns, true));
   }

@@ -34,7 +34,7 @@ def client_problems(row, ledger, seen):
     return problems
 
 
-def line_problems(line, entry, outcomes):
+def line_problems(line, entry, outcomes, floods=False):
     """Differences between one line of llmtap's log and the ledger's entry of that call."""
     want = {"status": entry["status"], "requested_model": entry["requested_model"], "stream": entry["stream"],
             "operation": entry["operation"], "request_bytes": entry["request_bytes"]}
@@ -67,7 +67,7 @@ def line_problems(line, entry, outcomes):
     problems += [f"{name} is {line.get(name)!r}, the ledger says {value!r}" for name, value in want.items() if line.get(name) != value]
     if line.get("outcome") not in outcomes:
         problems.append(f"outcome is {line.get('outcome')!r}, not {' or '.join(outcomes)}")
-    if complete and (line.get("incomplete") or line.get("capture_complete") is False):
+    if complete and not floods and (line.get("incomplete") or line.get("capture_complete") is False):
         problems.append(f"incomplete: {line.get('incomplete')!r}")
     if entry["status"] == 200 and complete:
         problems += time_problems(line, entry)
@@ -131,7 +131,7 @@ def row_problems(row, model, ledger, lines, pids):
                 elif line.get("outcome") not in outcomes:
                     problems.append(f"{' '.join(hop)}: outcome is {line.get('outcome')!r}, not {' or '.join(outcomes)}")
                 continue
-            problems += [f"{' '.join(hop)}: {problem}" for problem in line_problems(line, entry, outcomes)]
+            problems += [f"{' '.join(hop)}: {problem}" for problem in line_problems(line, entry, outcomes, row.floods)]
     edges = [line for line in lines if line.get("hop") == "edge"]
     if len(edges) != row.total or any((who_of.get(line["pid"]), line["direction"]) != expected[-1] for line in edges):
         where = collections.Counter((who_of.get(line["pid"]), line["direction"], line.get("hop")) for line in lines)

@@ -33,13 +33,14 @@ CALLS = [
 ]
 
 COLUMNS = [("", 46), ("provider", 10), ("model", 26), ("status", 6), ("in", 6), ("out", 5), ("cached", 6), ("cost $", 9), ("ttft ms", 8), ("total ms", 9), ("chunks", 6)]
-FAMILIES = ("llmtap_requests_total", "llmtap_tokens_total", "llmtap_cost_usd_total", "llmtap_time_to_first_token_seconds_count",
-            "llmtap_time_to_first_token_seconds_sum", "llmtap_events_lost_total")
+# (family, what a line must hold to be shown)
+FAMILIES = (("llmtap_requests_total", 'hop="edge"'), ("llmtap_tokens_total", 'hop="edge"'), ("llmtap_cost_usd_total", ""),
+            ("llmtap_time_to_first_token_seconds_count", 'direction="outbound"'), ("llmtap_events_lost_total", ""))
 
 
 def spec_of(row, host, model, nginx, ca, number):
-    # Node resolves names only: it needs the port in the address.
-    port = f":{nginx['tls_port']}" if row.client.startswith("node") else ""
+    # Node and Python's anyio take only an address from the resolver: they need the port in the URL.
+    port = f":{nginx['tls_port']}" if row.client.startswith("node") or row.client.endswith("async") else ""
     headers = {f"x-test-{name}": str(value) for name, value in row.plan.items()}
     return {"client": row.client, "base": f"https://{host}{port}", "ca": ca, "dialect": row.dialect, "model": model, "stream": row.stream,
             "calls": row.calls, "concurrency": row.concurrency, "resolve": {host: ["127.0.0.1", nginx["tls_port"]]},
@@ -83,9 +84,9 @@ def show_calls(done):
 
 def show_metrics(metrics, port):
     print("\nFrom /metrics (sums over hop=\"edge\" count each call once):\n")
-    for family in FAMILIES:
-        found = [line for line in metrics.splitlines() if line.startswith(family) and ('hop="' not in line or 'hop="edge"' in line)
-                 and not line.endswith(" 0")]
+    for family, part in FAMILIES:
+        found = [line for line in metrics.splitlines() if line.startswith(family + "{") and part in line and not line.endswith(" 0")
+                 and 'token_kind="content"' not in line]
         for line in found[:5]:
             print("  " + (line if len(line) < 230 else line[:200] + " … " + line[-24:]))
         if len(found) > 5:
@@ -94,7 +95,6 @@ def show_metrics(metrics, port):
 To look further while it runs (scripts/demo --stay, or `llmtap run` on your own node):
   curl http://127.0.0.1:{port}/metrics        everything that is counted
   llmtap calls --address 127.0.0.1:{port}     the last calls
-  llmtap top                                 calls as they run
   llmtap doctor                              what of this node can be seen, and what not
 """)
 

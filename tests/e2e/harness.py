@@ -114,8 +114,9 @@ http {{
     def llmtap(self, binary, *more):
         port = free_port()
         log = self.folder / "calls.jsonl"
-        # Errors of the sanitizers must end it, and be seen in its status.
-        process = self.start([binary, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", log, *more], "llmtap")
+        # LLMTAP_… of the environment would be configuration.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LLMTAP_")}
+        process = self.start([binary, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", log, *more], "llmtap", env=environment)
         tap = {"process": process, "port": port, "log": log, "stderr": self.folder / "llmtap.err"}
         try:
             wait_for("llmtap is ready", lambda: get(port, "/readyz")[0] == 200, 90, process)

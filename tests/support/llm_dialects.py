@@ -57,7 +57,8 @@ class Plan:
         for name in self.TEXTS:
             setattr(self, name, headers.get("x-test-" + name.replace("_", "-"), getattr(self, name)))
         self.model = self.response_model or {
-            "gpt-4o-mini": "gpt-4o-mini-2024-07-18", "gpt-4o": "gpt-4o-2024-08-06"}.get(model, model)
+            "gpt-4o-mini": "gpt-4o-mini-2024-07-18", "gpt-4o": "gpt-4o-2024-08-06",
+            "claude-sonnet-4-5": "claude-sonnet-4-5-20250929"}.get(model, model)
 
     def words(self):
         """The content pieces of the reply; the same for the same plan."""

@@ -195,6 +195,8 @@ class Server:
             entry["end"] = "client_gone"
             raise Gone() from error
         finally:
+            if entry["end"] in ("client_gone", "reset_by_server"):
+                entry.update(usage=False, input_tokens=None, output_tokens=None)
             entry["end_time"] = time.time()
             self.book(entry)
         return keep
@@ -221,7 +223,6 @@ class Server:
                 await out.event(data, False, False)
                 break
             if plan.abort_after and entry["chunks"] >= plan.abort_after:
-                entry["usage"] = False
                 raise Aborted()
             if plan.kill_after and entry["chunks"] >= plan.kill_after:
                 os.kill(os.getpid(), signal.SIGKILL)
