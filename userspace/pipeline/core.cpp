@@ -17,7 +17,8 @@ Core::Core(const Limits& limits, const CallTrackerOptions& options, std::vector<
     : limits_(limits),
       sinks_(std::move(sinks)),
       links_(limits_, sinks_),
-      calls_(limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_, verdicts),
+      calls_(limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_,
+             exchange_verdicts_),
       readers_(limits_, calls_, verdicts),
       streams_(limits_, readers_) {
   streams_.set_clock_sink([this](const ClockFacts& clock) { on_clock(clock); });
@@ -31,6 +32,7 @@ void Core::on_clock(const ClockFacts& clock) {
   }
   last_clock_ = clock;
   calls_.on_clock(clock);
+  readers_.on_clock(clock.monotonic_ns);
 }
 
 void Core::finish() {

@@ -67,9 +67,22 @@ class Core : public EventSink {
  private:
   void on_clock(const ClockFacts& clock);
 
+  // llm/ speaks of exchanges; what that means for their connection protocols/ knows.
+  class ExchangeVerdicts : public VerdictSink {
+   public:
+    explicit ExchangeVerdicts(Core& core) : core_(core) {}
+    void set_verdict(uint64_t connection_id, Verdict verdict) override {
+      core_.readers_.exchange_verdict(connection_id, verdict);
+    }
+
+   private:
+    Core& core_;
+  };
+
   const Limits limits_;
   FanOut sinks_;
   HopLinker links_;
+  ExchangeVerdicts exchange_verdicts_{*this};
   CallTracker calls_;
   ConnectionReaders readers_;
   StreamTable streams_;

@@ -94,13 +94,18 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
   const ProtocolCounters& protocols = core.protocol_counters;
   const auto count = [](uint64_t n) { return static_cast<double>(n); };
   out.connections = {{{"wanted", "http1"}, count(protocols.http1_connections)},
-                     {{"muted", "http2"}, count(protocols.http2_connections)},
+                     {{"wanted", "http2"}, count(protocols.http2_connections)},
                      {{"muted", "websocket"}, count(protocols.websocket_not_read)},
                      {{"muted", "other"}, count(protocols.other_connections)}};
   out.parse_errors = {{{"http1", "head"}, count(protocols.parse_errors)},
                       {{"http1", "oversized_head"}, count(protocols.oversized_heads)},
                       {{"http1", "coding"}, count(protocols.decode_errors)},
                       {{"http1", "resync"}, count(protocols.resyncs)},
+                      {{"http2", "frame"}, count(protocols.http2_frame_errors)},
+                      {{"http2", "head"}, count(protocols.http2_header_errors)},
+                      {{"http2", "unknown_field"}, count(protocols.http2_unknown_fields)},
+                      {{"http2", "streams"}, count(protocols.http2_streams_evicted)},
+                      {{"http2", "resync"}, count(protocols.http2_resyncs)},
                       {{"json", "body"}, count(core.call_counters.bodies_malformed)}};
   out.queues.push_back({{"open_exchanges"}, count(core.open_exchanges)});
   out.queues.push_back({{"open_connections"}, count(core.open_connections)});

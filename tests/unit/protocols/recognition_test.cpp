@@ -14,13 +14,14 @@ TEST(Recognition, Http1IsWanted) {
   EXPECT_EQ(result.counters.http1_connections, 1U);
 }
 
-TEST(Recognition, Http2IsCountedAndMutedHoweverItIsSplit) {
-  const Script script = {ask(kPreface + std::string("\0\0\0\4\0\0\0\0\0", 9)), reply("anything")};
+TEST(Recognition, Http2IsWantedHoweverItIsSplit) {
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  const Script script = {ask(kPreface + settings), reply(settings)};
   const auto check = [&](const Cutter& cutter, const std::string& what) {
     const Outcome result = run(script, client_facts(), cutter);
-    ASSERT_EQ(result.verdict, Verdict::kMuted) << what;
-    ASSERT_EQ(result.counters.http2_not_read, 1U) << what;
-    ASSERT_EQ(result.books.bytes_in, result.books.bytes_lost) << what;
+    ASSERT_EQ(result.verdict, Verdict::kWanted) << what;
+    ASSERT_EQ(result.counters.http2_connections, 1U) << what;
+    ASSERT_EQ(result.books.bytes_in, result.books.bytes_out) << what;
     ASSERT_TRUE(result.lines.empty()) << what;
   };
   check(no_cut, "whole");
@@ -28,8 +29,8 @@ TEST(Recognition, Http2IsCountedAndMutedHoweverItIsSplit) {
 }
 
 TEST(Recognition, Http2ByTheServersSettings) {
-  EXPECT_EQ(run({reply(std::string("\0\0\x12\4\0\0\0\0\0\0", 10))}).counters.http2_not_read, 1U);
-  EXPECT_EQ(run({reply(std::string("\0\0\x13\4\0\0\0\0\0\0", 10))}).counters.http2_not_read, 0U);
+  EXPECT_EQ(run({reply(std::string("\0\0\x12\4\0\0\0\0\0\0", 10))}).counters.http2_connections, 1U);
+  EXPECT_EQ(run({reply(std::string("\0\0\x13\4\0\0\0\0\0\0", 10))}).counters.http2_connections, 0U);
 }
 
 TEST(Recognition, AnythingElseIsMuted) {

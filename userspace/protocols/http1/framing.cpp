@@ -88,7 +88,10 @@ void Framing::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
         listener_.on_body_bytes(side_, bytes, time_ns);
         break;
       case State::kStopped:
-        context_.upgraded_bytes += bytes.size();
+        if (context_.handover && side_ == Side::kResponse)
+          context_.handover->unread.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        else
+          context_.upgraded_bytes += bytes.size();
         break;
     }
     bytes = bytes.subspan(used);
