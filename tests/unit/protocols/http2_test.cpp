@@ -195,6 +195,17 @@ Case closed_by_the_client() {
           {"0 > head GET /a api.example", "0 > end 0/0 ok", "0 < head 200", "0 < body part", "0 client_aborted truncated"}};
 }
 
+// curl leaves with the last byte that the head promised, before the frame that ends the stream.
+Case leaves_with_the_last_byte() {
+  Wire w;
+  w.asks(w.client.headers(1, get("/a"), kLast)).replies(w.server.headers(1, ok("text/plain", {{"content-length", "4"}})) + data(1, "four"));
+  w.asks(w.client.headers(3, get("/b"), kLast)).replies(w.server.headers(3, ok("text/plain", {{"content-length", "4"}})) + data(3, "four"));
+  w.asks(reset(3)).close();
+  return {"LeavesWithTheLastByte", w.script,
+          {"0 > head GET /a api.example", "0 > end 0/0 ok", "0 < head 200", "0 < body four", "1 > head GET /b api.example", "1 > end 0/0 ok",
+           "1 < head 200", "1 < body four", "1 < end 4/4 ok", "1 complete ok", "0 < end 4/4 ok", "0 complete ok"}};
+}
+
 Case closed_by_the_server() {
   Wire w;
   w.asks(w.client.headers(1, get("/a"), kLast)).replies(w.server.headers(1, ok()) + data(1, "part")).add(end_of_file()).close();
@@ -264,6 +275,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, Http2Test,
                          ::testing::Values(call(), interleaved(), padding_and_priority(), continuation(), informational_and_trailers(),
                                            events(), coded(), grpc_messages(), grpc_deflate_and_cut(), push_is_ignored(), client_resets(),
                                            server_resets(), early_reply(), goaway_refuses(), closed_by_the_client(), closed_by_the_server(),
+                                           leaves_with_the_last_byte(),
                                            websocket(), upgrade_from_http1(), unknown_frames(), bad_header_block()),
                          [](const auto& row) { return row.param.name; });
 

@@ -12,10 +12,12 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-int status_of(std::string_view text) {
-  int status = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), status);
-  return error == std::errc() && end == text.data() + text.size() && status >= 100 && status <= 999 ? status : 0;
+template <typename Number>
+std::optional<Number> number_of(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
 }
 
 std::string_view first_of(std::span<const HeaderField> fields, std::string_view name) {
@@ -74,9 +76,13 @@ Head FieldList::head() const {
     else *known = field.value;
   }
   if (status.data()) {
-    head.status = status_of(status);
-    head.malformed |= head.status == 0;
+    head.status = number_of<int>(status).value_or(0);
+    if (head.status < 100 || head.status > 999) {
+      head.status = 0;
+      head.malformed = true;
+    }
   }
+  head.content_length = number_of<uint64_t>(first_of(head.fields, "content-length"));
   // RFC 9113 8.3.1: a gateway that translates may send Host alone.
   if (head.authority.empty()) head.authority = first_of(head.fields, "host");
   return head;

@@ -3,6 +3,7 @@
 // (RFC 9113 8.3).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@ namespace llmtap::http2 {
 struct Head {
   std::string_view method, path, authority, protocol;
   int status = 0;
+  std::optional<uint64_t> content_length;
   std::vector<HeaderField> fields;  // pseudo-header fields excluded
   bool malformed = false;           // a pseudo-header field twice, unknown or behind others; no number as status
 };

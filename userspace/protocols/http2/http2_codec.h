@@ -7,7 +7,9 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "protocols/codec.h"
 #include "protocols/http2/field_list.h"
@@ -37,7 +39,11 @@ class Http2Codec : public Codec, private FrameListener {
     bool begun = false, ended = false;
     bool doubt = false;  // more of it, its end among that, may be in a gap
     std::unique_ptr<PendingHead> pending;
+    std::optional<uint64_t> content_length;
+    uint64_t content_bytes = 0;
     BodyReader body;
+    // Every byte came that the head promised: clients leave then, before the frame that ends the stream.
+    bool whole() const { return begun && content_length == content_bytes; }
   };
   struct Stream {
     ExchangeId id;
@@ -94,6 +100,7 @@ class Http2Codec : public Codec, private FrameListener {
   void decide_head(Side, Stream&, uint64_t time_ns);
   void end_half(Side, Streams::iterator, uint64_t time_ns);
   void end_stream(Streams::iterator, ExchangeEnd::How, uint64_t time_ns);
+  bool end_whole_response(Streams::iterator, uint64_t time_ns);
   void end_unanswered(uint64_t time_ns);
   void sweep(uint64_t time_ns);
   Defect why_unknown(Side) const;

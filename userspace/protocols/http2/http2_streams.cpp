@@ -126,6 +126,7 @@ void Http2Codec::deliver_head(Side side, Stream& stream, const FieldList& fields
     if (shape.codings.count == 0 && !shape.codings.unsupported) shape.codings = sniffed->codings;
     if (!typed && !sniffed_type.empty()) head.fields.push_back({"content-type", sniffed_type});
   }
+  stream.half(side).content_length = head.content_length;
   stream.half(side).body.begin(context_, stream.id, side, shape.codings, shape.framing, shape.message_coding);
   if (side == Side::kRequest) {
     stream.is_connect = head.method == "CONNECT";
@@ -178,6 +179,7 @@ void Http2Codec::on_data(Side side, uint32_t number, std::span<const uint8_t> by
     keep_first(stream.defect, context_.mid_connection ? Defect::kMidStreamAttach : Defect::kLostSegment);
     half.pending = std::make_unique<PendingHead>(PendingHead{FieldList(*context_.limits), time_ns, time_ns, {}});
   }
+  half.content_bytes += bytes.size();
   if (half.pending) {
     std::string& first = half.pending->first_bytes;
     const size_t taken = std::min(kSniffBytes - first.size(), bytes.size());
@@ -196,6 +198,7 @@ void Http2Codec::on_data_lost(Side side, uint32_t number, uint64_t bytes, uint64
   Half& half = stream.half(side);
   if (!half.begun || half.ended) return;
   keep_first(stream.defect, Defect::kLostSegment);
+  half.content_bytes += bytes;
   if (half.pending) decide_head(side, stream, time_ns);
   half.body.gap(bytes, time_ns, *sink_);
 }
@@ -222,6 +225,20 @@ void Http2Codec::end_half(Side side, Streams::iterator found, uint64_t time_ns) 
     end_stream(found, ExchangeEnd::How::kComplete, time_ns);
 }
 
+bool Http2Codec::end_whole_response(Streams::iterator found, uint64_t time_ns) {
+  Stream& stream = found->second;
+  Half& response = stream.half(Side::kResponse);
+  if (response.pending) decide_head(Side::kResponse, stream, time_ns);
+  if (!response.ended) {
+    if (!response.whole()) return false;
+    response.ended = true;
+    // The message ended with its last byte, not when we learned of it.
+    keep_first(stream.defect, response.body.finish(stream.last_ns, Defect::kNone, *sink_));
+  }
+  end_stream(found, ExchangeEnd::How::kComplete, time_ns);
+  return true;
+}
+
 void Http2Codec::end_stream(Streams::iterator found, ExchangeEnd::How how, uint64_t time_ns) {
   const uint32_t number = found->first;
   Stream& stream = found->second;
@@ -244,9 +261,9 @@ void Http2Codec::on_reset(Side side, uint32_t number, uint64_t time_ns) {
   using How = ExchangeEnd::How;
   const auto found = streams_.find(number);
   if (found == streams_.end()) return;
-  const Half& response = found->second.half(Side::kResponse);
   // RFC 9113 8.1: a server that has answered may so ask for no more of the request.
-  if (response.ended) return end_stream(found, How::kComplete, time_ns);
+  if (end_whole_response(found, time_ns)) return;
+  const Half& response = found->second.half(Side::kResponse);
   const How how = side == Side::kRequest ? How::kClientAborted : response.begun ? How::kServerAborted : How::kNoResponse;
   keep_first(found->second.defect, Defect::kTruncated);
   end_stream(found, how, time_ns);
@@ -271,11 +288,11 @@ void Http2Codec::end_unanswered(uint64_t time_ns) {
   const bool by_client = client_went_first_ && reason != EndReason::kPeerClosed && reason != EndReason::kReset;
   while (!streams_.empty()) {
     const auto front = streams_.begin();
+    if (end_whole_response(front, time_ns)) continue;
     const Half& response = front->second.half(Side::kResponse);
     How how = by_client ? How::kClientAborted : response.begun ? How::kServerAborted : How::kNoResponse;
-    if (response.ended) how = How::kComplete;
-    else if (reason == EndReason::kEvicted || response.doubt || lane(Side::kResponse).frames.hunting()) how = How::kLost;
-    if (how != How::kComplete) keep_first(front->second.defect, Defect::kTruncated);
+    if (reason == EndReason::kEvicted || response.doubt || lane(Side::kResponse).frames.hunting()) how = How::kLost;
+    keep_first(front->second.defect, Defect::kTruncated);
     end_stream(front, how, time_ns);
   }
 }
@@ -286,6 +303,7 @@ void Http2Codec::sweep(uint64_t time_ns) {
     const auto each = next++;
     Stream& stream = each->second;
     if (!stream.half(Side::kRequest).doubt && !stream.half(Side::kResponse).doubt) continue;
+    if (end_whole_response(each, time_ns)) continue;
     keep_first(stream.defect, Defect::kLostSegment);
     end_stream(each, ExchangeEnd::How::kLost, time_ns);
   }
