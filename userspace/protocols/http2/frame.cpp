@@ -6,6 +6,8 @@ namespace {
 
 constexpr uint32_t kMaxSettingsBytes = 16 * 6;
 constexpr uint32_t kMaxGoawayBytes = 1024;  // its debug text is a line
+// Ids count up by two from 1: no connection comes this far, and four bytes of text are beyond it.
+constexpr uint32_t kMaxPlausibleStream = 1 << 28;
 
 // Flags that the type defines.
 uint8_t known_flags(FrameType type) {
@@ -64,7 +66,7 @@ bool valid(const FrameHeader& frame) {
 bool plausible(const FrameHeader& frame, uint32_t max_bytes) {
   if (frame.type > FrameType::kContinuation || frame.reserved || frame.length > max_bytes) return false;
   if ((frame.flags & ~known_flags(frame.type)) != 0 || !valid(frame)) return false;
-  if (frame.stream != 0 && frame.stream % 2 == 0) return false;
+  if (frame.stream != 0 && (frame.stream % 2 == 0 || frame.stream > kMaxPlausibleStream)) return false;
   switch (frame.type) {
     // Empty ones end a stream; a run of zeros is none.
     case FrameType::kData: return frame.length > prefix_bytes(frame) || frame.has(kEndStream);
@@ -76,12 +78,16 @@ bool plausible(const FrameHeader& frame, uint32_t max_bytes) {
   }
 }
 
+bool ends_with(const FrameHeader& frame, size_t bytes) {
+  return kFrameHeaderBytes + frame.length == bytes && (frame.length > 0 || frame.type == FrameType::kSettings);
+}
+
 bool begins_with_frames(std::span<const uint8_t> bytes, uint32_t max_bytes) {
   if (bytes.size() < kFrameHeaderBytes) return false;
   const FrameHeader frame = parse_frame_header(bytes.data());
   if (!plausible(frame, max_bytes)) return false;
   const size_t end = kFrameHeaderBytes + frame.length;
-  if (end == bytes.size()) return true;
+  if (ends_with(frame, bytes.size())) return true;
   return end + kFrameHeaderBytes <= bytes.size() && plausible(parse_frame_header(bytes.data() + end), max_bytes);
 }
 

@@ -38,6 +38,8 @@ bool valid(const FrameHeader& frame);
 // Whether implementations send it: of a known type, with the flags of that type, no longer than
 // `max_bytes`, on a stream that a client opened. Most bytes that are no frame header fail here.
 bool plausible(const FrameHeader& frame, uint32_t max_bytes);
+// Whether a plausible frame fills `bytes` bytes exactly; an empty one is too little to tell.
+bool ends_with(const FrameHeader& frame, size_t bytes);
 // Whether `bytes` begin with a plausible frame header and are certain to: the next frame's header
 // follows and is plausible too, or the frame ends where they end.
 bool begins_with_frames(std::span<const uint8_t> bytes, uint32_t max_bytes);

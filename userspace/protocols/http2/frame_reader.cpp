@@ -167,8 +167,7 @@ size_t FrameReader::feed_hunt(std::span<const uint8_t> bytes) {
     for (size_t at = 0; at < carried && at + kFrameHeaderBytes <= view.size(); ++at) {
       const FrameHeader frame = parse_frame_header(view.data() + at);
       // The frame's end counts in the whole piece.
-      const size_t end = at + kFrameHeaderBytes + frame.length;
-      const bool ends_here = plausible(frame, largest_frame_) && end == carried + bytes.size();
+      const bool ends_here = plausible(frame, largest_frame_) && ends_with(frame, carried + bytes.size() - at);
       if (ends_here || certain(view, at)) {
         context_.resync_bytes += at;
         position_ += carried;
