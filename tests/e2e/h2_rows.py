@@ -54,7 +54,7 @@ def rows():
         Row("prior knowledge, curl", "curl_prior", "openai_chat", True, via="nginx_h2c", plan=quick),
         Row("prior knowledge, nghttp", "nghttp", "anthropic", True, via="nginx_h2c", plan=quick, calls=3),
         Row("prior knowledge to nghttpx, h2load", "h2load", "anthropic", True, via="nghttpx_h2c", plan=quick, calls=100),
-        Row("upgrade, curl", "curl_upgrade", "openai_chat", True, via="nghttpx_h2c", plan=quick),
+        Row("upgrade, nghttp", "nghttp_upgrade", "openai_chat", True, via="nghttpx_h2c", plan=quick),
     ]
 
 
@@ -119,13 +119,13 @@ http {{
         flags = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         if row.client == "h2load":
             return ["h2load", "-n", row.calls, "-c", 1, "-m", 40, "-d", file, *flags, url]
+        if row.client == "nghttp_upgrade":
+            # A request with a body is not upgraded: OPTIONS comes first, the call on its connection.
+            return ["nghttp", "-n", "-u", "-d", file, *flags, url]
         if row.client == "nghttp":
             return ["nghttp", "-n", "-m", row.calls, "-d", file, *flags, url]
         curl = ["curl", "-sS", "--no-buffer", "--cacert", self.stack.ca]
         post = [*flags, "--data-binary", f"@{file}"]
-        if row.client == "curl_upgrade":
-            # A request with a body is not upgraded: the call goes over the connection that another upgraded.
-            return [*curl, "--http2", "-o", "/dev/null", base + "/ledger", "--next", "-sS", "--http2", *post, "-o", "/dev/null", url]
         version = "--http2-prior-knowledge" if row.client == "curl_prior" else "--http2"
         return [*curl, version, "--parallel", "--parallel-max", row.calls, *post, *["-o", "/dev/null", url] * row.calls]
 
