@@ -49,6 +49,7 @@ CoreStats Core::stats() const {
           .kernel_lost_events = streams_.kernel_lost_events(),
           .kernel_lost_bytes = streams_.kernel_lost_bytes(),
           .open_connections = streams_.open_connections(),
+          .muted_connections = readers_.muted_connections(),
           .open_exchanges = calls_.open_exchanges(),
           .links_forgotten = links_.forgotten(),
           .wall_clock_steps = wall_clock_steps_};

@@ -48,7 +48,7 @@ struct CoreStats {
   ProtocolCounters protocol_counters;
   CallTrackerCounters call_counters;
   std::array<uint64_t, LLMTAP_LOST_MAX> kernel_lost_events{}, kernel_lost_bytes{};
-  uint64_t open_connections = 0, open_exchanges = 0;
+  uint64_t open_connections = 0, muted_connections = 0, open_exchanges = 0;
   uint64_t links_forgotten = 0;
   uint64_t wall_clock_steps = 0;
 };

@@ -95,6 +95,7 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
   const auto count = [](uint64_t n) { return static_cast<double>(n); };
   out.connections = {{{"wanted", "http1"}, count(protocols.http1_connections)},
                      {{"wanted", "http2"}, count(protocols.http2_connections)},
+                     {{"muted", "http2"}, count(core.muted_connections)},
                      {{"muted", "websocket"}, count(protocols.websocket_not_read)},
                      {{"muted", "other"}, count(protocols.other_connections)}};
   out.parse_errors = {{{"http1", "head"}, count(protocols.parse_errors)},

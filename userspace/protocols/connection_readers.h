@@ -44,6 +44,8 @@ class ConnectionReaders : public StreamSink {
   const ProtocolCounters& counters() const { return counters_; }
   size_t decoder_bytes() const { return budget_.used(); }
   size_t open_connections() const { return readers_.size(); }
+  // Of those, the ones that will be looked at again.
+  size_t muted_connections() const { return resamples_.size(); }
 
  private:
   struct Reader;
