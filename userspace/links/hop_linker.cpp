@@ -20,7 +20,8 @@ bool is_loopback(const Endpoint& endpoint) {
   static constexpr uint8_t kV4Mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   if (std::memcmp(endpoint.address.data(), kV4Mapped, sizeof(kV4Mapped)) == 0)
     return endpoint.address[12] == 127;
-  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](uint8_t b) { return b == 0; }) &&
+  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1,
+                     [](uint8_t b) { return b == 0; }) &&
          endpoint.address[15] == 1;
 }
 

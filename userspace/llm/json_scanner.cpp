@@ -37,7 +37,8 @@ void TextHash::add(const char* bytes, size_t n) {
     std::memcpy(&block, bytes, 8);
     state_ = mix(state_, block);
   }
-  for (size_t i = 0; i < n; ++i) pending_ |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * (filled + i));
+  for (size_t i = 0; i < n; ++i)
+    pending_ |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * (filled + i));
 }
 
 uint64_t TextHash::mix(uint64_t state, uint64_t block) {
@@ -222,7 +223,8 @@ void JsonScanner::open(bool array) {
   }
   const bool record = !array && (depth_ == 0 || (depth_ == 1 && top().top_array));
   if (record) handler_->on_json_record_begin();
-  if (node_ != nullptr && node_->open_field != JsonPaths::kNone) handler_->on_json_open(node_->open_field, place_);
+  if (node_ != nullptr && node_->open_field != JsonPaths::kNone)
+    handler_->on_json_open(node_->open_field, place_);
   const bool follow = node_ != nullptr && (array ? node_->element != 0 : node_->has_names());
   if (!follow && !record) {
     skip_depth_ = 1;

@@ -125,14 +125,26 @@ class JsonScanner {
 
  private:
   enum class Mode : uint8_t {
-    kTop, kValue, kFirstElement, kFirstName, kName, kColon, kAfter,
-    kString, kEscape, kHex, kScalar, kSkipScalar, kSkipContainer, kMalformed,
+    kTop,
+    kValue,
+    kFirstElement,
+    kFirstName,
+    kName,
+    kColon,
+    kAfter,
+    kString,
+    kEscape,
+    kHex,
+    kScalar,
+    kSkipScalar,
+    kSkipContainer,
+    kMalformed,
   };
   enum class Use : uint8_t { kName, kValue, kText, kSkip };
   struct Frame {
     const JsonPaths::Node* node;
     bool array;
-    bool record;    // a record of its own: an object at the top, or in the top-level array
+    bool record;  // a record of its own: an object at the top, or in the top-level array
     bool top_array;
   };
 
@@ -163,7 +175,7 @@ class JsonScanner {
   uint64_t skip_depth_ = 0;
   JsonText text_;
   TextHash hash_;
-  std::string value_;     // a name, string value or scalar that a split interrupted, or with escapes
+  std::string value_;  // a name, string value or scalar that a split interrupted, or with escapes
   JsonPlace place_;
   uint8_t depth_ = 0;
   Mode mode_ = Mode::kTop;

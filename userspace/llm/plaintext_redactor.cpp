@@ -86,10 +86,8 @@ uint8_t PlaintextRedactor::lose() {
 
 uint8_t PlaintextRedactor::push(uint8_t byte) {
   switch (state_) {
-    case State::kMethod:
-      return method_byte(byte);
-    case State::kTarget:
-      return target_byte(byte);
+    case State::kMethod: return method_byte(byte);
+    case State::kTarget: return target_byte(byte);
     case State::kVersion:
       if (byte == '\n')
         state_ = State::kFieldName, line_start_ = true, name_.clear();
@@ -109,10 +107,8 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
     case State::kReason:
       if (byte == '\n') state_ = State::kFieldName, line_start_ = true, name_.clear();
       return byte == '\r' || byte == '\n' || byte == ' ' ? byte : kFiller;
-    case State::kFieldName:
-      return field_name_byte(byte);
-    case State::kFieldValue:
-      return field_value_byte(byte);
+    case State::kFieldName: return field_name_byte(byte);
+    case State::kFieldValue: return field_value_byte(byte);
     case State::kBody: {
       const uint8_t stored = content_byte(byte);
       if (has_length_ && --left_ == 0) start_message();
@@ -121,11 +117,9 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
     case State::kChunkSize:
     case State::kChunkExtension:
     case State::kChunkData:
-    case State::kChunkEnd:
-      return chunk_byte(byte);
+    case State::kChunkEnd: return chunk_byte(byte);
     case State::kLost:
-    case State::kOpaque:
-      break;
+    case State::kOpaque: break;
   }
   opaque_ = true;
   return kFiller;
@@ -208,8 +202,7 @@ uint8_t PlaintextRedactor::target_byte(uint8_t byte) {
       }
       return keep_ && !secret_.hides(c) ? byte : kFiller;
     case Target::kOther:
-    case Target::kBegin:
-      break;
+    case Target::kBegin: break;
   }
   return c == '/' || c == ':' ? byte : kFiller;
 }
@@ -403,13 +396,11 @@ uint8_t PlaintextRedactor::sse_byte(uint8_t byte) {
         if (name.starts_with(sse_name_)) return byte;
       line_ = Line::kOther;
       return kFiller;
-    case Line::kData:
-      return json_.push(byte);
+    case Line::kData: return json_.push(byte);
     case Line::kEvent:
       return (is_alnum(c) || c == '.' || c == '_' || c == '-' || c == ' ') && !secret_.hides(c) ? byte
                                                                                                 : kFiller;
-    case Line::kOther:
-      break;
+    case Line::kOther: break;
   }
   return c == ' ' ? byte : kFiller;
 }

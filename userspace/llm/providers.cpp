@@ -19,7 +19,8 @@ bool host_matches(std::string_view host, std::string_view rule) {
   const size_t star = rule.find('*');
   if (star != std::string_view::npos) {
     const std::string_view head = rule.substr(0, star), tail = rule.substr(star + 1);
-    return host.size() >= head.size() + tail.size() && equal_ignoring_case(host.substr(0, head.size()), head) &&
+    return host.size() >= head.size() + tail.size() &&
+           equal_ignoring_case(host.substr(0, head.size()), head) &&
            equal_ignoring_case(host.substr(host.size() - tail.size()), tail);
   }
   if (rule.starts_with('.'))
@@ -127,7 +128,8 @@ std::string_view split_port(std::string_view authority, uint16_t& port) {
   if (at != std::string_view::npos) authority.remove_prefix(at + 1);
   const size_t colon = authority.rfind(':');
   // The colons of "[::1]" are no port's.
-  if (colon == std::string_view::npos || authority.find(']', colon) != std::string_view::npos) return authority;
+  if (colon == std::string_view::npos || authority.find(']', colon) != std::string_view::npos)
+    return authority;
   const std::string_view digits = authority.substr(colon + 1);
   const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) port = 0;

@@ -23,8 +23,8 @@ bool is_json(std::string_view type) { return type == "application/json" || type.
 
 // Paths that nothing but an LLM API has.
 bool path_is_proof(const Route& route) {
-  static constexpr std::string_view kProof[] = {"openai_chat",  "openai_image",     "openai_audio",
-                                                "gemini",       "bedrock_converse", "bedrock_invoke",
+  static constexpr std::string_view kProof[] = {"openai_chat", "openai_image",     "openai_audio",
+                                                "gemini",      "bedrock_converse", "bedrock_invoke",
                                                 "dashscope"};
   return std::ranges::find(kProof, route.family) != std::end(kProof);
 }
@@ -67,11 +67,13 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   if (e.provider.empty() && !head.header("anthropic-version").empty()) e.provider = "anthropic";
   if (e.provider.empty() && !head.header("x-goog-api-key").empty()) e.provider = "gcp.gemini";
   // The Azure inference host speaks every provider's dialect below its own paths.
-  if (e.provider == "azure.ai.inference" && path_of(head.target).starts_with("/openai/")) e.provider = "azure.ai.openai";
+  if (e.provider == "azure.ai.inference" && path_of(head.target).starts_with("/openai/"))
+    e.provider = "azure.ai.openai";
 
   const bool host_says = !match.provider.empty() && (match.api_only || route.known);
   const bool path_says = route.known && route.inference && post && path_is_proof(route);
-  const bool header_says = route.known && route.family == "anthropic" && !head.header("anthropic-version").empty();
+  const bool header_says =
+      route.known && route.family == "anthropic" && !head.header("anthropic-version").empty();
   const bool beside_calls = route.known && !route.inference && workload_known && route.family != "mcp";
   const bool maybe = post && ((route.known && route.family != "mcp" && (e.json || type.empty())) || e.json);
   e.weight = host_says || path_says || header_says || beside_calls ? Weight::kCertain
@@ -85,9 +87,9 @@ ReplyKind reply_kind(const ResponseHead& head) {
   const std::string type = lower_case(media_type(head.header("content-type")));
   ReplyKind kind;
   kind.json = is_json(type);
-  kind.stream = type == "text/event-stream" || type == "application/x-ndjson" || type == "application/jsonl" ||
-                type == "application/ndjson" || type == "application/jsonlines" ||
-                type == "application/vnd.amazon.eventstream";
+  kind.stream = type == "text/event-stream" || type == "application/x-ndjson" ||
+                type == "application/jsonl" || type == "application/ndjson" ||
+                type == "application/jsonlines" || type == "application/vnd.amazon.eventstream";
   kind.readable = kind.json || kind.stream || type.empty() || type == "text/plain";
   return kind;
 }

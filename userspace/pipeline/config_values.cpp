@@ -269,20 +269,14 @@ ConfigValue ConfigValue::of(std::string text) {
 std::string ConfigValue::shown() const {
   std::string result;
   switch (shape) {
-    case Shape::kText:
-      result = "\"" + text + "\"";
-      break;
+    case Shape::kText: result = "\"" + text + "\""; break;
     case Shape::kList:
       result = "[";
       for (const std::string& item : list) result += (result.size() > 1 ? ", " : "") + item;
       result += "]";
       break;
-    case Shape::kMap:
-      result = "a map";
-      break;
-    case Shape::kRows:
-      result = "a list of maps";
-      break;
+    case Shape::kMap: result = "a map"; break;
+    case Shape::kRows: result = "a list of maps"; break;
   }
   result = printable(result.substr(0, 200));
   return result;

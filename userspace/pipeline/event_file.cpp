@@ -24,35 +24,24 @@ size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
 size_t max_record_bytes(uint16_t type) {
   switch (type) {
-    case LLMTAP_EVENT_DATA:
-      return sizeof(llmtap_data_event) + LLMTAP_MAX_RECORD_PAYLOAD;
-    case LLMTAP_EVENT_PROCESS:
-      return sizeof(llmtap_process_facts_event) + kMaxTextBytes;
-    case LLMTAP_EVENT_CONN:
-      return sizeof(llmtap_conn_event);
-    case LLMTAP_EVENT_CONN_END:
-      return sizeof(llmtap_conn_end_event);
+    case LLMTAP_EVENT_DATA: return sizeof(llmtap_data_event) + LLMTAP_MAX_RECORD_PAYLOAD;
+    case LLMTAP_EVENT_PROCESS: return sizeof(llmtap_process_facts_event) + kMaxTextBytes;
+    case LLMTAP_EVENT_CONN: return sizeof(llmtap_conn_event);
+    case LLMTAP_EVENT_CONN_END: return sizeof(llmtap_conn_end_event);
     case LLMTAP_EVENT_EXEC:
     case LLMTAP_EVENT_EXIT:
-    case LLMTAP_EVENT_MMAP_EXEC:
-      return sizeof(llmtap_process_event);
-    case LLMTAP_EVENT_CLOCK:
-      return sizeof(llmtap_clock_event);
-    case LLMTAP_EVENT_LOST:
-      return sizeof(llmtap_lost_event);
-    default:
-      return kMaxUnknownBytes;
+    case LLMTAP_EVENT_MMAP_EXEC: return sizeof(llmtap_process_event);
+    case LLMTAP_EVENT_CLOCK: return sizeof(llmtap_clock_event);
+    case LLMTAP_EVENT_LOST: return sizeof(llmtap_lost_event);
+    default: return kMaxUnknownBytes;
   }
 }
 
 size_t min_record_bytes(uint16_t type) {
   switch (type) {
-    case LLMTAP_EVENT_DATA:
-      return sizeof(llmtap_data_event);
-    case LLMTAP_EVENT_PROCESS:
-      return sizeof(llmtap_process_facts_event);
-    default:
-      return is_known_event_type(type) ? max_record_bytes(type) : sizeof(llmtap_event_hdr);
+    case LLMTAP_EVENT_DATA: return sizeof(llmtap_data_event);
+    case LLMTAP_EVENT_PROCESS: return sizeof(llmtap_process_facts_event);
+    default: return is_known_event_type(type) ? max_record_bytes(type) : sizeof(llmtap_event_hdr);
   }
 }
 

@@ -110,12 +110,9 @@ void append_exemplar(std::string& out, const std::vector<Exemplar>* exemplars, s
 
 std::string_view type_name(prometheus::MetricType type) {
   switch (type) {
-    case prometheus::MetricType::Counter:
-      return "counter";
-    case prometheus::MetricType::Histogram:
-      return "histogram";
-    default:
-      return "gauge";
+    case prometheus::MetricType::Counter: return "counter";
+    case prometheus::MetricType::Histogram: return "histogram";
+    default: return "gauge";
   }
 }
 
