@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "llm/text_hash.h"
+
 namespace llmtap {
 
 enum class JsonWant : uint8_t {
@@ -94,19 +96,6 @@ class JsonHandler {
   // A top-level object, or an object in a top-level array, begins and ends.
   virtual void on_json_record_begin() {}
   virtual void on_json_record_end() {}
-};
-
-// 64-bit hash of a byte sequence, the same however it is cut into pieces.
-class TextHash {
- public:
-  void add(const char* bytes, size_t n);
-  uint64_t value() const;
-
- private:
-  static uint64_t mix(uint64_t state, uint64_t block);
-  uint64_t state_ = 0x9e3779b97f4a7c15;
-  uint64_t pending_ = 0;
-  uint64_t bytes_ = 0;
 };
 
 enum class JsonState : uint8_t { kOk, kIncomplete, kMalformed };
