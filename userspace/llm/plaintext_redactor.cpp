@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 #include "llm/header_policy.h"
 
 namespace llmtap {
@@ -25,10 +25,6 @@ bool is_query_kept(std::string_view name) {
 bool is_json_type(std::string_view type) {
   return type == "application/json" || type == "application/x-ndjson" || type == "application/ndjson" ||
          type == "application/jsonl" || type.ends_with("+json");
-}
-
-bool token_char(char c) {
-  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
 }  // namespace
@@ -236,7 +232,7 @@ uint8_t PlaintextRedactor::field_name_byte(uint8_t byte) {
     secret_.reset();
     return byte;
   }
-  if (!token_char(c)) return lose();
+  if (!is_token_char(c)) return lose();
   if (name_.size() > kMaxNameBytes) return kFiller;
   name_ += lower(c);
   return byte;

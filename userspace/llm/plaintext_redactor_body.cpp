@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chunk framing and what bodies hold: JSON, server-sent events, or bytes that are overwritten whole.
-#include "llm/ascii.h"
+#include "base/ascii.h"
 #include "llm/plaintext_redactor.h"
 
 namespace llmtap {

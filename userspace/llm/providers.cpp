@@ -3,29 +3,21 @@
 
 #include <charconv>
 
+#include "base/ascii.h"
+
 namespace llmtap {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
-bool equal_ignoring_case(std::string_view host, std::string_view rule) {
-  if (host.size() != rule.size()) return false;
-  for (size_t i = 0; i < host.size(); ++i)
-    if (lower(host[i]) != lower(rule[i])) return false;
-  return true;
-}
 
 bool host_matches(std::string_view host, std::string_view rule) {
   const size_t star = rule.find('*');
   if (star != std::string_view::npos) {
     const std::string_view head = rule.substr(0, star), tail = rule.substr(star + 1);
-    return host.size() >= head.size() + tail.size() &&
-           equal_ignoring_case(host.substr(0, head.size()), head) &&
-           equal_ignoring_case(host.substr(host.size() - tail.size()), tail);
+    return host.size() >= head.size() + tail.size() && iequals(host.substr(0, head.size()), head) &&
+           iequals(host.substr(host.size() - tail.size()), tail);
   }
   if (rule.starts_with('.'))
-    return host.size() > rule.size() && equal_ignoring_case(host.substr(host.size() - rule.size()), rule);
-  return equal_ignoring_case(host, rule);
+    return host.size() > rule.size() && iequals(host.substr(host.size() - rule.size()), rule);
+  return iequals(host, rule);
 }
 
 bool matches(const HostRule& rule, std::string_view host, std::string_view path) {

@@ -3,15 +3,10 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace llmtap {
 namespace {
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  return out;
-}
 
 std::string_view media_type(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
@@ -43,7 +38,7 @@ HostFacts host_of(const ConnectionFacts& connection, const RequestHead& head, Ca
   if (authority.empty()) authority = connection.sni;
   HostFacts host;
   uint16_t port = 0;
-  host.bare = lower_case(split_port(authority, port));
+  host.bare = lowered(split_port(authority, port));
   host.name = host.bare;
   if (port != 0 && port != (tls ? 443 : 80)) host.name += ":" + std::to_string(port);
   host.port = port;
@@ -61,7 +56,7 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   if (head.method == "CONNECT" || head.method == "OPTIONS" || head.method == "HEAD") return e;
   const ProviderMatch match = providers.match(host.bare, host.port, path_of(head.target));
   const bool post = head.method == "POST";
-  const std::string type = lower_case(media_type(head.header("content-type")));
+  const std::string type = lowered(media_type(head.header("content-type")));
   e.json = is_json(type);
   e.provider = match.provider;
   if (e.provider.empty() && !head.header("anthropic-version").empty()) e.provider = "anthropic";
@@ -84,7 +79,7 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
 }
 
 ReplyKind reply_kind(const ResponseHead& head) {
-  const std::string type = lower_case(media_type(head.header("content-type")));
+  const std::string type = lowered(media_type(head.header("content-type")));
   ReplyKind kind;
   kind.json = is_json(type);
   kind.stream = type == "text/event-stream" || type == "application/x-ndjson" ||

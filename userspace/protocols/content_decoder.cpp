@@ -7,9 +7,10 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include <strings.h>
 #include <array>
 #include <limits>
+
+#include "base/ascii.h"
 
 namespace llmtap {
 namespace {
@@ -173,8 +174,7 @@ Coding coding_by_name(std::string_view token) {
   } kCodings[] = {{"identity", Coding::kIdentity}, {"gzip", Coding::kGzip}, {"x-gzip", Coding::kGzip},
                   {"deflate", Coding::kDeflate},   {"br", Coding::kBrotli}, {"zstd", Coding::kZstd}};
   for (const auto& known : kCodings)
-    if (known.name.size() == token.size() && strncasecmp(known.name.data(), token.data(), token.size()) == 0)
-      return known.coding;
+    if (iequals(known.name, token)) return known.coding;
   return Coding::kUnsupported;
 }
 

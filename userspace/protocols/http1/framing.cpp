@@ -4,18 +4,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/ascii.h"
+
 namespace llmtap::http1 {
 namespace {
 
 // Chunk extensions have no bound in the standard; nothing sends long ones.
 constexpr uint64_t kMaxChunkLineBytes = 16 * 1024;
-
-int hex_digit(uint8_t c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 }  // namespace
 
@@ -209,7 +204,7 @@ size_t Framing::feed_chunk_size(std::span<const uint8_t> bytes, uint64_t time_ns
     }
     bool bad = ++line_bytes_ > kMaxChunkLineBytes;
     if (!size_ended_) {
-      const int digit = hex_digit(c);
+      const int digit = hex_value(static_cast<char>(c));
       if (digit >= 0) {
         bad |= chunk_size_ > INT64_MAX >> 4;
         chunk_size_ = chunk_size_ << 4 | static_cast<uint64_t>(digit);

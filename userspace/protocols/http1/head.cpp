@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocols/http1/head.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
+
+#include "base/ascii.h"
 
 namespace llmtap::http1 {
 namespace {
@@ -23,24 +23,12 @@ constexpr std::array<std::string_view, 20> kMethods{
 constexpr std::array<std::string_view, 6> kFramingFields{
     "content-length:", "transfer-encoding:", "content-encoding:", "content-type:", "upgrade:", "host:"};
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// RFC 9110 5.6.2
-bool is_token_char(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (c != 0 && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
-}
-
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (is_blank(text.front()) || text.front() == '\r')) text.remove_prefix(1);
   while (!text.empty() && (is_blank(text.back()) || text.back() == '\r')) text.remove_suffix(1);
   return text;
-}
-
-bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
 HttpVersion parse_version(std::string_view text) {
@@ -98,7 +86,7 @@ void add_transfer_encoding(std::string_view value, Head& head, CodingList& codin
     value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
     token = trim(token.substr(0, token.find(';')));
     if (token.empty()) continue;
-    head.chunked = same(token, "chunked");
+    head.chunked = iequals(token, "chunked");
     if (!head.chunked) codings.add(token);
   }
 }
@@ -178,7 +166,7 @@ void HeadBuffer::end_line() {
     const bool whole = line_bytes_ < kFramingLineBytes && !text_.empty();
     for (const std::string_view field : kFramingFields)
       if (whole && extra_lines_ < kFramingLines &&
-          same(std::string_view(kept_).substr(0, field.size()), field)) {
+          iequals(std::string_view(kept_).substr(0, field.size()), field)) {
         text_ += kept_;
         extra_lines_++;
       }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocols/http1/http1_codec.h"
 
-#include <strings.h>
-
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/check.h"
 
 namespace llmtap::http1 {
@@ -18,7 +17,7 @@ void keep_first(Defect& defect, Defect later) {
 
 bool names_websocket(std::string_view upgrade) {
   static constexpr std::string_view kName = "websocket";
-  return upgrade.size() >= kName.size() && strncasecmp(upgrade.data(), kName.data(), kName.size()) == 0;
+  return iequals(upgrade.substr(0, kName.size()), kName);
 }
 
 }  // namespace
