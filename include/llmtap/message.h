@@ -100,6 +100,10 @@ struct ExchangeEnd {
   How how = How::kComplete;
   uint64_t time_ns = 0;
   Defect defect = Defect::kNone;  // the first of either side
+  // Body bytes seen on the wire of a side that began and got no on_message_end.
+  uint64_t request_bytes = 0, response_bytes = 0;
+  // The connection as it is known by now: addresses may have come after the heads. Null: nothing new.
+  const ConnectionFacts* connection = nullptr;
 };
 
 // What llm/ (and the plain-HTTP accounting) implements. Order per exchange: on_request_head,

@@ -261,6 +261,9 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
 
   const Defect defect = exchange.defect != Defect::kNone ? exchange.defect : end.defect;
   call.incomplete = exchange.mid_stream ? Incomplete::kMidStreamAttach : incomplete_of(defect);
+  // SDKs close a stream at its last event and leave the end of the chunked body unread.
+  if (call.incomplete == Incomplete::kTruncated && has_terminator && f.terminal && exchange.request_ended)
+    call.incomplete = Incomplete::kNo;
   if (call.incomplete == Incomplete::kNo && cut) call.incomplete = Incomplete::kTruncated;
 
   count_or_estimate(call, exchange, f, whole, context.counters);

@@ -456,5 +456,45 @@ TEST(CallTracker, ClientThatWaitedLongTimedOut) {
   }
 }
 
+// SDKs stop reading at the stream's last event: the chunked body's own end stays in the socket.
+TEST(CallTracker, StreamLeftAtItsTerminatorIsWhole) {
+  const std::string request =
+      "POST /v1/chat/completions HTTP/1.1\nhost: api.openai.com\ncontent-type: application/json\n\n"
+      R"({"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+  const std::string events =
+      "data: "
+      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"index":0,"delta":{"content":"a"}}]})"
+      "\n\ndata: "
+      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})"
+      "\n\n";
+  for (const bool terminated : {true, false}) {
+    Tracked run;
+    const std::string reply = "HTTP/1.1 200 OK\ncontent-type: text/event-stream\n\n" + events +
+                              (terminated ? "data: [DONE]\n\n" : "");
+    test::Player(run.tracker, client_connection(), 1000)
+        .play({.request = request, .reply = reply, .how = How::kClientAborted, .defect = Defect::kTruncated});
+    const LlmCall& call = run.sink.finished.at(0);
+    EXPECT_EQ(call.outcome, terminated ? Outcome::kOk : Outcome::kClientAborted);
+    EXPECT_EQ(call.incomplete, terminated ? Incomplete::kNo : Incomplete::kTruncated);
+  }
+}
+
+TEST(CallTracker, EndBringsBytesOfCutBodiesAndLateAddresses) {
+  Tracked run;
+  RequestHead head;
+  head.method = "POST";
+  head.target = "/v1/chat/completions";
+  ConnectionFacts connection = client_connection();
+  connection.has_addresses = false;
+  run.tracker.on_request_head(connection, {7, 0}, head);
+  connection.has_addresses = true;
+  connection.remote.port = 4711;
+  run.tracker.on_exchange_end(
+      {7, 0}, {.how = How::kNoResponse, .time_ns = 5, .request_bytes = 11, .connection = &connection});
+  const LlmCall& call = run.sink.finished.at(0);
+  EXPECT_EQ(call.request_bytes, 11u);
+  EXPECT_EQ(call.connection.remote.port, 4711);
+}
+
 }  // namespace
 }  // namespace llmtap

@@ -67,7 +67,8 @@ const Case kCases[] = {
       "0 complete ok"}},
     {"CloseDelimitedCutByTheClient",
      {ask(kGet), reply("HTTP/1.0 200 OK\r\n\r\npart"), close_by(EndReason::kClosed)},
-     {"0 > head GET /a h", "0 > end 0/0 ok", "0 < head 200", "0 < body part", "0 client_aborted truncated"}},
+     {"0 > head GET /a h", "0 > end 0/0 ok", "0 < head 200", "0 < body part",
+      "0 client_aborted truncated after 4"}},
     {"Continue",
      {ask("POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"),
       reply("HTTP/1.1 100 Continue\r\n\r\n"), ask("xy"),
@@ -153,14 +154,17 @@ const Case kCases[] = {
      {"0 > head GET /a h", "0 > end 0/0 ok", "0 client_aborted truncated"}},
     {"ClientStopsReading",
      {ask(kGet), reply("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"), close_by(EndReason::kClosed)},
-     {"0 > head GET /a h", "0 > end 0/0 ok", "0 < head 200", "0 < body part", "0 client_aborted truncated"}},
+     {"0 > head GET /a h", "0 > end 0/0 ok", "0 < head 200", "0 < body part",
+      "0 client_aborted truncated after 4"}},
     {"ServerCutsShort",
      {ask(kGet), reply("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"), end_of_file(),
       close_by(EndReason::kClosed)},
-     {"0 > head GET /a h", "0 > end 0/0 ok", "0 < head 200", "0 < body part", "0 server_aborted truncated"}},
+     {"0 > head GET /a h", "0 > end 0/0 ok", "0 < head 200", "0 < body part",
+      "0 server_aborted truncated after 4"}},
     {"ServerResets",
      {ask(kGet), reply("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"), close_by(EndReason::kReset)},
-     {"0 > head GET /a h", "0 > end 0/0 ok", "0 < head 200", "0 < body part", "0 server_aborted truncated"}},
+     {"0 > head GET /a h", "0 > end 0/0 ok", "0 < head 200", "0 < body part",
+      "0 server_aborted truncated after 4"}},
     {"DifferingContentLengths",
      {ask("POST /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"), reply(kOk), ask(kGet),
       reply(kOk), close_by(EndReason::kClosed)},
@@ -187,14 +191,14 @@ TEST(Http1Roles, TheServerSeesWhoLeft) {
     script.insert(script.end(), tail.begin(), tail.end());
     return run(server_side(script), client_facts(Role::kServer)).lines.back();
   };
-  EXPECT_EQ(last_line({close_by(EndReason::kClosed)}), "0 server_aborted truncated");
-  EXPECT_EQ(last_line({close_by(EndReason::kProcessExit)}), "0 server_aborted truncated");
-  EXPECT_EQ(last_line({close_by(EndReason::kReset)}), "0 client_aborted truncated");
+  EXPECT_EQ(last_line({close_by(EndReason::kClosed)}), "0 server_aborted truncated after 4");
+  EXPECT_EQ(last_line({close_by(EndReason::kProcessExit)}), "0 server_aborted truncated after 4");
+  EXPECT_EQ(last_line({close_by(EndReason::kReset)}), "0 client_aborted truncated after 4");
   // The client's end of file is read, then the server closes: in the script's view a half close.
   EXPECT_EQ(last_line({{Step::Kind::kDirectionEnd, Direction::kWrite, {}, 0, EndReason::kPeerClosed},
                        close_by(EndReason::kClosed)}),
-            "0 client_aborted truncated");
-  EXPECT_EQ(last_line({close_by(EndReason::kEvicted)}), "0 lost truncated");
+            "0 client_aborted truncated after 4");
+  EXPECT_EQ(last_line({close_by(EndReason::kEvicted)}), "0 lost truncated after 4");
 }
 
 TEST(Http1Roles, BytesDecideWhoAsks) {

@@ -63,7 +63,8 @@ class Recorder : public MessageSink, public VerdictSink {
   }
   void on_exchange_end(ExchangeId id, const ExchangeEnd& end) override {
     line(std::to_string(id.number) + " " + std::string(name_of(end.how)) + " " +
-         std::string(name_of(end.defect)));
+         std::string(name_of(end.defect)) +
+         (end.response_bytes != 0 ? " after " + std::to_string(end.response_bytes) : ""));
   }
   void set_verdict(uint64_t, Verdict value) override { verdict = value; }
 

@@ -88,10 +88,14 @@ Http1Codec::Exchange* Http1Codec::current(Side side) {
 
 void Http1Codec::end_front(ExchangeEnd::How how, uint64_t time_ns) {
   Exchange& front = exchanges_.front();
-  if (!front.request_ended && exchanges_.size() == 1)
+  if (!front.request_ended && exchanges_.size() == 1) {
     keep_first(front.defect, request_body_.abandon(time_ns, *sink_));
-  if (front.response_begun && !front.response_ended && !front.response_lost)
+    front.cut_request_bytes = request_body_.wire_bytes();
+  }
+  if (front.response_begun && !front.response_ended && !front.response_lost) {
     keep_first(front.defect, response_body_.abandon(time_ns, *sink_));
+    front.cut_response_bytes = response_body_.wire_bytes();
+  }
   const Exchange ended = front;
   exchanges_.erase(exchanges_.begin());
   context_.counters->exchanges_ended++;
@@ -99,7 +103,12 @@ void Http1Codec::end_front(ExchangeEnd::How how, uint64_t time_ns) {
     context_.books->lose("lost", 1, 0);
   else
     context_.books->items_out++;
-  sink_->on_exchange_end(ended.id, {how, time_ns, ended.defect});
+  sink_->on_exchange_end(ended.id, {.how = how,
+                                    .time_ns = time_ns,
+                                    .defect = ended.defect,
+                                    .request_bytes = ended.cut_request_bytes,
+                                    .response_bytes = ended.cut_response_bytes,
+                                    .connection = context_.facts});
 }
 
 void Http1Codec::end_all(ExchangeEnd::How how, Defect defect, uint64_t time_ns) {
@@ -241,10 +250,12 @@ void Http1Codec::on_lost(Side side, Defect defect, uint64_t time_ns) {
   keep_first(exchange->defect, defect);
   if (side == Side::kRequest) {
     request_body_.abandon(time_ns, *sink_);
+    exchange->cut_request_bytes = request_body_.wire_bytes();
     exchange->request_ended = true;
     end_front_if_complete(time_ns);
   } else {
     response_body_.abandon(time_ns, *sink_);
+    exchange->cut_response_bytes = response_body_.wire_bytes();
     exchange->response_lost = true;
   }
 }
@@ -277,6 +288,7 @@ void Http1Codec::end(Side side, EndReason reason, uint64_t time_ns, MessageSink&
     if (Exchange* exchange = current(side)) {
       keep_first(exchange->defect, Defect::kTruncated);
       request_body_.abandon(time_ns, *sink_);
+      exchange->cut_request_bytes = request_body_.wire_bytes();
       exchange->request_ended = true;
       end_front_if_complete(time_ns);
     }

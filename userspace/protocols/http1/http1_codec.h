@@ -31,6 +31,7 @@ class Http1Codec : public Codec, private FramingListener {
     bool response_lost = false;  // begun, and cannot be followed
     Defect defect = Defect::kNone;
     uint64_t last_ns = 0;
+    uint64_t cut_request_bytes = 0, cut_response_bytes = 0;  // of a body that never ended
   };
 
   BodyPlan on_head(Side, const Head&, const HeadInfo&) override;
