@@ -44,6 +44,10 @@ class HopLinker : public CallSink {
   struct AddressPairHash {
     size_t operator()(const AddressPair&) const;
   };
+  struct Inbound {
+    uint64_t used_ns = 0;
+    uint32_t open = 0;  // calls
+  };
   struct Outbound {
     ExchangeId exchange;
     uint64_t start_ns = 0, end_ns = 0;  // end 0: still open
