@@ -20,7 +20,8 @@ bool is_loopback(const Endpoint& endpoint) {
   static constexpr uint8_t kV4Mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   if (std::memcmp(endpoint.address.data(), kV4Mapped, sizeof(kV4Mapped)) == 0)
     return endpoint.address[12] == 127;
-  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](uint8_t b) { return b == 0; }) &&
+  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1,
+                     [](uint8_t b) { return b == 0; }) &&
          endpoint.address[15] == 1;
 }
 
@@ -104,7 +105,8 @@ void HopLinker::on_call_finished(const LlmCall& call) {
   LlmCall finished = call;
   if (call.direction == CallDirection::kInbound) {
     // Addresses may have become known since it opened.
-    if (Inbound* const connection = remember_inbound(call, call.end_ns); connection != nullptr && connection->open > 0)
+    if (Inbound* const connection = remember_inbound(call, call.end_ns);
+        connection != nullptr && connection->open > 0)
       --connection->open;
     if (!call.response_id.empty() && inbound_response_ids_.size() < limits_.open_calls)
       inbound_response_ids_[call.response_id] = call.end_ns;

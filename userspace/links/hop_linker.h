@@ -16,6 +16,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/process_key_hash.h"
 #include "llmtap/limits.h"
 #include "llmtap/sink.h"
 
@@ -42,11 +43,6 @@ class HopLinker : public CallSink {
   };
   struct AddressPairHash {
     size_t operator()(const AddressPair&) const;
-  };
-  struct ProcessKeyHash {
-    size_t operator()(const ProcessKey& key) const {
-      return std::hash<uint64_t>{}(key.start_ns * 31 + key.tgid);
-    }
   };
   struct Inbound {
     uint64_t used_ns = 0;

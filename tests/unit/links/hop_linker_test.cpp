@@ -23,7 +23,8 @@ Endpoint endpoint(uint8_t a, uint8_t d, uint16_t port) {
   return result;
 }
 
-LlmCall call_of(uint32_t tgid, uint64_t connection, CallDirection direction, Endpoint local, Endpoint remote) {
+LlmCall call_of(uint32_t tgid, uint64_t connection, CallDirection direction, Endpoint local,
+                Endpoint remote) {
   auto process = std::make_shared<ProcessFacts>();
   process->key = {tgid, 1};
   LlmCall call;
