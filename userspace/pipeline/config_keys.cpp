@@ -164,8 +164,10 @@ std::string config_reference() {
     }
     const std::string valid(key.valid.empty() ? key.type : key.valid);
     const std::string variable = key.type == "rows" ? "" : code(environment_name(key.name));
-    text += "| " + code(key.name) + " | " + variable + " | " + code(key.default_value) + " | " + valid +
-            " | " + std::string(key.help) + " |\n";
+    for (const std::string& cell :
+         {code(key.name), variable, code(key.default_value), valid, std::string(key.help)})
+      text.append("| ").append(cell).append(" ");
+    text += "|\n";
   }
   return text + "\nKnown, not built yet, and refused unless set to the value that means off: " + later +
          ".\n";
