@@ -20,6 +20,34 @@ static __always_inline int tls_is_handshake(__u8 kind)
 	       kind == LLMTAP_HOOK_ACCEPT;
 }
 
+static __always_inline int tls_is_early(__u8 kind)
+{
+	return kind == LLMTAP_HOOK_READ_EARLY || kind == LLMTAP_HOOK_WRITE_EARLY;
+}
+
+/* Who began. A program that sets it on an object in use begins another connection with it. */
+static __always_inline void tls_set_role(__u64 ssl, __u64 tgid, __u8 role)
+{
+	struct conn *conn = conn_find(ssl, tgid);
+
+	if (conn && conn->moved) {
+		conn_end(ssl, tgid, LLMTAP_END_CLOSED);
+		conn = 0;
+	}
+	if (!conn)
+		conn = conn_make(ssl, tgid, LLMTAP_SOURCE_OPENSSL);
+	if (!conn) {
+		count_lost(LLMTAP_LOST_MAP_FULL, 0);
+		return;
+	}
+	if (conn->announced && conn->role == role)
+		return;
+	conn->tls_object = ssl;
+	conn->role = role;
+	conn->first_byte_seen = 1;
+	conn_announce(conn);
+}
+
 /* OpenSSL 3.2 and later: the first int of an SSL object is its type, bit 0x80 set for QUIC. */
 static __always_inline int tls_is_quic(__u64 ssl)
 {
@@ -54,7 +82,7 @@ static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
 static __always_inline void tls_save(struct thread *thread, const struct tls_call *call)
 {
 	int slot = -1;
-	__u8 inner = 0;
+	__u8 inner = 0, early = 0;
 
 #pragma unroll
 	for (int i = 0; i < LLMTAP_TLS_NESTING; i++) {
@@ -70,13 +98,14 @@ static __always_inline void tls_save(struct thread *thread, const struct tls_cal
 			if (slot < 0)
 				slot = i;
 		} else if (other->ssl == call->ssl &&
-			   tls_is_read(other->kind) == tls_is_read(call->kind) &&
-			   (tls_is_read(call->kind) || tls_is_write(call->kind)) &&
+			   ((tls_is_read(other->kind) && tls_is_read(call->kind)) ||
+			    (tls_is_write(other->kind) && tls_is_write(call->kind))) &&
 			   call->buffer >= other->buffer &&
 			   call->buffer + call->bytes <= other->buffer + other->bytes &&
 			   call->sp < other->sp) {
 			inner = 1;
 		}
+		early |= other->sp > call->sp && other->ssl == call->ssl && tls_is_early(other->kind);
 	}
 	if (slot < 0) {
 		count_lost(LLMTAP_LOST_MAP_FULL, 0);
@@ -90,6 +119,7 @@ static __always_inline void tls_save(struct thread *thread, const struct tls_cal
 		thread->tls_depth++;
 	thread->tls[slot] = *call;
 	thread->tls[slot].inner = inner;
+	thread->tls[slot].early = early;
 	thread->tls_top = slot;
 }
 
@@ -125,6 +155,11 @@ int tls_enter(struct pt_regs *ctx)
 			conn_say_end(conn, LLMTAP_END_SHUTDOWN_WRITE);
 		return 0;
 	}
+	if (kind == LLMTAP_HOOK_SET_CONNECT || kind == LLMTAP_HOOK_SET_ACCEPT) {
+		tls_set_role(call.ssl, tgid,
+			     kind == LLMTAP_HOOK_SET_CONNECT ? LLMTAP_ROLE_CLIENT : LLMTAP_ROLE_SERVER);
+		return 0;
+	}
 	thread = thread_make(pid_tgid);
 	if (!thread) {
 		count_lost(LLMTAP_LOST_MAP_FULL, 0);
@@ -155,11 +190,13 @@ int tls_enter(struct pt_regs *ctx)
 		conn->tls_object = call.ssl;
 	}
 	if (tls_is_handshake(kind) && !conn->moved) {
+		__u8 role = kind == LLMTAP_HOOK_CONNECT	 ? LLMTAP_ROLE_CLIENT
+			    : kind == LLMTAP_HOOK_ACCEPT ? LLMTAP_ROLE_SERVER
+							 : conn->role;
+
+		conn->announced &= conn->first_byte_seen && role == conn->role;
 		conn->first_byte_seen = 1;
-		if (kind == LLMTAP_HOOK_CONNECT)
-			conn->role = LLMTAP_ROLE_CLIENT;
-		else if (kind == LLMTAP_HOOK_ACCEPT)
-			conn->role = LLMTAP_ROLE_SERVER;
+		conn->role = role;
 	}
 	if (!conn->announced)
 		conn_announce(conn);
@@ -233,7 +270,7 @@ int tls_return(struct pt_regs *ctx)
 		return 0;
 	if (!tls_is_read(call.kind))
 		thread->pending_ssl = conn->socket_conn_id ? 0 : call.ssl;
-	if (tls_is_handshake(call.kind))
+	if (tls_is_handshake(call.kind) || tls_is_early(call.kind))
 		return 0;
 	if (ret <= 0) {
 		/* The `_ex` forms turn "would block" into 0 as well. */
@@ -256,6 +293,7 @@ int tls_return(struct pt_regs *ctx)
 	if (!moved.bytes || moved.bytes > call.bytes)
 		return 0;
 	moved.pointer = call.buffer;
+	moved.early_data = call.early;
 	moved.entry_time_ns = call.entry_time_ns;
 	moved.direction = tls_is_read(call.kind) ? LLMTAP_READ : LLMTAP_WRITE;
 	if (moved.direction == LLMTAP_READ)

@@ -43,6 +43,8 @@ struct sock_common {
 	__u16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	unsigned char skc_state;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -53,6 +55,7 @@ struct socket;
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
+	void *sk_user_data;
 	__u16 sk_protocol;
 };
 
@@ -63,6 +66,12 @@ struct tcp_sock {
 	__u32 snd_una;
 	__u64 bytes_received;
 	__u64 bytes_acked;
+};
+
+struct tcp_ulp_ops;
+
+struct inet_connection_sock {
+	const struct tcp_ulp_ops *icsk_ulp_ops;
 };
 
 struct socket {
@@ -97,7 +106,17 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct thread_info {
+	unsigned long flags;
+};
+
+struct mm_struct {
+	unsigned long task_size;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	struct mm_struct *mm;
 	unsigned int flags;
 	int pid;
 	int tgid;
@@ -119,6 +138,16 @@ struct linux_binprm;
 #define IPPROTO_TCP 6
 #define AF_INET 2
 #define AF_INET6 10
+
+#define TIF_ADDR32 (1UL << 29)
+#define SOCK_DONE 1 /* bit of skc_flags */
+#define TCP_SYN_SENT 2
+#define TCP_FIN_WAIT1 4
+#define TCP_FIN_WAIT2 5
+#define TCP_TIME_WAIT 6
+#define TCP_CLOSE 7
+#define TCP_LAST_ACK 9
+#define TCP_CLOSING 11
 
 #define EPIPE 32
 #define ECONNRESET 104

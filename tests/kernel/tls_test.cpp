@@ -118,6 +118,82 @@ TEST_F(TlsTest, LargeWriteIsWhole) {
   EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_FAULT].events, 0U);
 }
 
+// Both roles without any socket: only the calls say them.
+TEST_F(TlsTest, RolesFromTheCallsAlone) {
+  const uint32_t tgid = run([&] {
+    SSL* client = SSL_new(contexts_.client);
+    SSL* server = SSL_new(contexts_.server);
+    BIO *to_client = nullptr, *to_server = nullptr;
+    BIO_new_bio_pair(&to_client, 65536, &to_server, 65536);
+    SSL_set_bio(client, to_server, to_server);
+    SSL_set_bio(server, to_client, to_client);
+    SSL_set_connect_state(client);
+    SSL_set_accept_state(server);
+    int client_done = 0, server_done = 0;
+    for (int i = 0; i < 20 && (client_done != 1 || server_done != 1); ++i) {
+      client_done = SSL_do_handshake(client);
+      server_done = SSL_do_handshake(server);
+    }
+    const bool fine = tls_write_all(client, kRequest) && tls_read(server, kRequest.size()) == kRequest;
+    SSL_free(client);
+    SSL_free(server);
+    return fine ? 0 : 1;
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_EQ(client_->facts.role, LLMTAP_ROLE_CLIENT);
+  EXPECT_EQ(server_->facts.role, LLMTAP_ROLE_SERVER);
+}
+
+TEST_F(TlsTest, EarlyDataIsMarkedAndCountedOnce) {
+  SSL_CTX_set_max_early_data(contexts_.server, 16384);
+  SSL_CTX_set_options(contexts_.server, SSL_OP_NO_ANTI_REPLAY);
+  const uint32_t tgid = run([&] {
+    SSL_SESSION* session = nullptr;
+    const auto keep = [&](SSL* ssl) {
+      const bool fine = ask(ssl);
+      session = SSL_get1_session(ssl);
+      return fine;
+    };
+    if (tls_exchange(contexts_, keep, serve) != 0) return 1;
+    TcpPair pair;
+    std::string got;
+    bool served = false;
+    std::thread thread([&] {
+      SSL* ssl = SSL_new(contexts_.server);
+      SSL_set_fd(ssl, pair.server);
+      std::array<char, 1000> buffer{};
+      size_t n = 0;
+      int result = 0;
+      while ((result = SSL_read_early_data(ssl, buffer.data(), buffer.size(), &n)) == SSL_READ_EARLY_DATA_SUCCESS)
+        got.append(buffer.data(), n);
+      served = result == SSL_READ_EARLY_DATA_FINISH && SSL_accept(ssl) == 1 && tls_write_all(ssl, kReply);
+      SSL_free(ssl);
+    });
+    SSL* ssl = SSL_new(contexts_.client);
+    SSL_set_fd(ssl, pair.client);
+    SSL_set_session(ssl, session);
+    size_t n = 0;
+    const bool sent = SSL_write_early_data(ssl, kRequest.data(), kRequest.size(), &n) == 1 && SSL_connect(ssl) == 1 &&
+                      tls_read(ssl, kReply.size()) == kReply;
+    SSL_free(ssl);
+    thread.join();
+    return sent && served && got == kRequest ? 0 : 2;
+  });
+  size_t clients = 0, servers = 0;
+  for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL)) {
+    for (const auto direction : {LLMTAP_WRITE, LLMTAP_READ}) {
+      const SeenStream& stream = connection->stream[direction];
+      if (stream.records.empty() || !(stream.records[0].flags & LLMTAP_FLAG_EARLY_DATA)) continue;
+      EXPECT_EQ(stream.bytes, kRequest);
+      EXPECT_EQ(connection->stream[1 - direction].bytes, kReply);
+      EXPECT_FALSE(connection->stream[1 - direction].records.at(0).flags & LLMTAP_FLAG_EARLY_DATA);
+      ++(direction == LLMTAP_WRITE ? clients : servers);
+    }
+  }
+  EXPECT_EQ(clients, 1U);
+  EXPECT_EQ(servers, 1U);
+}
+
 // Node, asyncio, .NET: the library never touches the socket, the next or last call of the thread does.
 TEST_F(TlsTest, MemoryBioIsBoundByAdjacency) {
   const uint32_t tgid = run([&] {

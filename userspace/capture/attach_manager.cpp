@@ -63,6 +63,8 @@ void AttachManager::examine(int fd, File& file) {
   file.places.clear();
   file.placement.clear();
   file.single_stepped = false;
+  file.fallback = {};
+  bool has_fallback = false;
   const FdSource source(fd);
   const auto elf = ElfFile::open(source);
   if (!elf) return;
@@ -83,7 +85,15 @@ void AttachManager::examine(int fd, File& file) {
     file.places.insert(file.places.end(), plan->places.begin(), plan->places.end());
     file.placement += (file.placement.empty() ? "" : "; ") + plan->placement;
     file.single_stepped |= plan->single_stepped;
+    const bool exported = !plan->fallback.empty();
+    has_fallback |= exported;
+    const auto& places = exported ? plan->fallback : plan->places;
+    file.fallback.places.insert(file.fallback.places.end(), places.begin(), places.end());
+    file.fallback.placement += (file.fallback.placement.empty() ? "" : "; ") +
+                               (exported ? plan->fallback_placement : plan->placement);
+    file.fallback.single_stepped |= exported ? plan->fallback_single_stepped : plan->single_stepped;
   }
+  if (!has_fallback) file.fallback = {};
 }
 
 bool AttachManager::inspect(uint32_t tgid, const std::vector<Mapping>& mappings) {
@@ -100,7 +110,19 @@ void AttachManager::attach(uint32_t tgid, const Mapping& mapping, File& file) {
   file.attach_pass = pass_;
   // Through our own descriptor: the same file whatever the process does meanwhile, and deleted files
   // and other mount namespaces are as reachable as any.
-  auto link = attacher_.attach("/proc/self/fd/" + std::to_string(opened->get()), file.places);
+  const std::string path = "/proc/self/fd/" + std::to_string(opened->get());
+  auto link = attacher_.attach(path, file.places);
+  // The kernel's own decoder may refuse a place that ours took; nothing at all is never better.
+  if (!link && !file.fallback.places.empty()) {
+    ++failures_[{file.runtimes.front().runtime, "internal_refused"}];
+    link = attacher_.attach(path, file.fallback.places);
+    if (link) {
+      file.places = std::move(file.fallback.places);
+      file.placement = std::move(file.fallback.placement);
+      file.single_stepped = file.fallback.single_stepped;
+      file.fallback = {};
+    }
+  }
   for (RuntimeUse& use : file.runtimes) {
     const bool was_attempted = use.state == CoverageState::kClear || use.reason.starts_with("attach_");
     if (!was_attempted) continue;
@@ -168,7 +190,8 @@ void AttachManager::describe(Coverage& coverage) const {
     for (const RuntimeUse& use : file.runtimes)
       if (use.state == CoverageState::kClear || use.reason.starts_with("attach_"))
         coverage.targets.push_back({use.runtime, file.path, key.major, key.minor, key.inode, file.generation,
-                                    file.placement, file.single_stepped, file.places.size(), file.users.size(), file.link != nullptr});
+                                    file.placement, file.single_stepped, file.places.size(),
+                                    file.users.size(), file.link != nullptr});
   }
   coverage.attach_failures = failures_;
 }

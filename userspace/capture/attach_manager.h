@@ -56,6 +56,7 @@ class AttachManager {
     std::vector<HookPlace> places;
     std::string placement;
     bool single_stepped = false;
+    HookPlan fallback;  // of the whole file; empty places: none
     std::unique_ptr<AttachedLink> link;
     std::set<std::pair<uint32_t, uint64_t>> users;  // tgid, start
     Time unused_since{};

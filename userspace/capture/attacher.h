@@ -27,6 +27,10 @@ enum class UprobeKind : uint32_t {
   kSetFd = 10,        // int SSL_set_fd(ssl, int fd)
   kFree = 11,
   kShutdown = 12,
+  kSetConnect = 13,   // void SSL_set_connect_state(ssl)
+  kSetAccept = 14,
+  kReadEarly = 15,    // SSL_read_early_data: around SSL_read_ex
+  kWriteEarly = 16,
 };
 
 struct HookPlace {

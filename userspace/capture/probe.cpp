@@ -34,7 +34,7 @@ namespace {
 static_assert(static_cast<int>(HookKind::kRead) == LLMTAP_HOOK_READ);
 static_assert(static_cast<int>(HookKind::kWriteFlags) == LLMTAP_HOOK_WRITE_COUNT5);
 static_assert(static_cast<int>(HookKind::kReadInternal) == LLMTAP_HOOK_READ_INTERNAL);
-static_assert(static_cast<int>(HookKind::kShutdown) == LLMTAP_HOOK_SHUTDOWN);
+static_assert(static_cast<int>(HookKind::kWriteEarly) == LLMTAP_HOOK_WRITE_EARLY);
 
 constexpr size_t kVerdictSlots = 65536;
 constexpr auto kLongestWait = std::chrono::milliseconds(20);

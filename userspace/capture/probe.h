@@ -33,6 +33,10 @@ enum class HookKind : uint8_t {
   kSetFd = 10,       // int (ssl, int fd): SSL_set_fd, _rfd, _wfd; entry only
   kFree = 11,        // void (ssl); entry only
   kShutdown = 12,    // int (ssl); entry only
+  kSetConnect = 13,  // SSL_set_connect_state; entry only
+  kSetAccept = 14,   // SSL_set_accept_state; entry only
+  kReadEarly = 15,   // SSL_read_early_data: the bytes are those of the SSL_read_ex inside
+  kWriteEarly = 16,  // SSL_write_early_data
 };
 
 // One breakpoint. Kinds that move bytes, and handshakes, need an entry and a return place; the

@@ -14,7 +14,7 @@
 namespace llmtap {
 
 static_assert(static_cast<uint32_t>(UprobeKind::kReadInternal) == static_cast<uint32_t>(HookKind::kReadInternal));
-static_assert(static_cast<uint32_t>(UprobeKind::kShutdown) == static_cast<uint32_t>(HookKind::kShutdown));
+static_assert(static_cast<uint32_t>(UprobeKind::kWriteEarly) == static_cast<uint32_t>(HookKind::kWriteEarly));
 
 class ProbeAttacher : public UprobeAttacher, public EventInjector {
  public:

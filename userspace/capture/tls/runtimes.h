@@ -16,6 +16,11 @@ namespace llmtap {
 struct HookPlan {
   std::vector<HookPlace> places;
   std::string placement;  // "internal", "exported", or which of both for which direction
+  // The same by exported functions alone, where `places` has functions found by decoding: taken when
+  // the kernel refuses those. Empty: nothing else to try.
+  std::vector<HookPlace> fallback;
+  std::string fallback_placement;
+  bool fallback_single_stepped = false;
   // A breakpoint on the data path is not emulated by the kernel: each hit costs several times as much.
   bool single_stepped = false;
 };
