@@ -133,7 +133,7 @@ static __always_inline void compat_closes(__u64 sk, const struct conn *conn)
 	struct sock *sock = cast_to(sock, sk);
 	__u64 bytes;
 
-	if (!current_is_compat() || !sock->__sk_common.skc_dport)
+	if (!(conn || current_is_compat()) || !sock->__sk_common.skc_dport)
 		return;
 	bytes = tp->bytes_received - (__u32)(tp->rcv_nxt - tcp_position(sk, LLMTAP_READ));
 	bytes += tp->bytes_acked + (__u32)(tp->write_seq - tp->snd_una);
@@ -144,12 +144,30 @@ static __always_inline void compat_closes(__u64 sk, const struct conn *conn)
 		count_lost(LLMTAP_LOST_COMPAT, bytes);
 }
 
-/* The last file of the socket is being closed: inet_release() has taken socket->sk away before it
- * calls tcp_close(). A state change with the socket still held is not the end of reading. */
+/* The last file of the socket is being closed: tcp_close() shuts both sides under the socket's lock
+ * before it changes the state. Other calls that hold the lock when a packet completes the shutdown of
+ * both sides are hooked, or finish a FIN exchange. */
+static __always_inline int is_being_closed(const struct sock *sk, int old_state, int new_state)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct socket *socket = sk->sk_socket;
+	struct thread *thread;
+
+	if (!socket)
+		return 0;
+	/* Some kernels take it away first. */
+	if (!socket->sk)
+		return 1;
+	if (sk->sk_shutdown != 3 || !sk->sk_lock.owned ||
+	    (new_state == TCP_CLOSE && fin_went_in(old_state)))
+		return 0;
+	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	return !thread || !thread->io.active;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(sock_set_state, const struct sock *sk, int old_state, int new_state)
 {
-	struct socket *socket;
 	struct conn *conn;
 
 	if (sk->sk_protocol != IPPROTO_TCP)
@@ -158,8 +176,7 @@ int BPF_PROG(sock_set_state, const struct sock *sk, int old_state, int new_state
 		compat_opens((__u64)sk);
 		return 0;
 	}
-	socket = sk->sk_socket;
-	if (!socket || socket->sk)
+	if (!is_being_closed(sk, old_state, new_state))
 		return 0;
 	conn = conn_find((__u64)sk, 0);
 	if (!conn || conn->compat)
@@ -176,6 +193,11 @@ int BPF_PROG(sock_set_state, const struct sock *sk, int old_state, int new_state
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(sock_destroy, struct sock *sk)
 {
+	struct conn *conn = conn_find((__u64)sk, 0);
+
+	/* Closed after a reset: without a change of state. */
+	if (conn && !conn->compat)
+		conn_settle(conn, conn->fin_sent);
 	conn_end((__u64)sk, 0, LLMTAP_END_CLOSED);
 	return 0;
 }

@@ -50,9 +50,15 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct socket;
 
 struct sock {
+	socket_lock_t sk_lock;
+	unsigned char sk_shutdown;
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	void *sk_user_data;
@@ -106,16 +112,20 @@ struct signal_struct {
 	atomic_t live;
 };
 
-struct thread_info {
-	unsigned long flags;
+struct mm_struct {
+	unsigned long start_stack;
 };
 
-struct mm_struct {
-	unsigned long task_size;
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+};
+
+struct thread_struct {
+	unsigned long fsbase;
 };
 
 struct task_struct {
-	struct thread_info thread_info;
 	struct mm_struct *mm;
 	unsigned int flags;
 	int pid;
@@ -124,6 +134,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct thread_struct thread;
 	char comm[16];
 };
 
@@ -139,7 +150,7 @@ struct linux_binprm;
 #define AF_INET 2
 #define AF_INET6 10
 
-#define TIF_ADDR32 (1UL << 29)
+#define USER32_CS 0x23 /* code segment of 32-bit programs */
 #define SOCK_DONE 1 /* bit of skc_flags */
 #define TCP_SYN_SENT 2
 #define TCP_FIN_WAIT1 4
@@ -182,6 +193,8 @@ struct user_mmsghdr {
 	__u32 pad;
 };
 
+/* 6.13 */
+extern _Bool bpf_session_is_return(void) __ksym __weak;
 /* 6.2. Works on any value; a load that faults reads 0. */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 /* 6.16 */

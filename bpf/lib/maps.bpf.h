@@ -27,6 +27,8 @@ __u64 conns_made = 0;
 __u64 conns_ended = 0;
 /* Nonzero: process_flags has entries. */
 __u32 processes_flagged = 0;
+/* How often LLMTAP_PROCESS_SWITCHES was set here: userspace reads the map when it moves. */
+__u32 switchers_seen = 0;
 
 /* All events, in one order. Written by every hook, read by the core thread. */
 struct {
@@ -48,6 +50,8 @@ struct {
 } lost SEC(".maps");
 
 #define LLMTAP_PROCESS_EXCLUDED 0x1
+/* Runs several stacks on one thread, or is known to: a return probe would break it. */
+#define LLMTAP_PROCESS_SWITCHES 0x2
 
 /* tgid -> LLMTAP_PROCESS_…. Written by userspace, deleted when the process exits. */
 struct {
@@ -175,6 +179,8 @@ struct thread {
 	__u32 tls_top;        /* index of the latest entry */
 	__u64 last_tls_read;  /* sk of the last socket with ciphertext read here */
 	__u64 pending_ssl;    /* TLS object whose ciphertext is to be written next */
+	__u64 stack_low;      /* of the stack that the kernel or the thread library gave it */
+	__u64 stack_high;
 };
 
 /* pid_tgid -> what the thread is doing. Made at a thread's first hooked call, deleted when it exits.
@@ -210,7 +216,7 @@ static __always_inline void count_lost(__u32 reason, __u64 bytes)
 	}
 }
 
-static __always_inline int process_excluded(__u32 tgid)
+static __always_inline int process_flagged(__u32 tgid, __u32 which)
 {
 	__u32 *flags;
 
@@ -219,17 +225,24 @@ static __always_inline int process_excluded(__u32 tgid)
 	if (!processes_flagged)
 		return 0;
 	flags = bpf_map_lookup_elem(&process_flags, &tgid);
-	return flags && (*flags & LLMTAP_PROCESS_EXCLUDED);
+	return flags && (*flags & which);
+}
+
+static __always_inline int process_excluded(__u32 tgid)
+{
+	return process_flagged(tgid, LLMTAP_PROCESS_EXCLUDED);
 }
 
 /* 32-bit programs: their system calls fire no per-call tracepoint. */
 static __always_inline int current_is_compat(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mm_struct *mm = task->mm;
+	struct pt_regs *regs;
 
-	/* The last files are closed after the address space is gone. */
-	return mm ? mm->task_size <= 0xffffffff : !!(task->thread_info.flags & TIF_ADDR32);
+	/* 5.15. Not by its address space: the last files are closed after that is gone. */
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return *(__u16 *)&regs->cs == USER32_CS;
 }
 
 static __always_inline struct thread *thread_make(__u64 pid_tgid)

@@ -161,6 +161,7 @@ class LiveProbe final : public Probe {
 
   Result<std::unique_ptr<UprobeLink>> attach_uprobes(const std::string& path,
                                                      std::span<const UprobePlace> places) override {
+    if (sessions_) return attach_session(bpf_program__fd(skeleton_->progs.tls_session), path, places);
     return attach_multi(skeleton_->progs.tls_enter, skeleton_->progs.tls_return, path, places);
   }
 
@@ -173,13 +174,9 @@ class LiveProbe final : public Probe {
     has_injected_.store(true, std::memory_order_release);
   }
 
-  Result<> exclude_process(uint32_t tgid) override {
-    const uint32_t flags = 1;  // LLMTAP_PROCESS_EXCLUDED
-    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.process_flags), &tgid, &flags, BPF_ANY) != 0)
-      return Error{"exclude process " + std::to_string(tgid) + ": " + std::strerror(errno)};
-    std::atomic_ref<uint32_t>(skeleton_->bss->processes_flagged).store(1, std::memory_order_relaxed);
-    return Ok{};
-  }
+  Result<> exclude_process(uint32_t tgid) override { return flag_process(tgid, kProcessExcluded); }
+  Result<> refuse_returns(uint32_t tgid) override { return flag_process(tgid, kProcessSwitches); }
+  void on_stack_switch(std::function<void(uint32_t)> told) override { tell_switch_ = std::move(told); }
 
   ProbeStatistics statistics() const override {
     ProbeStatistics result;
@@ -197,6 +194,7 @@ class LiveProbe final : public Probe {
                            ended_here_.load(std::memory_order_relaxed);
     result.connections_open = made > ended ? made - ended : 0;
     result.exact_records = exact_records_;
+    result.uprobe_sessions = sessions_;
     const bpf_program* program = nullptr;
     while ((program = bpf_object__next_program(skeleton_->obj, const_cast<bpf_program*>(program)))) {
       bpf_prog_info info{};
@@ -212,6 +210,30 @@ class LiveProbe final : public Probe {
   }
 
  private:
+  // LLMTAP_PROCESS_… of bpf/lib/maps.bpf.h.
+  static constexpr uint32_t kProcessExcluded = 1, kProcessSwitches = 2;
+
+  Result<> flag_process(uint32_t tgid, uint32_t flag) {
+    const int map = bpf_map__fd(skeleton_->maps.process_flags);
+    uint32_t flags = 0;
+    if (bpf_map_lookup_elem(map, &tgid, &flags) != 0) flags = 0;
+    flags |= flag;
+    if (bpf_map_update_elem(map, &tgid, &flags, BPF_ANY) != 0)
+      return Error{"flag process " + std::to_string(tgid) + ": " + std::strerror(errno)};
+    std::atomic_ref<uint32_t>(skeleton_->bss->processes_flagged).store(1, std::memory_order_relaxed);
+    return Ok{};
+  }
+
+  void tell_switchers() {
+    const uint32_t seen = std::atomic_ref<__u32>(skeleton_->bss->switchers_seen).load(std::memory_order_relaxed);
+    if (seen == switchers_seen_ || !tell_switch_) return;
+    switchers_seen_ = seen;
+    const int map = bpf_map__fd(skeleton_->maps.process_flags);
+    uint32_t tgid = 0, flags = 0;
+    for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0; previous = &tgid)
+      if (bpf_map_lookup_elem(map, &tgid, &flags) == 0 && (flags & kProcessSwitches) != 0) tell_switch_(tgid);
+  }
+
   using Lost = std::array<LostCount, LLMTAP_LOST_MAX>;
 
   Result<> load(const ProbeOptions& options, const std::string& log) {
@@ -224,6 +246,12 @@ class LiveProbe final : public Probe {
     skeleton_->rodata->turn_cap_bytes = options.turn_cap_bytes;
     skeleton_->rodata->exact_records = options.exact_records;
     bpf_map__set_max_entries(skeleton_->maps.events, static_cast<__u32>(options.ring_bytes));
+    sessions_ = options.uprobe_sessions && try_uprobe_link(kTraceUprobeSession).known();
+    bpf_program__set_autoload(skeleton_->progs.tls_session, sessions_);
+    bpf_program__set_autoload(skeleton_->progs.tls_enter, !sessions_);
+    bpf_program__set_autoload(skeleton_->progs.tls_return, !sessions_);
+    if (sessions_)
+      bpf_program__set_expected_attach_type(skeleton_->progs.tls_session, static_cast<bpf_attach_type>(kTraceUprobeSession));
     if (const int error = probe__load(skeleton_.get()); error != 0) return load_error(-error, log);
     // 6.16; the programs choose by the same question.
     btf* kernel = btf__load_vmlinux_btf();
@@ -342,6 +370,7 @@ class LiveProbe final : public Probe {
     clock.boottime_ns = now_ns(CLOCK_BOOTTIME);
     clock.realtime_ns = now_ns(CLOCK_REALTIME);
     deliver(clock.hdr);
+    tell_switchers();
 
     const Lost lost = read_lost();
     if (std::memcmp(lost.data(), lost_said_.data(), sizeof(lost)) == 0) return;
@@ -377,6 +406,7 @@ class LiveProbe final : public Probe {
   int stats_fd_ = -1;
   size_t cpus_ = static_cast<size_t>(std::max(1, libbpf_num_possible_cpus()));
   bool exact_records_ = false;
+  bool sessions_ = false;
 
   // Core thread.
   EventSink* sink_ = nullptr;
@@ -384,6 +414,8 @@ class LiveProbe final : public Probe {
   uint64_t next_tick_ns_ = 0, batch_end_ns_ = 0;
   RingBook book_;
   Lost lost_said_{};
+  uint32_t switchers_seen_ = 0;
+  std::function<void(uint32_t)> tell_switch_;
 
   std::array<std::atomic<uint64_t>, LLMTAP_SOURCE_MAX> data_events_{};
   std::atomic<uint64_t> events_ = 0, damaged_ = 0, ended_here_ = 0;

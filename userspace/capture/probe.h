@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -59,6 +60,7 @@ struct ProbeOptions {
   uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
   bool exact_records = true;            // false: size classes, as on kernels before 6.16
   bool run_time_stats = false;          // the kernel adds up the programs' run time
+  bool uprobe_sessions = true;          // false: entry and return programs, as on kernels before 6.13
 };
 
 struct ProbeStatistics {
@@ -77,6 +79,7 @@ struct ProbeStatistics {
   uint64_t connections_open = 0;                      // entries in the kernel's map
   std::vector<Program> programs;                      // zeros unless run_time_stats
   bool exact_records = false;                         // dynptr reads; else size classes
+  bool uprobe_sessions = false;                       // one link; no return where none is wanted
 };
 
 class Probe : public EventSource, public VerdictSink {
@@ -95,6 +98,11 @@ class Probe : public EventSource, public VerdictSink {
   // followed by its payload, event.size bytes in all.
   virtual void inject(const llmtap_event_hdr& event) = 0;
   virtual Result<> exclude_process(uint32_t tgid) = 0;
+  // No return probe in this process any more (its TLS calls are not seen), because it is known to run
+  // several stacks on one thread. A no-op without sessions.
+  virtual Result<> refuse_returns(uint32_t tgid) = 0;
+  // Called on the core thread, once for each process that was seen to do that. Set before poll().
+  virtual void on_stack_switch(std::function<void(uint32_t tgid)> told) = 0;
   virtual ProbeStatistics statistics() const = 0;
 };
 
