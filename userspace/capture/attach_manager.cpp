@@ -64,6 +64,7 @@ void AttachManager::examine(int fd, File& file) {
   file.placement.clear();
   file.single_stepped = false;
   file.fallback = {};
+  file.refused.clear();
   bool has_fallback = false;
   const FdSource source(fd);
   const auto elf = ElfFile::open(source);
@@ -94,6 +95,26 @@ void AttachManager::examine(int fd, File& file) {
     file.fallback.single_stepped |= exported ? plan->fallback_single_stepped : plan->single_stepped;
   }
   if (!has_fallback) file.fallback = {};
+  const auto checked = self_checked_code(*elf);
+  if (!checked) return;
+  const auto first = elf->code_offset(checked->first), last = elf->code_offset(checked->second);
+  const auto inside = [&](const HookPlace& place) { return first && last && place.offset >= *first && place.offset < *last; };
+  if (std::ranges::any_of(file.places, inside) || std::ranges::any_of(file.fallback.places, inside))
+    refuse(file, "self_checked_code");
+}
+
+void AttachManager::refuse(File& file, const std::string& reason) {
+  file.refused = reason;
+  file.link.reset();
+  for (RuntimeUse& use : file.runtimes)
+    if (use.state == CoverageState::kClear) use.state = CoverageState::kOpaque, use.reason = reason;
+}
+
+void AttachManager::refuse(ProcessKey process, const std::string& reason) {
+  const auto held = files_by_process_.find(key_of(process));
+  if (held == files_by_process_.end()) return;
+  for (const FileKey& key : held->second)
+    if (const auto file = files_.find(key); file != files_.end()) refuse(file->second, reason);
 }
 
 bool AttachManager::inspect(uint32_t tgid, const std::vector<Mapping>& mappings) {
@@ -104,7 +125,7 @@ bool AttachManager::inspect(uint32_t tgid, const std::vector<Mapping>& mappings)
 }
 
 void AttachManager::attach(uint32_t tgid, const Mapping& mapping, File& file) {
-  if (file.link || file.places.empty() || file.attach_pass == pass_) return;
+  if (file.link || file.places.empty() || file.attach_pass == pass_ || !file.refused.empty()) return;
   const auto opened = procfs_.open_mapping(tgid, mapping);
   if (!opened) return;  // the process is gone; another user or the next scan tries again
   file.attach_pass = pass_;

@@ -52,6 +52,9 @@ class UprobeAttacher {
   // For every process that maps the file. `path` is resolved before this returns.
   virtual Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
                                                        std::span<const HookPlace> places) = 0;
+  // No return probe in this process, whatever is attached to its files. False: the kernel has no such
+  // means, so its files must not be attached at all.
+  virtual bool refuse_returns(uint32_t tgid) { return false; }
 };
 
 // Called on the discovery thread; takes a copy. `event` is followed by the rest of its record.

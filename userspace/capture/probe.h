@@ -99,7 +99,7 @@ class Probe : public EventSource, public VerdictSink {
   virtual void inject(const llmtap_event_hdr& event) = 0;
   virtual Result<> exclude_process(uint32_t tgid) = 0;
   // No return probe in this process any more (its TLS calls are not seen), because it is known to run
-  // several stacks on one thread. A no-op without sessions.
+  // several stacks on one thread. Of no effect without sessions.
   virtual Result<> refuse_returns(uint32_t tgid) = 0;
   // Called on the core thread, once for each process that was seen to do that. Set before poll().
   virtual void on_stack_switch(std::function<void(uint32_t tgid)> told) = 0;

@@ -27,6 +27,9 @@ class ProbeAttacher : public UprobeAttacher, public EventInjector {
       converted.push_back({place.offset, static_cast<HookKind>(place.kind), place.is_return});
     return std::make_unique<Link>(LLMTAP_TRY(probe_.attach_uprobes(path, converted)));
   }
+  bool refuse_returns(uint32_t tgid) override {
+    return probe_.statistics().uprobe_sessions && probe_.refuse_returns(tgid).has_value();
+  }
   void inject(const llmtap_event_hdr& event) override { probe_.inject(event); }
 
  private:

@@ -9,7 +9,9 @@ LiveCapture::LiveCapture(std::unique_ptr<Probe> probe)
     : probe_(std::move(probe)),
       attacher_(*probe_),
       discovery_(std::make_unique<Discovery>(attacher_, attacher_)),
-      requester_([this](uint32_t tgid) { discovery_->ensure_facts(tgid); }, sink_) {}
+      requester_([this](uint32_t tgid) { discovery_->ensure_facts(tgid); }, sink_) {
+  probe_->on_stack_switch([this](uint32_t tgid) { discovery_->refuse(tgid); });
+}
 
 Result<std::unique_ptr<LiveCapture>> LiveCapture::open(const Config& config) {
   ProbeOptions options;

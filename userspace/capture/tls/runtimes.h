@@ -3,9 +3,12 @@
 // runtime and where to hook it; a row without a plan names what is seen and not read.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "capture/attacher.h"
@@ -36,6 +39,12 @@ struct TlsRuntime {
 };
 
 extern const std::span<const TlsRuntime> kRuntimes;
+
+// A return probe breaks a program that switches stacks inside the call: why this mapped file says that
+// it may; empty if it does not. By the file's name: asked of every mapping.
+std::string_view fiber_runtime(std::string_view path);
+// Code whose own checksum a breakpoint would spoil (FIPS modules linked into the file): addresses.
+std::optional<std::pair<uint64_t, uint64_t>> self_checked_code(const ElfFile&);
 
 // tls/openssl.cpp
 bool exports_openssl(const ElfFile&);
