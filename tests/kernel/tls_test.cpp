@@ -259,6 +259,64 @@ TEST_F(TlsTest, ProcessEndEndsItsObjects) {
   EXPECT_EQ(client_->ends.at(LLMTAP_END_EXIT).write_offset, kRequest.size());
 }
 
+// Muted: the call's return is not hooked, and what it moved is a gap.
+TEST_F(TlsTest, AMutedCallPaysNoReturn) {
+  std::array<int, 2> gate{};
+  ASSERT_EQ(pipe(gate.data()), 0);
+  const std::string part = pattern(1000);
+  const uint32_t tgid = fork_body([&] {
+    return tls_exchange(
+        contexts_,
+        [&](SSL* ssl) {
+          char go = 0;
+          return tls_write_all(ssl, kRequest) && ::read(gate[0], &go, 1) == 1 && tls_write_all(ssl, part) &&
+                 tls_read(ssl, 2) == "ok" && tls_write_all(ssl, kRequest);
+        },
+        [&](SSL* ssl) {
+          return tls_read(ssl, kRequest.size() + 1000).size() == kRequest.size() + 1000 && tls_write_all(ssl, "ok") &&
+                 tls_read(ssl, kRequest.size()) == kRequest;
+        });
+  });
+  const SeenConnection* client = nullptr;
+  poll_until([&] {
+    for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL))
+      if (connection->written().starts_with("POST")) client = connection;
+    return client != nullptr;
+  });
+  probe_->set_verdict(client->facts.hdr.conn_id, Verdict::kMuted);
+  ASSERT_EQ(::write(gate[1], "x", 1), 1);
+  poll_until([&] { return seen_.exits.contains(tgid); });
+  expect_success(tgid);
+  EXPECT_EQ(client->written(), kRequest + kRequest);
+  EXPECT_EQ(client->stream[LLMTAP_WRITE].gap_bytes, part.size());
+}
+
+class TwoProgramsTest : public CaptureTest {};
+
+TEST_F(TwoProgramsTest, WithoutSessionsTheBytesAreTheSame) {
+  ASSERT_NO_FATAL_FAILURE(open({.uprobe_sessions = false}));
+  EXPECT_FALSE(probe_->statistics().uprobe_sessions);
+  auto link = probe_->attach_uprobes(libssl_path(), libssl_places());
+  ASSERT_TRUE(link.has_value()) << link.error().message;
+  const TlsContexts contexts;
+  const uint32_t tgid = run([&] {
+    return tls_exchange(
+        contexts,
+        [](SSL* ssl) {
+          size_t n = 0;
+          return SSL_write_ex(ssl, kRequest.data(), kRequest.size(), &n) == 1 && tls_read(ssl, kReply.size()) == kReply;
+        },
+        serve);
+  });
+  const auto connections = seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL);
+  ASSERT_EQ(connections.size(), 2U);
+  for (const SeenConnection* connection : connections) {
+    const bool is_client = connection->facts.role == LLMTAP_ROLE_CLIENT;
+    EXPECT_EQ(connection->stream[is_client ? LLMTAP_WRITE : LLMTAP_READ].bytes, kRequest);
+    EXPECT_EQ(connection->stream[is_client ? LLMTAP_READ : LLMTAP_WRITE].bytes, kReply);
+  }
+}
+
 TEST_F(TlsTest, DetachedProbesSeeNothing) {
   link_.reset();
   const uint32_t tgid = run([&] { return tls_exchange(contexts_, ask, serve); });

@@ -23,6 +23,7 @@
 #include "base/check.h"
 #include "capture/ring.h"
 #include "capture/ring_book.h"
+#include "capture/run_time_sampler.h"
 #include "capture/tracepoint_link.h"
 #include "capture/uprobe_link.h"
 #include "lib/hook_kinds.h"
@@ -126,6 +127,9 @@ class LiveProbe final : public Probe {
     if (!loaded) return loaded;
     LLMTAP_TRY(map_verdicts());
     if (options.run_time_stats) stats_fd_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    else if (options.sample_run_time)
+      sampler_ = std::make_unique<RunTimeSampler>([this] { return run_times(); },
+                                                  [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
     ring_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.events), &LiveProbe::on_record, this, nullptr));
     if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
     return attach_all();
@@ -195,16 +199,11 @@ class LiveProbe final : public Probe {
     result.connections_open = made > ended ? made - ended : 0;
     result.exact_records = exact_records_;
     result.uprobe_sessions = sessions_;
-    const bpf_program* program = nullptr;
-    while ((program = bpf_object__next_program(skeleton_->obj, const_cast<bpf_program*>(program)))) {
-      bpf_prog_info info{};
-      __u32 size = sizeof(info);
-      ProbeStatistics::Program entry{.name = bpf_program__name(program)};
-      if (bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) {
-        entry.run_time_ns = info.run_time_ns;
-        entry.runs = info.run_cnt;
-      }
-      result.programs.push_back(std::move(entry));
+    const std::vector<RunTime> times = sampler_ ? sampler_->estimate() : run_times();
+    bpf_program* program = nullptr;
+    for (size_t i = 0; (program = bpf_object__next_program(skeleton_->obj, program)); ++i) {
+      const RunTime time = i < times.size() ? times[i] : RunTime{};
+      result.programs.push_back({.name = bpf_program__name(program), .run_time_ns = time.ns, .runs = time.runs});
     }
     return result;
   }
@@ -222,6 +221,19 @@ class LiveProbe final : public Probe {
       return Error{"flag process " + std::to_string(tgid) + ": " + std::strerror(errno)};
     std::atomic_ref<uint32_t>(skeleton_->bss->processes_flagged).store(1, std::memory_order_relaxed);
     return Ok{};
+  }
+
+  std::vector<RunTime> run_times() const {
+    std::vector<RunTime> times;
+    bpf_program* program = nullptr;
+    while ((program = bpf_object__next_program(skeleton_->obj, program))) {
+      bpf_prog_info info{};
+      __u32 size = sizeof(info);
+      const int fd = bpf_program__fd(program);
+      if (fd < 0 || bpf_prog_get_info_by_fd(fd, &info, &size) != 0) info = {};
+      times.push_back({.ns = info.run_time_ns, .runs = info.run_cnt});
+    }
+    return times;
   }
 
   void tell_switchers() {
@@ -371,6 +383,7 @@ class LiveProbe final : public Probe {
     clock.realtime_ns = now_ns(CLOCK_REALTIME);
     deliver(clock.hdr);
     tell_switchers();
+    if (sampler_) sampler_->tick(now);
 
     const Lost lost = read_lost();
     if (std::memcmp(lost.data(), lost_said_.data(), sizeof(lost)) == 0) return;
@@ -404,6 +417,7 @@ class LiveProbe final : public Probe {
   std::vector<std::unique_ptr<bpf_link, LinkDelete>> links_;
   uint64_t* verdicts_ = nullptr;
   int stats_fd_ = -1;
+  std::unique_ptr<RunTimeSampler> sampler_;
   size_t cpus_ = static_cast<size_t>(std::max(1, libbpf_num_possible_cpus()));
   bool exact_records_ = false;
   bool sessions_ = false;

@@ -59,7 +59,8 @@ struct ProbeOptions {
   bool exclude_own_process = true;
   uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
   bool exact_records = true;            // false: size classes, as on kernels before 6.16
-  bool run_time_stats = false;          // the kernel adds up the programs' run time
+  bool run_time_stats = false;          // the kernel adds up the programs' run time, always
+  bool sample_run_time = false;         // or in one second of every 60, from which it is estimated
   bool uprobe_sessions = true;          // false: entry and return programs, as on kernels before 6.13
 };
 
@@ -77,7 +78,7 @@ struct ProbeStatistics {
   LossCount lost[LLMTAP_LOST_MAX];                    // by llmtap_loss
   double ring_used = 0;                               // 0 to 1, now
   uint64_t connections_open = 0;                      // entries in the kernel's map
-  std::vector<Program> programs;                      // zeros unless run_time_stats
+  std::vector<Program> programs;                      // zeros unless run_time_stats or sample_run_time
   bool exact_records = false;                         // dynptr reads; else size classes
   bool uprobe_sessions = false;                       // one link; no return where none is wanted
 };

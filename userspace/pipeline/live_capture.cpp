@@ -16,7 +16,7 @@ LiveCapture::LiveCapture(std::unique_ptr<Probe> probe)
 Result<std::unique_ptr<LiveCapture>> LiveCapture::open(const Config& config) {
   ProbeOptions options;
   options.ring_bytes = std::bit_ceil(config.capture_ring_bytes);
-  options.run_time_stats = true;
+  options.sample_run_time = true;
   auto probe = LLMTAP_TRY(Probe::open(options));
   return std::unique_ptr<LiveCapture>(new LiveCapture(std::move(probe)));
 }
