@@ -18,7 +18,8 @@
 namespace llmtap {
 namespace {
 
-const std::string kRequest = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kRequest =
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
 const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 class SocketTest : public CaptureTest {
@@ -65,7 +66,8 @@ TEST_F(SocketTest, BothEndsOfAnExchange) {
   EXPECT_EQ(client_->stream[LLMTAP_READ].records.at(0).message_class, LLMTAP_CLASS_HTTP1_RESPONSE);
   EXPECT_TRUE(client_->stream[LLMTAP_READ].records.at(0).flags & LLMTAP_FLAG_TURN);
   EXPECT_FALSE(client_->stream[LLMTAP_WRITE].records.at(0).flags & LLMTAP_FLAG_TURN);
-  EXPECT_LE(client_->stream[LLMTAP_READ].records.at(0).entry_time_ns, client_->stream[LLMTAP_READ].records.at(0).time_ns);
+  EXPECT_LE(client_->stream[LLMTAP_READ].records.at(0).entry_time_ns,
+            client_->stream[LLMTAP_READ].records.at(0).time_ns);
   ASSERT_TRUE(client_->ends.contains(LLMTAP_END_CLOSED));
   EXPECT_EQ(client_->ends.at(LLMTAP_END_CLOSED).write_offset, kRequest.size());
   EXPECT_EQ(client_->ends.at(LLMTAP_END_CLOSED).read_offset, kReply.size());
@@ -100,7 +102,8 @@ TEST_F(SocketTest, VectorsAndMessages) {
   const uint32_t tgid = run([&] {
     TcpPair pair;
     std::string a = head, b = body.substr(0, 1000), c = body.substr(1000);
-    std::array<iovec, 4> out{{{nullptr, 0}, {a.data(), a.size()}, {b.data(), b.size()}, {c.data(), c.size()}}};
+    std::array<iovec, 4> out{
+        {{nullptr, 0}, {a.data(), a.size()}, {b.data(), b.size()}, {c.data(), c.size()}}};
     if (writev(pair.client, out.data(), 4) != static_cast<ssize_t>(a.size() + 5000)) return 1;
     std::string got(a.size() + 5000, '\0');
     std::array<iovec, 2> in{{{got.data(), 10}, {got.data() + 10, got.size() - 10}}};
@@ -141,7 +144,8 @@ TEST_F(SocketTest, LargeWritesAreWhole) {
       TcpPair pair;
       std::string got;
       std::thread reader([&] { got = receive(pair.server, request.size()); });
-      const bool sent = write(pair.client, request.data(), request.size()) == static_cast<ssize_t>(request.size());
+      const bool sent =
+          write(pair.client, request.data(), request.size()) == static_cast<ssize_t>(request.size());
       reader.join();
       return sent && got == request ? 0 : 1;
     });
@@ -239,9 +243,11 @@ TEST_F(SocketTest, ManyVectorsOfALargeCall) {
     TcpPair pair;
     std::string copy = request, got;
     std::vector<iovec> vectors;
-    for (size_t at = 0; at < copy.size(); at += 1001) vectors.push_back({copy.data() + at, std::min<size_t>(1001, copy.size() - at)});
+    for (size_t at = 0; at < copy.size(); at += 1001)
+      vectors.push_back({copy.data() + at, std::min<size_t>(1001, copy.size() - at)});
     std::thread reader([&] { got = receive(pair.server, request.size()); });
-    const bool sent = writev(pair.client, vectors.data(), static_cast<int>(vectors.size())) == static_cast<ssize_t>(copy.size());
+    const bool sent = writev(pair.client, vectors.data(), static_cast<int>(vectors.size())) ==
+                      static_cast<ssize_t>(copy.size());
     reader.join();
     return sent && got == request ? 0 : 1;
   });
@@ -265,7 +271,9 @@ TEST_F(SocketTest, ManyMessagesOfOneCall) {
       messages[i].msg_hdr.msg_iov = &vectors[i];
       messages[i].msg_hdr.msg_iovlen = 1;
     }
-    if (sendmmsg(pair.client, messages.data(), static_cast<unsigned>(messages.size()), 0) != static_cast<int>(copy.size())) return 1;
+    if (sendmmsg(pair.client, messages.data(), static_cast<unsigned>(messages.size()), 0) !=
+        static_cast<int>(copy.size()))
+      return 1;
     return receive(pair.server, request.size()) == request ? 0 : 2;
   });
   ASSERT_NO_FATAL_FAILURE(ends(tgid));
@@ -362,7 +370,8 @@ TEST_F(SocketTest, ASocketThatIsConnectedTwice) {
     getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
     const int client = socket(AF_INET, SOCK_STREAM, 0);
     // Nobody listens yet.
-    if (connect(client, reinterpret_cast<sockaddr*>(&address), size) == 0 || listen(listener, 1) != 0) return 2;
+    if (connect(client, reinterpret_cast<sockaddr*>(&address), size) == 0 || listen(listener, 1) != 0)
+      return 2;
     for (int i = 0; i < 2; ++i) {
       if (connect(client, reinterpret_cast<sockaddr*>(&address), size) != 0) return 3;
       const int server = accept(listener, nullptr, nullptr);
@@ -396,7 +405,8 @@ TEST_F(SocketTest, A32BitProgramIsCounted) {
     const int listener = socket(AF_INET, SOCK_STREAM, 0);
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener, 1) != 0) return 1;
+    if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener, 1) != 0)
+      return 1;
     getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
     const pid_t child = fork();
     if (child == 0) {

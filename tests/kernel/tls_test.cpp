@@ -13,7 +13,8 @@
 namespace llmtap {
 namespace {
 
-const std::string kRequest = "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kRequest =
+    "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
 const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 class TlsTest : public CaptureTest {
@@ -68,7 +69,9 @@ TEST_F(TlsTest, CiphertextIsNotCopied) {
   const uint32_t tgid = run([&] {
     return tls_exchange(
         contexts_, [&](SSL* ssl) { return tls_write_all(ssl, kRequest + body) && tls_read(ssl, 2) == "ok"; },
-        [&](SSL* ssl) { return tls_read(ssl, kRequest.size() + body.size()).size() > 0 && tls_write_all(ssl, "ok"); });
+        [&](SSL* ssl) {
+          return tls_read(ssl, kRequest.size() + body.size()).size() > 0 && tls_write_all(ssl, "ok");
+        });
   });
   ASSERT_NO_FATAL_FAILURE(ends(tgid));
   EXPECT_TRUE(client_->written() == kRequest + body);
@@ -94,8 +97,8 @@ TEST_F(TlsTest, ExFormsAndPeek) {
           size_t n = 0;
           std::array<char, 200> buffer{};
           return SSL_write_ex(ssl, kRequest.data(), kRequest.size(), &n) == 1 && n == kRequest.size() &&
-                 SSL_peek(ssl, buffer.data(), 10) == 10 && SSL_read_ex(ssl, buffer.data(), buffer.size(), &n) == 1 &&
-                 n == kReply.size();
+                 SSL_peek(ssl, buffer.data(), 10) == 10 &&
+                 SSL_read_ex(ssl, buffer.data(), buffer.size(), &n) == 1 && n == kReply.size();
         },
         serve);
   });
@@ -164,7 +167,8 @@ TEST_F(TlsTest, EarlyDataIsMarkedAndCountedOnce) {
       std::array<char, 1000> buffer{};
       size_t n = 0;
       int result = 0;
-      while ((result = SSL_read_early_data(ssl, buffer.data(), buffer.size(), &n)) == SSL_READ_EARLY_DATA_SUCCESS)
+      while ((result = SSL_read_early_data(ssl, buffer.data(), buffer.size(), &n)) ==
+             SSL_READ_EARLY_DATA_SUCCESS)
         got.append(buffer.data(), n);
       served = result == SSL_READ_EARLY_DATA_FINISH && SSL_accept(ssl) == 1 && tls_write_all(ssl, kReply);
       SSL_free(ssl);
@@ -173,8 +177,8 @@ TEST_F(TlsTest, EarlyDataIsMarkedAndCountedOnce) {
     SSL_set_fd(ssl, pair.client);
     SSL_set_session(ssl, session);
     size_t n = 0;
-    const bool sent = SSL_write_early_data(ssl, kRequest.data(), kRequest.size(), &n) == 1 && SSL_connect(ssl) == 1 &&
-                      tls_read(ssl, kReply.size()) == kReply;
+    const bool sent = SSL_write_early_data(ssl, kRequest.data(), kRequest.size(), &n) == 1 &&
+                      SSL_connect(ssl) == 1 && tls_read(ssl, kReply.size()) == kReply;
     SSL_free(ssl);
     thread.join();
     return sent && served && got == kRequest ? 0 : 2;
@@ -273,8 +277,8 @@ TEST_F(TlsTest, AMutedCallPaysNoReturn) {
                  tls_read(ssl, 2) == "ok" && tls_write_all(ssl, kRequest);
         },
         [&](SSL* ssl) {
-          return tls_read(ssl, kRequest.size() + 1000).size() == kRequest.size() + 1000 && tls_write_all(ssl, "ok") &&
-                 tls_read(ssl, kRequest.size()) == kRequest;
+          return tls_read(ssl, kRequest.size() + 1000).size() == kRequest.size() + 1000 &&
+                 tls_write_all(ssl, "ok") && tls_read(ssl, kRequest.size()) == kRequest;
         });
   });
   const SeenConnection* client = nullptr;
@@ -304,7 +308,8 @@ TEST_F(TwoProgramsTest, WithoutSessionsTheBytesAreTheSame) {
         contexts,
         [](SSL* ssl) {
           size_t n = 0;
-          return SSL_write_ex(ssl, kRequest.data(), kRequest.size(), &n) == 1 && tls_read(ssl, kReply.size()) == kReply;
+          return SSL_write_ex(ssl, kRequest.data(), kRequest.size(), &n) == 1 &&
+                 tls_read(ssl, kReply.size()) == kReply;
         },
         serve);
   });

@@ -75,7 +75,8 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
   utsname kernel{};
   ::uname(&kernel);
   for (const Capability& needed : kNeeded) {
-    if (needed.value == CAP_SYS_RESOURCE && parse_kernel_release(kernel.release) >= std::pair(5, 11)) continue;
+    if (needed.value == CAP_SYS_RESOURCE && parse_kernel_release(kernel.release) >= std::pair(5, 11))
+      continue;
     const auto has = [&](cap_value_t value) {
       cap_flag_value_t flag = CAP_CLEAR;
       return held && ::cap_get_flag(held.get(), value, CAP_EFFECTIVE, &flag) == 0 && flag == CAP_SET;
@@ -91,9 +92,10 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
   }
 }
 
-DoctorFact mount_fact(std::string name, std::initializer_list<const char*> places, long magic, std::string advice) {
+DoctorFact mount_fact(std::string name, std::initializer_list<const char*> places, long magic,
+                      std::string advice) {
   for (const char* const place : places) {
-    struct statfs status {};
+    struct statfs status{};
     if (::statfs(place, &status) == 0 && static_cast<long>(status.f_type) == magic)
       return {std::move(name), kOk, place, {}};
   }
@@ -107,7 +109,8 @@ DoctorFact lockdown_fact() {
     return {"lockdown", kUnknown, "securityfs not readable", {}};
   const std::string level = line.substr(open + 1, close - open - 1);
   if (level == "confidentiality")
-    return {"lockdown", kDegraded, level, "kernel memory is not read by helpers; connections may lack addresses"};
+    return {"lockdown", kDegraded, level,
+            "kernel memory is not read by helpers; connections may lack addresses"};
   return {"lockdown", kOk, level, {}};
 }
 
@@ -122,33 +125,44 @@ DoctorFact perf_fact() {
 DoctorFact uprobe_link_fact(std::string name, int attach_type, std::string advice) {
   const UprobeTrial trial = try_uprobe_link(attach_type);
   if (trial.known()) return {std::move(name), kOk, "links of many places", {}};
-  if (trial.loaded) return {std::move(name), kDegraded, std::string("link: ") + ::strerror(trial.error), std::move(advice)};
+  if (trial.loaded)
+    return {std::move(name), kDegraded, std::string("link: ") + ::strerror(trial.error), std::move(advice)};
   const bool refused = trial.error == EPERM || trial.error == EACCES;
-  return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(trial.error), std::move(advice)};
+  return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(trial.error),
+          std::move(advice)};
 }
 
 void add_bpf_features(std::vector<DoctorFact>& facts) {
-  facts.push_back(uprobe_link_fact("uprobe_multi", kTraceUprobeMulti,
-                                   "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here"));
+  facts.push_back(
+      uprobe_link_fact("uprobe_multi", kTraceUprobeMulti,
+                       "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here"));
   facts.push_back(uprobe_link_fact("uprobe session", kTraceUprobeSession,
                                    "Linux 6.13 lets connections that are not read skip the return probe"));
 
-  const int dynptr = ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_ringbuf_reserve_dynptr, nullptr);
-  facts.push_back({"ring buffer dynptr", dynptr == 1 ? kOk : dynptr == 0 ? kDegraded : kUnknown,
-                   dynptr < 0 ? ::strerror(-dynptr) : dynptr ? "exact-size records" : "not in this kernel",
+  const int dynptr =
+      ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_ringbuf_reserve_dynptr, nullptr);
+  facts.push_back({"ring buffer dynptr",
+                   dynptr == 1   ? kOk
+                   : dynptr == 0 ? kDegraded
+                                 : kUnknown,
+                   dynptr < 0 ? ::strerror(-dynptr)
+                   : dynptr   ? "exact-size records"
+                              : "not in this kernel",
                    dynptr == 1 ? "" : "Linux 5.19 copies each call once; size classes are used here"});
 
   const std::unique_ptr<btf, void (*)(btf*)> kernel(::btf__load_vmlinux_btf(), ::btf__free);
   const auto function_fact = [&](std::string name, const char* function, std::string advice) {
     if (!kernel) return DoctorFact{std::move(name), kUnknown, "no kernel BTF", {}};
     const bool there = ::btf__find_by_name_kind(kernel.get(), function, BTF_KIND_FUNC) > 0;
-    return DoctorFact{std::move(name), there ? kOk : kDegraded, there ? function : std::string("no ") + function,
+    return DoctorFact{std::move(name), there ? kOk : kDegraded,
+                      there ? function : std::string("no ") + function,
                       there ? std::string() : std::move(advice)};
   };
   facts.push_back(function_fact("dynptr user reads", "bpf_probe_read_user_dynptr",
                                 "Linux 6.16 copies large calls without scratch memory"));
-  facts.push_back(function_fact("checked kernel walks", "bpf_rdonly_cast",
-                                "Linux 6.2 finds a connection's socket without kernel reads, also under lockdown"));
+  facts.push_back(
+      function_fact("checked kernel walks", "bpf_rdonly_cast",
+                    "Linux 6.2 finds a connection's socket without kernel reads, also under lockdown"));
 }
 
 }  // namespace
@@ -169,7 +183,8 @@ std::vector<DoctorFact> collect_doctor_facts() {
   facts.push_back(kernel_fact());
   facts.push_back(btf_fact());
   add_capabilities(facts);
-  facts.push_back(mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
+  facts.push_back(
+      mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
   facts.push_back(mount_fact("tracefs", {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}, kTraceFsMagic,
                              "raw tracepoints are used instead"));
   facts.push_back(lockdown_fact());

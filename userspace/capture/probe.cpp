@@ -75,7 +75,8 @@ uint32_t own_tgid() {
 Error load_error(int error, const std::string& log) {
   Error result{std::string("load BPF programs: ") + std::strerror(error)};
   if (error == EPERM || error == EACCES)
-    result.hint = "this process lacks CAP_BPF and CAP_PERFMON, or its memlock limit is too low: run with sudo";
+    result.hint =
+        "this process lacks CAP_BPF and CAP_PERFMON, or its memlock limit is too low: run with sudo";
   else if (error == ENOMEM)
     result.hint = "the kernel has no memory for the ring: choose a smaller one";
   else if (error == EINVAL || error == ENOTSUP || error == ESRCH)
@@ -83,7 +84,10 @@ Error load_error(int error, const std::string& log) {
   const size_t last = log.find_last_not_of('\n');
   if (last != std::string::npos) {
     const size_t start = log.rfind('\n', last);
-    result.message += " (" + log.substr(start == std::string::npos ? 0 : start + 1, last - (start == std::string::npos ? 0 : start + 1) + 1) + ")";
+    result.message += " (" +
+                      log.substr(start == std::string::npos ? 0 : start + 1,
+                                 last - (start == std::string::npos ? 0 : start + 1) + 1) +
+                      ")";
   }
   return result;
 }
@@ -116,9 +120,11 @@ class LiveProbe final : public Probe {
 
   Result<> start(const ProbeOptions& options) {
     if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-      return Error{"load BPF programs: the kernel has no BTF", "use a kernel built with CONFIG_DEBUG_INFO_BTF"};
+      return Error{"load BPF programs: the kernel has no BTF",
+                   "use a kernel built with CONFIG_DEBUG_INFO_BTF"};
     if (options.ring_bytes < 4096 || (options.ring_bytes & (options.ring_bytes - 1)) != 0)
-      return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes", "its size must be a power of two"};
+      return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes",
+                   "its size must be a power of two"};
     libbpf_set_print(keep_log);
     std::string log;
     load_log = &log;
@@ -126,10 +132,11 @@ class LiveProbe final : public Probe {
     load_log = nullptr;
     if (!loaded) return loaded;
     LLMTAP_TRY(map_verdicts());
-    if (options.run_time_stats) stats_fd_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    if (options.run_time_stats)
+      stats_fd_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
     else if (options.sample_run_time)
-      sampler_ = std::make_unique<RunTimeSampler>([this] { return run_times(); },
-                                                  [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
+      sampler_ = std::make_unique<RunTimeSampler>(
+          [this] { return run_times(); }, [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
     ring_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.events), &LiveProbe::on_record, this, nullptr));
     if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
     return attach_all();
@@ -192,10 +199,12 @@ class LiveProbe final : public Probe {
     const auto lost = read_lost();
     for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) result.lost[i] = {lost[i].events, lost[i].bytes};
     const ring* the_ring = ring_buffer__ring(ring_.get(), 0);
-    result.ring_used = static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
+    result.ring_used =
+        static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
     const uint64_t made = std::atomic_ref<__u64>(skeleton_->bss->conns_made).load(std::memory_order_relaxed);
-    const uint64_t ended = std::atomic_ref<__u64>(skeleton_->bss->conns_ended).load(std::memory_order_relaxed) +
-                           ended_here_.load(std::memory_order_relaxed);
+    const uint64_t ended =
+        std::atomic_ref<__u64>(skeleton_->bss->conns_ended).load(std::memory_order_relaxed) +
+        ended_here_.load(std::memory_order_relaxed);
     result.connections_open = made > ended ? made - ended : 0;
     result.exact_records = exact_records_;
     result.uprobe_sessions = sessions_;
@@ -203,7 +212,8 @@ class LiveProbe final : public Probe {
     bpf_program* program = nullptr;
     for (size_t i = 0; (program = bpf_object__next_program(skeleton_->obj, program)); ++i) {
       const RunTime time = i < times.size() ? times[i] : RunTime{};
-      result.programs.push_back({.name = bpf_program__name(program), .run_time_ns = time.ns, .runs = time.runs});
+      result.programs.push_back(
+          {.name = bpf_program__name(program), .run_time_ns = time.ns, .runs = time.runs});
     }
     return result;
   }
@@ -237,12 +247,14 @@ class LiveProbe final : public Probe {
   }
 
   void tell_switchers() {
-    const uint32_t seen = std::atomic_ref<__u32>(skeleton_->bss->switchers_seen).load(std::memory_order_relaxed);
+    const uint32_t seen =
+        std::atomic_ref<__u32>(skeleton_->bss->switchers_seen).load(std::memory_order_relaxed);
     if (seen == switchers_seen_ || !tell_switch_) return;
     switchers_seen_ = seen;
     const int map = bpf_map__fd(skeleton_->maps.process_flags);
     uint32_t tgid = 0, flags = 0;
-    for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0; previous = &tgid)
+    for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0;
+         previous = &tgid)
       if (bpf_map_lookup_elem(map, &tgid, &flags) == 0 && (flags & kProcessSwitches) != 0) tell_switch_(tgid);
   }
 
@@ -263,11 +275,13 @@ class LiveProbe final : public Probe {
     bpf_program__set_autoload(skeleton_->progs.tls_enter, !sessions_);
     bpf_program__set_autoload(skeleton_->progs.tls_return, !sessions_);
     if (sessions_)
-      bpf_program__set_expected_attach_type(skeleton_->progs.tls_session, static_cast<bpf_attach_type>(kTraceUprobeSession));
+      bpf_program__set_expected_attach_type(skeleton_->progs.tls_session,
+                                            static_cast<bpf_attach_type>(kTraceUprobeSession));
     if (const int error = probe__load(skeleton_.get()); error != 0) return load_error(-error, log);
     // 6.16; the programs choose by the same question.
     btf* kernel = btf__load_vmlinux_btf();
-    exact_records_ = options.exact_records && btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
+    exact_records_ = options.exact_records &&
+                     btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
     btf__free(kernel);
     return Ok{};
   }

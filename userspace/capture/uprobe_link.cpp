@@ -69,9 +69,10 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
   bpf_link* link = bpf_program__attach_uprobe_multi(program, -1, path.c_str(), nullptr, &options);
   if (!link) {
     const int error = errno;
-    Error result{"attach " + std::to_string(offsets.size()) + (returns ? " return" : " entry") + " probes to " + path +
-                 ": " + std::strerror(error)};
-    if (error == EINVAL) result.hint = "the kernel is older than 6.6, or an offset is not inside the file's code";
+    Error result{"attach " + std::to_string(offsets.size()) + (returns ? " return" : " entry") +
+                 " probes to " + path + ": " + std::strerror(error)};
+    if (error == EINVAL)
+      result.hint = "the kernel is older than 6.6, or an offset is not inside the file's code";
     return result;
   }
   return Link(link);
@@ -81,11 +82,13 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
 
 UprobeTrial try_uprobe_link(int attach_type) {
   // `r0 = 0; exit`
-  const std::array<bpf_insn, 2> code{{{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-                                      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  const std::array<bpf_insn, 2> code{
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
   LIBBPF_OPTS(bpf_prog_load_opts, options);
   options.expected_attach_type = static_cast<bpf_attach_type>(attach_type);
-  const UniqueFd program(::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_trial", "GPL", code.data(), code.size(), &options));
+  const UniqueFd program(
+      ::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_trial", "GPL", code.data(), code.size(), &options));
   if (!program) return {.loaded = false, .error = errno};
   // A kernel that knows the link type looks up the path before anything else; one that does not, or
   // that took the attach type for an unchecked number, says EINVAL.
@@ -117,11 +120,13 @@ Result<std::unique_ptr<UprobeLink>> attach_session(int program_fd, const std::st
   request.count = static_cast<uint32_t>(offsets.size());
   UniqueFd link = create_link(request);
   if (!link)
-    return Error{"attach " + std::to_string(offsets.size()) + " probes to " + path + ": " + std::strerror(errno)};
+    return Error{"attach " + std::to_string(offsets.size()) + " probes to " + path + ": " +
+                 std::strerror(errno)};
   return std::unique_ptr<UprobeLink>(std::make_unique<SessionLink>(std::move(link)));
 }
 
-Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning, const std::string& path,
+Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning,
+                                                 const std::string& path,
                                                  std::span<const UprobePlace> places) {
   // Entries first: a return without its entry would be counted as a loss.
   Link entries = LLMTAP_TRY(attach_side(entry, path, places, false));

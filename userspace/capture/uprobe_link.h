@@ -30,7 +30,8 @@ struct UprobeTrial {
 };
 UprobeTrial try_uprobe_link(int attach_type);
 
-Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning, const std::string& path,
+Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning,
+                                                 const std::string& path,
                                                  std::span<const UprobePlace> places);
 
 }  // namespace llmtap

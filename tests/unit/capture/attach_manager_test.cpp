@@ -43,7 +43,7 @@ class MappedProgram {
     EXPECT_EQ(::pwrite(fd_.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
   }
   uint64_t inode() const {
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::fstat(fd_.get(), &status), 0);
     return status.st_ino;
   }
@@ -65,9 +65,10 @@ struct Recorder : UprobeAttacher {
     ~Link() override { --live; }
     int& live;
   };
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places) override {
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
+                                               std::span<const HookPlace> places) override {
     if (!failure.empty() && failures_left-- > 0) return Error{failure};
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
     inodes.push_back(status.st_ino);
     last_places.assign(places.begin(), places.end());
@@ -93,7 +94,8 @@ std::vector<std::byte> dull_program() { return testing::build_elf({.code = std::
 
 class AttachManagerTest : public ::testing::Test {
  protected:
-  AttachManagerTest() : self_{static_cast<uint32_t>(::getpid()), *proc_.start_ns(static_cast<uint32_t>(::getpid()))} {}
+  AttachManagerTest()
+      : self_{static_cast<uint32_t>(::getpid()), *proc_.start_ns(static_cast<uint32_t>(::getpid()))} {}
   std::vector<RuntimeUse> look(const MappedProgram& program, ProcessKey as) {
     const auto mappings = program.mappings(proc_, self_);
     EXPECT_THAT(mappings, SizeIs(1));
@@ -156,7 +158,8 @@ TEST_F(AttachManagerTest, LetsGoOfAFileThatTheProcessNoLongerMaps) {
 
 TEST_F(AttachManagerTest, NamesWhatItCannotRead) {
   const MappedProgram program(go_program());
-  EXPECT_THAT(look(program, self_), ElementsAre(RuntimeUse{"go_tls", CoverageState::kOpaque, "library_not_hooked"}));
+  EXPECT_THAT(look(program, self_),
+              ElementsAre(RuntimeUse{"go_tls", CoverageState::kOpaque, "library_not_hooked"}));
   EXPECT_THAT(recorder_.inodes, IsEmpty());
   EXPECT_THAT(describe().targets, IsEmpty());
 }
@@ -167,8 +170,9 @@ TEST_F(AttachManagerTest, ReportsAFailedAttachAndTriesAgainAtTheNextPass) {
   const RuntimeUse opaque{"openssl", CoverageState::kOpaque, "attach_not_permitted"};
   EXPECT_THAT(look(program, self_), ElementsAre(opaque));
   EXPECT_THAT(look(program, self_), ElementsAre(opaque)) << "one attempt a pass";
-  EXPECT_EQ(describe().attach_failures, (std::map<std::pair<std::string, std::string>, uint64_t>{
-                                            {{"openssl", "attach_not_permitted"}, 1}}));
+  EXPECT_EQ(
+      describe().attach_failures,
+      (std::map<std::pair<std::string, std::string>, uint64_t>{{{"openssl", "attach_not_permitted"}, 1}}));
   recorder_.failure.clear();
   EXPECT_THAT(look(program, self_), ElementsAre(opaque));
   manager_.begin_pass();
@@ -185,14 +189,16 @@ Result<HookPlan> plan_with_fallback(const ElfFile&) {
 }
 
 TEST_F(AttachManagerTest, TakesTheExportedFunctionsWhereTheInnerOnesAreRefused) {
-  const std::array runtimes{TlsRuntime{"openssl", [](const ElfFile&) { return true; }, plan_with_fallback, {}}};
+  const std::array runtimes{
+      TlsRuntime{"openssl", [](const ElfFile&) { return true; }, plan_with_fallback, {}}};
   AttachManager manager(proc_, recorder_, runtimes, {});
   const MappedProgram program(openssl_program());
   recorder_.failure = "attach: Invalid argument";
   recorder_.failures_left = 1;
   const auto mappings = program.mappings(proc_, self_);
   ASSERT_TRUE(manager.inspect(self_.tgid, mappings));
-  EXPECT_THAT(manager.use(self_, mappings, now_), ElementsAre(RuntimeUse{"openssl", CoverageState::kClear, ""}));
+  EXPECT_THAT(manager.use(self_, mappings, now_),
+              ElementsAre(RuntimeUse{"openssl", CoverageState::kClear, ""}));
   EXPECT_THAT(recorder_.last_places, ElementsAre(HookPlace{0x200, UprobeKind::kRead, false}));
   Coverage coverage;
   manager.describe(coverage);
@@ -212,7 +218,8 @@ TEST_F(AttachManagerTest, LooksAgainAtAFileThatChangedUnderItsInode) {
   EXPECT_EQ(recorder_.live, 1);
   program.rewrite(go_program());
   manager_.begin_pass();
-  EXPECT_THAT(look(program, self_), ElementsAre(RuntimeUse{"go_tls", CoverageState::kOpaque, "library_not_hooked"}));
+  EXPECT_THAT(look(program, self_),
+              ElementsAre(RuntimeUse{"go_tls", CoverageState::kOpaque, "library_not_hooked"}));
   EXPECT_EQ(recorder_.live, 0) << "the old places lie in other code now";
 }
 
