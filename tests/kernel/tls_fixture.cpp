@@ -57,6 +57,12 @@ std::vector<UprobePlace> libssl_places() {
   add("SSL_do_handshake", HookKind::kHandshake, true);
   add("SSL_set_fd", HookKind::kSetFd, false);
   add("SSL_shutdown", HookKind::kShutdown, false);
+  add("SSL_connect", HookKind::kConnect, true);
+  add("SSL_accept", HookKind::kAccept, true);
+  add("SSL_set_connect_state", HookKind::kSetConnect, false);
+  add("SSL_set_accept_state", HookKind::kSetAccept, false);
+  add("SSL_read_early_data", HookKind::kReadEarly, true);
+  add("SSL_write_early_data", HookKind::kWriteEarly, true);
   add("SSL_free", HookKind::kFree, false);
   return places;
 }

@@ -68,6 +68,15 @@ void Discovery::ensure_facts(uint32_t tgid) {
   [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
 }
 
+void Discovery::refuse(uint32_t tgid) {
+  {
+    const std::lock_guard lock(mutex_);
+    refusals_.push_back(tgid);
+  }
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
+}
+
 std::shared_ptr<const Coverage> Discovery::snapshot() const {
   const std::lock_guard lock(mutex_);
   return snapshot_;
@@ -169,14 +178,30 @@ void Discovery::scan(uint32_t tgid, bool asked) {
     if (!record || record->facts.key != key) return;
     // The core must know who it is before the first byte.
     emit(*record);
-    it = processes_.emplace(tgid, Process{std::move(*record), {}, false}).first;
+    it = processes_.emplace(tgid, Process{std::move(*record), {}, false, {}}).first;
     changed_ = true;
   }
   it->second.asked |= asked;
   auto runtimes = manager_->use(key, *mappings, Clock::now());
+  apply_refusal(it->second, *mappings, runtimes);
   if (runtimes.empty()) runtimes.push_back({"none", CoverageState::kNone, {}});
   if (runtimes != it->second.runtimes) changed_ = true;
   it->second.runtimes = std::move(runtimes);
+}
+
+void Discovery::apply_refusal(Process& process, const std::vector<Mapping>& mappings,
+                              std::vector<RuntimeUse>& runtimes) {
+  const ProcessKey key = process.record.facts.key;
+  if (process.refused.empty()) {
+    if (std::ranges::none_of(mappings,
+                             [](const Mapping& mapping) { return !fiber_runtime(mapping.path).empty(); }))
+      return;
+    process.refused = "fiber_runtime";
+    changed_ = true;
+  }
+  if (!attacher_.refuse_returns(key.tgid)) manager_->refuse(key, process.refused);
+  for (RuntimeUse& use : runtimes)
+    if (use.state == CoverageState::kClear) use = {use.runtime, CoverageState::kOpaque, process.refused};
 }
 
 void Discovery::handle(const std::vector<WatchEvent>& events) {
@@ -219,11 +244,19 @@ void Discovery::handle(const std::vector<WatchEvent>& events) {
 }
 
 void Discovery::answer_requests() {
-  std::vector<uint32_t> requests;
+  std::vector<uint32_t> requests, refusals;
   {
     const std::lock_guard lock(mutex_);
     requests.swap(requests_);
+    refusals.swap(refusals_);
     coverage_.dropped_requests = dropped_requests_;
+  }
+  for (const uint32_t tgid : refusals) {
+    const auto known = processes_.find(tgid);
+    if (known == processes_.end() || !known->second.refused.empty()) continue;
+    known->second.refused = "stack_switch";
+    changed_ = true;
+    scan(tgid, false);
   }
   std::ranges::sort(requests);
   requests.erase(std::unique(requests.begin(), requests.end()), requests.end());

@@ -48,6 +48,8 @@ class Discovery {
 
   // Any thread. A PROCESS event follows if the process is still there, or was seen to exec.
   void ensure_facts(uint32_t tgid);
+  // Any thread. The process runs several stacks on one thread and is not observed for that.
+  void refuse(uint32_t tgid);
   std::shared_ptr<const Coverage> snapshot() const;
 
  private:
@@ -56,6 +58,7 @@ class Discovery {
     ProcessRecord record;
     std::vector<RuntimeUse> runtimes;
     bool asked = false;
+    std::string refused;  // why its TLS is not read, whatever the library
   };
 
   void run();
@@ -63,6 +66,7 @@ class Discovery {
   void scan(uint32_t tgid, bool asked);
   void handle(const std::vector<WatchEvent>&);
   void answer_requests();
+  void apply_refusal(Process&, const std::vector<Mapping>&, std::vector<RuntimeUse>&);
   void check_exits(Clock::time_point now);
   void check_records(Clock::time_point now);
   std::optional<ProcessRecord> read_record(uint32_t tgid);
@@ -99,6 +103,7 @@ class Discovery {
 
   mutable std::mutex mutex_;
   std::vector<uint32_t> requests_;
+  std::vector<uint32_t> refusals_;
   uint64_t dropped_requests_ = 0;
   std::shared_ptr<const Coverage> snapshot_ = std::make_shared<const Coverage>();
 };

@@ -9,12 +9,14 @@ LiveCapture::LiveCapture(std::unique_ptr<Probe> probe)
     : probe_(std::move(probe)),
       attacher_(*probe_),
       discovery_(std::make_unique<Discovery>(attacher_, attacher_)),
-      requester_([this](uint32_t tgid) { discovery_->ensure_facts(tgid); }, sink_) {}
+      requester_([this](uint32_t tgid) { discovery_->ensure_facts(tgid); }, sink_) {
+  probe_->on_stack_switch([this](uint32_t tgid) { discovery_->refuse(tgid); });
+}
 
 Result<std::unique_ptr<LiveCapture>> LiveCapture::open(const Config& config) {
   ProbeOptions options;
   options.ring_bytes = std::bit_ceil(config.capture_ring_bytes);
-  options.run_time_stats = true;
+  options.sample_run_time = true;
   auto probe = LLMTAP_TRY(Probe::open(options));
   return std::unique_ptr<LiveCapture>(new LiveCapture(std::move(probe)));
 }
