@@ -29,6 +29,7 @@ struct RequestEvidence {
   };
   Weight weight = Weight::kNone;
   std::string host, provider;  // provider: empty if only the shape can say
+  Dialect dialect = Dialect::kNone;  // that the user's row of the host says
   bool json = false;           // the request's body is JSON by its content type
   bool read_body = false;
 };

@@ -9,6 +9,7 @@
 
 #include "base/logging.h"
 #include "base/nearest.h"
+#include "llm/dialect.h"
 
 namespace llmtap {
 namespace {
@@ -237,8 +238,8 @@ Problem assign_to(std::vector<ProviderRow>& member, const ConfigKey& key, const 
       return "host \"" + printable(row.host) + "\": expected a host in small letters, a.*.b or *.suffix";
     if (!is_label(row.provider))
       return "provider \"" + printable(row.provider) + "\": expected a name of small letters, digits, _ - .";
-    if (!row.dialect.empty() && !is_label(row.dialect))
-      return "dialect \"" + printable(row.dialect) + "\": expected the name of a dialect, as in openai_chat";
+    if (!row.dialect.empty() && !dialect_named(row.dialect))
+      return "dialect \"" + printable(row.dialect) + "\": expected one of " + dialect_names();
     rows.push_back(std::move(row));
   }
   member = std::move(rows);

@@ -3,10 +3,22 @@
 
 namespace llmtap {
 
+namespace {
+
+HostRule host_rule(const ProviderRow& row) {
+  HostRule rule;
+  rule.host = split_port(row.host, rule.port);
+  rule.provider = row.provider;
+  rule.dialect = dialect_named(row.dialect).value_or(Dialect::kNone);
+  return rule;
+}
+
+}  // namespace
+
 CallTrackerOptions tracker_options(const Config& config) {
   CallTrackerOptions options;
   for (const ProviderRow& row : config.providers)
-    options.hosts.push_back({.host = row.host, .provider = row.provider});
+    options.hosts.push_back(host_rule(row));
   options.watched_workloads = config.targets_include;
   return options;
 }
