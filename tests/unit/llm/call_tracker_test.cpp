@@ -380,6 +380,20 @@ TEST(CallTracker, SniStandsInForAMissingHost) {
   EXPECT_EQ(run.sink.finished.at(0).host, "api.mistral.ai");
 }
 
+TEST(CallTracker, EstimatedTokensCostNothingUnlessAskedFor) {
+  const auto prices = *PriceTable::parse(
+      R"({"gpt-4o-mini":{"litellm_provider":"openai","mode":"chat","input_cost_per_token":0.001,"output_cost_per_token":0.01}})", "test");
+  for (const bool counted : {false, true}) {
+    CallTrackerOptions options;
+    options.count_estimated_cost = counted;
+    Tracked run(options);
+    run.tracker.set_prices(prices);
+    run.play({kChatRequest, sse({kChunk0, chunk("Hi"), kStop, "[DONE]"})});
+    EXPECT_EQ(run.sink.finished.at(0).tokens.source, TokenSource::kEstimated);
+    EXPECT_EQ(run.sink.finished[0].cost_usd.has_value(), counted);
+  }
+}
+
 // LiteLLM writes the header before it generates: on a stream its 0 says nothing.
 TEST(CallTracker, AZeroCostHeaderOfAStreamIsNoCost) {
   const auto with_header = [](std::string reply) {
