@@ -91,6 +91,13 @@ bool in_range(uint64_t number, std::string_view range) {
   return low && high && number >= *low && number <= *high;
 }
 
+bool is_header_name(std::string_view name) {  // RFC 9110, 5.6.2: token
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
+
 Problem assign_to(bool& member, const ConfigKey& key, const ConfigValue& value) {
   if (value.text != "true" && value.text != "false") return "expected true or false";
   member = value.text == "true";
@@ -164,6 +171,9 @@ std::vector<std::string> items(const ConfigValue& value) {
 Problem assign_to(std::vector<std::string>& member, const ConfigKey& key, const ConfigValue& value) {
   for (const std::string& item : items(value))
     if (item.empty() || printable(item) != item) return "expected a list of names";
+  if (key.name == "identity.header_map")
+    for (const std::string& item : items(value))
+      if (!is_header_name(item)) return "expected a list of HTTP header names";
   member = items(value);
   return std::nullopt;
 }
@@ -180,13 +190,6 @@ Problem assign_to(std::vector<uint16_t>& member, const ConfigKey& key, const Con
   }
   member = std::move(ports);
   return std::nullopt;
-}
-
-bool is_header_name(std::string_view name) {  // RFC 9110, 5.6.2: token
-  return !name.empty() && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
 }
 
 Problem assign_to(std::vector<std::pair<std::string, std::string>>& member, const ConfigKey& key,

@@ -19,7 +19,13 @@ CallTrackerOptions tracker_options(const Config& config) {
   CallTrackerOptions options;
   for (const ProviderRow& row : config.providers)
     options.hosts.push_back(host_rule(row));
+  options.count_estimated_cost = config.prices_count_estimated;
   options.watched_workloads = config.targets_include;
+  for (std::string name : config.identity_header_map) {
+    for (char& c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    options.end_user_headers.push_back(std::move(name));
+  }
   return options;
 }
 

@@ -21,12 +21,15 @@ OtlpOptions otlp_options(const Config& config, const Limits& limits) {
           .protocol = config.otlp_protocol == "grpc" ? OtlpOptions::Protocol::kGrpc : OtlpOptions::Protocol::kHttp,
           .insecure = config.otlp_insecure,
           .headers = config.otlp_headers,
+          .old_genai_names = config.traces_genai_generation == "old",
           .service_version = kVersion,
           .queue = limits.export_queue};
 }
 
 SinkSet::SinkSet(const Config& config, const Limits& limits, std::function<SelfObservation()> observe)
     : metrics_(limits, {.genai_names = config.metrics_genai_names,
+                        .exemplars = config.metrics_exemplars,
+                        .exclude = {config.metrics_exclude_metrics.begin(), config.metrics_exclude_metrics.end()},
                         .series_ttl = config.metrics_series_ttl,
                         .observe = std::move(observe)}),
       recent_(limits) {}

@@ -43,6 +43,20 @@ providers:
   EXPECT_THAT(wrong.error().message, HasSubstr("expected one of openai_chat, "));
 }
 
+TEST(TrackerOptionsOfConfig, EveryKeyReachesIt) {
+  Config config;
+  for (const auto& [key, value] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"identity.header_map", "X-My-User"}, {"targets.include", "a,b"}, {"prices.count_estimated", "true"}})
+    ASSERT_TRUE(apply_setting(config, {key, value, "--set"}).has_value());
+  const CallTrackerOptions options = tracker_options(config);
+  EXPECT_THAT(options.end_user_headers, ::testing::ElementsAre("x-my-user"));
+  EXPECT_THAT(options.watched_workloads, ::testing::ElementsAre("a", "b"));
+  EXPECT_TRUE(options.count_estimated_cost);
+  ASSERT_TRUE(apply_setting(config, {"traces.genai_generation", "old", "--set"}).has_value());
+  EXPECT_TRUE(otlp_options(config, Limits{}).old_genai_names);
+  EXPECT_FALSE(apply_setting(config, {"identity.header_map", "two words", "--set"}).has_value());
+}
+
 struct Served {
   Config config;
   std::unique_ptr<SinkSet> sinks;
