@@ -24,7 +24,8 @@ Core::Core(const Limits& limits, const CallTrackerOptions& options, std::vector<
       sinks_(with(std::move(sinks), coverage_)),
       call_verdicts_(verdicts),
       links_(limits_, sinks_),
-      calls_(limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_, call_verdicts_),
+      calls_(
+          limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_, call_verdicts_),
       readers_(limits_, calls_, verdicts),
       streams_(limits_, readers_) {
   call_verdicts_.readers = &readers_;
@@ -44,9 +45,7 @@ void Core::on_clock(const ClockFacts& clock) {
   calls_.on_clock(clock);
 }
 
-void Core::finish() {
-  calls_.finish_all(last_clock_.monotonic_ns);
-}
+void Core::finish() { calls_.finish_all(last_clock_.monotonic_ns); }
 
 CoreStats Core::stats() const {
   return {.streams = streams_.books(),

@@ -33,7 +33,8 @@ TEST(Recognition, Http2ByTheServersSettings) {
 }
 
 TEST(Recognition, AnythingElseIsMuted) {
-  for (const char* text : {"SSH-2.0-OpenSSH_9\r\n", "*1\r\n$4\r\nPING\r\n", "GETX", "HTTP/2 200", "G ET / HTTP/1.1"}) {
+  for (const char* text :
+       {"SSH-2.0-OpenSSH_9\r\n", "*1\r\n$4\r\nPING\r\n", "GETX", "HTTP/2 200", "G ET / HTTP/1.1"}) {
     const Outcome result = run({ask(text)});
     EXPECT_EQ(result.verdict, Verdict::kMuted) << text;
     EXPECT_EQ(result.counters.other_connections, 1U) << text;
@@ -41,8 +42,8 @@ TEST(Recognition, AnythingElseIsMuted) {
 }
 
 TEST(Recognition, WebSocketIsCountedAndMuted) {
-  const Outcome result = run({ask("GET /ws HTTP/1.1\r\nUpgrade: WebSocket\r\n\r\n"), reply("HTTP/1.1 101 X\r\nUpgrade: WebSocket\r\n\r\n"),
-                          ask("frames")});
+  const Outcome result = run({ask("GET /ws HTTP/1.1\r\nUpgrade: WebSocket\r\n\r\n"),
+                              reply("HTTP/1.1 101 X\r\nUpgrade: WebSocket\r\n\r\n"), ask("frames")});
   EXPECT_EQ(result.counters.websocket_not_read, 1U);
   EXPECT_EQ(result.verdict, Verdict::kMuted);
 }
@@ -90,7 +91,8 @@ TEST(Recognition, PlainConnectionsOnOtherPortsAreNotRead) {
     recorder.lines.clear();
     readers.on_open(facts);
     readers.on_chunk(facts, Direction::kWrite, {bytes_of("GET / HTTP/1.1\r\n\r\n"), 0, 1});
-    return recorder.lines.empty() ? "muted " + std::to_string(recorder.verdict == Verdict::kMuted) : recorder.lines[0];
+    return recorder.lines.empty() ? "muted " + std::to_string(recorder.verdict == Verdict::kMuted)
+                                  : recorder.lines[0];
   };
   EXPECT_EQ(first_line(1, false, true, 40000, 8080), "muted 1");
   EXPECT_EQ(first_line(2, false, true, 40000, 11434), "0 > head GET / ");
@@ -116,7 +118,8 @@ TEST(Recognition, AMutedConnectionIsMutedAgainAtEachTurn) {
 }
 
 TEST(Recognition, MidConnectionBytesOfAnythingStayUndecided) {
-  const Outcome result = run({reply("random bytes"), ask("more of them")}, client_facts(Role::kClient, false));
+  const Outcome result =
+      run({reply("random bytes"), ask("more of them")}, client_facts(Role::kClient, false));
   EXPECT_EQ(result.verdict, Verdict::kUndecided);
   EXPECT_EQ(result.counters.http1_connections, 0U);
 }
