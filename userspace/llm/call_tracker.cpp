@@ -119,6 +119,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     CallState& state = *exchange->state;
     state.route = std::move(route);
     state.dialect = dialect_of_family(state.route.family, state.route.operation, state.route.route);
+    if (state.dialect == Dialect::kNone) state.dialect = evidence.dialect;
     state.anthropic_header = !head.header("anthropic-version").empty();
     state.json_request = evidence.json;
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);

@@ -59,6 +59,7 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   const std::string type = lowered(media_type(head.header("content-type")));
   e.json = is_json(type);
   e.provider = match.provider;
+  if (post) e.dialect = match.dialect;
   if (e.provider.empty() && !head.header("anthropic-version").empty()) e.provider = "anthropic";
   if (e.provider.empty() && !head.header("x-goog-api-key").empty()) e.provider = "gcp.gemini";
   // The Azure inference host speaks every provider's dialect below its own paths.

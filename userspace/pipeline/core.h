@@ -12,6 +12,7 @@
 #include "llmtap/limits.h"
 #include "llmtap/sink.h"
 #include "llmtap/verdict.h"
+#include "pipeline/coverage_book.h"
 #include "protocols/connection_readers.h"
 #include "streams/stream_table.h"
 
@@ -51,6 +52,8 @@ struct CoreStats {
   uint64_t open_connections = 0, open_exchanges = 0;
   uint64_t links_forgotten = 0;
   uint64_t wall_clock_steps = 0;
+  ConnectionReaders::OpenCounts connections;
+  std::map<std::string, WorkloadCoverage> coverage;
 };
 
 class Core : public EventSink {
@@ -59,16 +62,31 @@ class Core : public EventSink {
   Core(const Limits& limits, const CallTrackerOptions& options, std::vector<CallSink*> sinks,
        VerdictSink& verdicts);
   void on_event(const llmtap_event_hdr& event) override { streams_.on_event(event); }
+  // targets.ports
+  void set_plain_ports(std::vector<uint16_t> ports) { readers_.set_plain_ports(std::move(ports)); }
   void set_prices(std::shared_ptr<const PriceTable> prices) { calls_.set_prices(std::move(prices)); }
   // Everything that is open is finished as incomplete: shutdown, end of a replay.
   void finish();
   CoreStats stats() const;
 
  private:
+  // Verdicts of llm/ pass the readers, who count open connections by them.
+  struct VerdictTee : VerdictSink {
+    explicit VerdictTee(VerdictSink& to) : next(to) {}
+    void set_verdict(uint64_t connection_id, Verdict verdict) override {
+      if (readers) readers->on_verdict(connection_id, verdict);
+      next.set_verdict(connection_id, verdict);
+    }
+    VerdictSink& next;
+    ConnectionReaders* readers = nullptr;
+  };
+
   void on_clock(const ClockFacts& clock);
 
   const Limits limits_;
+  CoverageBook coverage_;
   FanOut sinks_;
+  VerdictTee call_verdicts_;
   HopLinker links_;
   CallTracker calls_;
   ConnectionReaders readers_;

@@ -72,6 +72,7 @@ Result<int> run_daemon(const Config& config) {
 
   Core core(limits, tracker_options(config), sinks->all(), *capture);
   core.set_prices(std::move(prices));
+  core.set_plain_ports(config.targets_ports);
 
   Orders orders;
   Result<> outcome = Ok{};

@@ -27,6 +27,8 @@ struct ConnectionReaders::Reader {
   std::array<std::string, 2> first;
   std::array<uint64_t, 2> first_ns{}, first_offset{};
   std::optional<Verdict> verdict;
+  Verdict placed_verdict = Verdict::kUndecided;  // in the counts of open connections
+  std::string_view protocol = "unknown";
   std::optional<Direction> last_direction;
   bool ignored = false;
   bool counted = false;  // in the counters of protocols
@@ -51,6 +53,7 @@ ConnectionReaders::Reader& ConnectionReaders::reader(const ConnectionFacts& fact
     entry->context.counters = &counters_;
     entry->context.books = &books_;
     entry->context.mid_connection = !facts.first_byte_seen;
+    ++open_counts_[{entry->placed_verdict, entry->protocol}];
   }
   entry->context.facts = &facts;
   return *entry;
@@ -66,7 +69,27 @@ void ConnectionReaders::on_facts(const ConnectionFacts& facts) {
   if (!known.codec && !known.last_direction) known.context.mid_connection = !facts.first_byte_seen;
 }
 
+void ConnectionReaders::place(Reader& reader, Verdict verdict, std::string_view protocol) {
+  if (reader.placed_verdict == verdict && reader.protocol == protocol) return;
+  --open_counts_[{reader.placed_verdict, reader.protocol}];
+  reader.placed_verdict = verdict;
+  reader.protocol = protocol;
+  ++open_counts_[{verdict, protocol}];
+}
+
+void ConnectionReaders::on_verdict(uint64_t connection_id, Verdict verdict) {
+  if (const auto found = readers_.find(connection_id); found != readers_.end())
+    place(*found->second, verdict, found->second->protocol);
+}
+
+bool ConnectionReaders::reads_port(const ConnectionFacts& facts) const {
+  if (plain_ports_.empty() || facts.tls() || !facts.has_addresses) return true;
+  return std::ranges::any_of(
+      plain_ports_, [&](uint16_t port) { return port == facts.local.port || port == facts.remote.port; });
+}
+
 void ConnectionReaders::set_verdict(Reader& reader, Verdict verdict) {
+  place(reader, verdict, reader.protocol);
   if (reader.verdict != verdict)
     (verdict == Verdict::kMuted ? counters_.verdicts_muted : counters_.verdicts_wanted)++;
   reader.verdict = verdict;
@@ -86,6 +109,7 @@ void ConnectionReaders::give_up(Reader& reader) {
 void ConnectionReaders::make_codec(Reader& reader, const Protocol& protocol, Direction direction, bool asks) {
   reader.request_direction = asks ? direction : other(direction);
   reader.codec = protocol.make(reader.context);
+  place(reader, reader.placed_verdict, protocol.name);
   // What the other direction left undecided goes first: it came first.
   for (const Direction each : {other(direction), direction}) {
     const std::string bytes = std::exchange(reader.first[index(each)], {});
@@ -118,7 +142,10 @@ void ConnectionReaders::feed(Reader& reader, Direction direction, const StreamCh
     counters_.http1_connections++;
     set_verdict(reader, Verdict::kWanted);
   }
-  if (reader.codec->finished()) give_up(reader);
+  if (reader.codec->finished()) {
+    place(reader, reader.placed_verdict, "upgraded");
+    give_up(reader);
+  }
 }
 
 void ConnectionReaders::recognise(Reader& reader, Direction direction, const StreamChunk& chunk) {
@@ -140,6 +167,7 @@ void ConnectionReaders::recognise(Reader& reader, Direction direction, const Str
       counters_.*protocol->connections += 1;
       counters_.*protocol->not_read += 1;
       reader.counted = true;
+      place(reader, reader.placed_verdict, protocol->name);
       give_up(reader);
     } else {
       // The bytes decide who asks; the role may be unknown, and a wrong one must not hide a call.
@@ -155,6 +183,7 @@ void ConnectionReaders::recognise(Reader& reader, Direction direction, const Str
   if (!reader.context.mid_connection) {
     counters_.other_connections++;
     reader.counted = true;
+    place(reader, reader.placed_verdict, "other");
     give_up(reader);
     feed(reader, direction, chunk);
     return;
@@ -178,6 +207,7 @@ void ConnectionReaders::on_chunk(const ConnectionFacts& facts, Direction directi
   books_.bytes_in += chunk.bytes.size();
   const bool turned = known.last_direction != direction;
   known.last_direction = direction;
+  if (!known.codec && !known.ignored && !reads_port(facts)) give_up(known);
   // A verdict but "wanted" holds for a turn: say it again at each.
   if (known.ignored && turned) verdicts_.set_verdict(facts.id, Verdict::kMuted);
   if (known.codec || known.ignored)
@@ -219,6 +249,7 @@ void ConnectionReaders::on_end(const ConnectionFacts& facts, EndReason reason, u
     known.codec->end(last, reason == EndReason::kEvicted ? reason : EndReason::kClosed, time_ns, sink_);
   }
   for (const std::string& first : known.first) books_.lose("unrecognised", 0, first.size());
+  --open_counts_[{known.placed_verdict, known.protocol}];
   readers_.erase(facts.id);
 }
 

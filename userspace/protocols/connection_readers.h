@@ -4,8 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "base/stats.h"
 #include "llmtap/limits.h"
@@ -36,6 +40,14 @@ class ConnectionReaders : public StreamSink {
   const ProtocolCounters& counters() const { return counters_; }
   size_t decoder_bytes() const { return budget_.used(); }
   size_t open_connections() const { return readers_.size(); }
+  // Connections open now by their last verdict and protocol: one of protocols(), "unknown" while
+  // undecided, "other", or "upgraded" once HTTP/1 gave way to something else.
+  using OpenCounts = std::map<std::pair<Verdict, std::string_view>, uint64_t>;
+  const OpenCounts& open_counts() const { return open_counts_; }
+  // A verdict that was given elsewhere.
+  void on_verdict(uint64_t connection_id, Verdict);
+  // Plain connections with neither end on one of these ports are not read. Empty: all are.
+  void set_plain_ports(std::vector<uint16_t> ports) { plain_ports_ = std::move(ports); }
 
  private:
   struct Reader;
@@ -46,6 +58,8 @@ class ConnectionReaders : public StreamSink {
   void feed(Reader&, Direction, const StreamChunk&);
   void give_up(Reader&);
   void set_verdict(Reader&, Verdict);
+  void place(Reader&, Verdict, std::string_view protocol);
+  bool reads_port(const ConnectionFacts&) const;
 
   const Limits limits_;
   MessageSink& sink_;
@@ -53,6 +67,8 @@ class ConnectionReaders : public StreamSink {
   DecoderBudget budget_;
   ProtocolCounters counters_;
   StageBooks books_;
+  OpenCounts open_counts_;
+  std::vector<uint16_t> plain_ports_;
   std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers_;
 };
 
