@@ -32,7 +32,7 @@ def malformed():
     event = b'data: {"id":"x","model":"bad","choices":[{"delta":{"content":"a"}}]}\n\n'
     return [
         ("a field without a colon", POST + b"nonsense\r\ncontent-length: 0\r\n\r\n", EMPTY, ("http1", "head")),
-        ("a space before the colon", POST + b"content-length : 5\r\n\r\nhello", EMPTY, ("http1", "head")),
+        ("a space before the colon", POST + b"content-length : 5\r\n\r\nhello", EMPTY, None),
         ("a length that is no number", POST + b"content-length: five\r\n\r\n", EMPTY, ("http1", "head")),
         ("a length beyond 64 bits", POST + b"content-length: 99999999999999999999999\r\n\r\n", EMPTY, ("http1", "head")),
         ("two lengths that differ", POST + b"content-length: 3\r\ncontent-length: 4\r\n\r\nabcd", EMPTY, ("http1", "head")),
@@ -40,10 +40,11 @@ def malformed():
         ("a chunk size beyond 64 bits", POST + b"transfer-encoding: chunked\r\n\r\n" + b"f" * 40 + b"\r\n", EMPTY, ("http1", "head")),
         ("a chunk without its end", POST + b"transfer-encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n", EMPTY, ("http1", "head")),
         ("a status line that is none", good_request, b"HTTP/1.1 twohundred OK\r\n\r\n", ("http1", "head")),
-        ("NUL bytes in a head", POST + b"x-a: \0\0\0\r\ncontent-length: 0\r\n\r\n", EMPTY, ("http1", "head")),
+        ("NUL bytes in a head", POST + b"x-a: \0\0\0\r\ncontent-length: 0\r\n\r\n", EMPTY, None),
         ("a second request where the reply should be", good_request, good_request, ("http1", "head")),
         ("600 fields", POST + b"".join(b"x-%d: 1\r\n" % i for i in range(600)) + b"content-length: 0\r\n\r\n", EMPTY, ("http1", "head")),
-        ("a body that is no JSON", wire.request("bad", b"[[[{,,}" * 100), good_reply, ("json", "body")),
+        ("a body of brackets", wire.request("bad", b"[[[{,,}" * 100), good_reply, None),
+        ("a body that is no JSON", wire.request("bad", b"model=bad&messages=hi"), good_reply, ("json", "body")),
         ("a reply that is no JSON", good_request, wire.reply(b"<html>" * 100), ("json", "body")),
         ("JSON cut in the middle", good_request, wire.reply(wire.reply_body("bad")[:60]), None),
         ("JSON with broken UTF-8 and surrogates", wire.request("bad", body[:-1] + b',"x":"\xff\xc0\x80\\ud800\\udfff\\u12"}'), good_reply, None),

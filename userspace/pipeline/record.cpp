@@ -61,9 +61,11 @@ Result<> record(const Config& config, const RecordOptions& options) {
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   capture->stop();
   // What the ring still holds; a flood may refill it for ever.
-  for (const uint64_t last_ns = now_ns(CLOCK_MONOTONIC) + kDrainTime_ns;
-       polled && *polled != 0 && !writer->failed() && now_ns(CLOCK_MONOTONIC) < last_ns;)
+  const uint64_t last_ns = now_ns(CLOCK_MONOTONIC) + kDrainTime_ns;
+  for (size_t events = 1; polled && events != 0 && !writer->failed() && now_ns(CLOCK_MONOTONIC) < last_ns;) {
     polled = capture->poll(sink, std::chrono::milliseconds(0));
+    events = polled ? *polled : 0;
+  }
   LLMTAP_TRY(writer->finish());
   spdlog::info("recorded {} events, {} bytes", writer->events_written(), writer->bytes_written());
   if (!polled) return polled.error();
