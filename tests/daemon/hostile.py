@@ -13,7 +13,7 @@ from harness import client_python, wait_for
 
 MIB = 1 << 20
 # Idle with its ring mapped twice, the decoders' budget, one head, and the allocator's slack.
-RESIDENT_BYTES = 192 * MIB
+RESIDENT_BYTES = 136 * MIB
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 SSE = "text/event-stream"

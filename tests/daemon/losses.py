@@ -138,6 +138,7 @@ def full_ring(bench):
     other = {where: count for where, count in lost.items() if where[1] in ("map_full", "no_args", "fault", "iovecs")}
     if other:
         problems.append(f"lost for other reasons: {other}")
+    all_marked = []
     for model in models:
         lines = lines_with(tap["log"], model)
         for direction in ("outbound", "inbound"):
@@ -145,9 +146,11 @@ def full_ring(bench):
             ids = collections.Counter(line.get("response_id") for line in mine if line.get("response_id"))
             if any(count > 1 for count in ids.values()):
                 problems.append(f"{direction}: a call is reported twice")
-            marked = [line for line in mine if line.get("incomplete")]
-            if len(marked) != 1:
-                problems.append(f"{direction}: {len(marked)} calls are marked, not one: {[line.get('incomplete') for line in marked]}")
+            # None where the ring became full just between two calls.
+            marked = [(line["outcome"], line["incomplete"]) for line in mine if line.get("incomplete")]
+            all_marked += marked
+            if len(marked) > 1 or any(mark != ("ok", "lost_segment") for mark in marked):
+                problems.append(f"{direction}: more than one call is marked, or not as lost by us: {marked}")
             for line in mine:
                 if not line.get("incomplete") and (line["outcome"], line.get("input_tokens"), line.get("output_tokens")) != ("ok", 7, 3):
                     problems.append(f"{direction}: a call that is not marked says {line['outcome']}, {line.get('input_tokens')}, {line.get('output_tokens')}")
@@ -155,6 +158,8 @@ def full_ring(bench):
             # The first call behind the gap tells the reader where it is again.
             if missing:
                 problems.append(f"{direction}: calls {missing} after the flood are missing")
+    if not all_marked:
+        problems.append("no call is marked at all")
     return problems + bench.good_calls(tap) + bench.end(tap)
 
 
