@@ -17,8 +17,8 @@
 
 namespace {
 
-using llmtap::UprobeKind;
 using llmtap::HookPlace;
+using llmtap::UprobeKind;
 
 struct SkeletonDeleter {
   void operator()(empty* skeleton) const { empty__destroy(skeleton); }
@@ -28,7 +28,8 @@ struct LinkDeleter {
 };
 using Link = std::unique_ptr<bpf_link, LinkDeleter>;
 
-Link attach_places(bpf_program* program, const std::string& path, const std::vector<unsigned long>& offsets, bool returning) {
+Link attach_places(bpf_program* program, const std::string& path, const std::vector<unsigned long>& offsets,
+                   bool returning) {
   LIBBPF_OPTS(bpf_uprobe_multi_opts, options);
   options.offsets = offsets.data();
   options.cnt = offsets.size();
@@ -81,7 +82,8 @@ int run(const std::string& path, std::string_view mode) {
   std::puts("ready");
   std::fflush(stdout);
   char byte = 0;
-  while (::read(STDIN_FILENO, &byte, 1) > 0) {}
+  while (::read(STDIN_FILENO, &byte, 1) > 0) {
+  }
   return 0;
 }
 

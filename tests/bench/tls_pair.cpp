@@ -60,7 +60,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   void write(std::string_view bytes) {
-    if (SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) != static_cast<int>(bytes.size())) fail("SSL_write");
+    if (SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) != static_cast<int>(bytes.size()))
+      fail("SSL_write");
   }
   // Bytes read; 0 at the end.
   int read() { return std::max(0, SSL_read(ssl_, buffer_, sizeof buffer_)); }
@@ -86,7 +87,8 @@ std::string padded(std::string text, size_t size, std::string_view tail) {
 }
 
 std::string with_length(std::string head, const std::string& body) {
-  return head + "content-type: application/json\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  return head + "content-type: application/json\r\ncontent-length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body;
 }
 
 struct Texts {
@@ -94,18 +96,26 @@ struct Texts {
 
   explicit Texts(bool llm) {
     const std::string host = "host: 127.0.0.1\r\nauthorization: Bearer sk-test\r\n";
-    const std::string body = padded(R"({"model":"bench-model","messages":[{"role":"user","content":")", 400, R"("}]})");
-    request = llm ? with_length("POST /v1/chat/completions HTTP/1.1\r\n" + host, body) : "GET /health HTTP/1.1\r\n" + host + "\r\n";
+    const std::string body =
+        padded(R"({"model":"bench-model","messages":[{"role":"user","content":")", 400, R"("}]})");
+    request = llm ? with_length("POST /v1/chat/completions HTTP/1.1\r\n" + host, body)
+                  : "GET /health HTTP/1.1\r\n" + host + "\r\n";
     const std::string reply_body = padded(
         R"({"id":"chatcmpl-1","object":"chat.completion","model":"bench-model","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":")",
         900, R"("}}],"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}})");
     reply = with_length("HTTP/1.1 200 OK\r\n", reply_body);
-    stream_request = with_length("POST /v1/chat/completions HTTP/1.1\r\n" + host,
-                                 padded(R"({"model":"bench-model","stream":true,"messages":[{"role":"user","content":")", 400, R"("}]})"));
+    stream_request =
+        with_length("POST /v1/chat/completions HTTP/1.1\r\n" + host,
+                    padded(R"({"model":"bench-model","stream":true,"messages":[{"role":"user","content":")",
+                           400, R"("}]})"));
     stream_head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    event = chunk(padded(R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model":"bench-model","choices":[{"index":0,"finish_reason":null,"delta":{"content":")",
-                         244, "\"}}]}\n\n"));
-    stream_end = chunk("data: {\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":12}}\n\n") +
+    event = chunk(padded(
+        R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model":"bench-model","choices":[{"index":0,"finish_reason":null,"delta":{"content":")",
+        244, "\"}}]}\n\n"));
+    stream_end = chunk(
+                     "data: "
+                     "{\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_"
+                     "tokens\":12}}\n\n") +
                  chunk("data: [DONE]\n\n") + "0\r\n\r\n";
   }
   static std::string chunk(const std::string& data) {
@@ -129,7 +139,8 @@ void answer(SSL_CTX* context, int fd, const Texts& texts, size_t events) {
   }
 }
 
-[[noreturn]] void serve(int listener, const std::string& certs, const Texts& texts, size_t connections, size_t events) {
+[[noreturn]] void serve(int listener, const std::string& certs, const Texts& texts, size_t connections,
+                        size_t events) {
   Context context(SSL_CTX_new(TLS_server_method()));
   if (SSL_CTX_use_certificate_chain_file(context.get(), (certs + "/server.pem").c_str()) != 1 ||
       SSL_CTX_use_PrivateKey_file(context.get(), (certs + "/server.key").c_str(), SSL_FILETYPE_PEM) != 1)
@@ -157,7 +168,9 @@ int connect_to(uint16_t port) {
 double cpu_seconds(int who) {
   rusage usage{};
   ::getrusage(who, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -250,9 +263,10 @@ int main(int argc, char** argv) {
   int status = 0;
   ::waitpid(child, &status, 0);
   const double units = static_cast<double>(count) * (streaming ? static_cast<double>(events) : 1);
-  std::printf("{\"mode\":\"%s\",\"units\":%.0f,\"seconds\":%.6f,\"per_second\":%.1f,\"p50_us\":%.2f,\"p99_us\":%.2f,"
-              "\"client_cpu_us\":%.3f,\"server_cpu_us\":%.3f}\n",
-              mode.c_str(), units, seconds, units / seconds, samples.at(0.5), samples.at(0.99), used / units * 1e6,
-              cpu_seconds(RUSAGE_CHILDREN) / units * 1e6);
+  std::printf(
+      "{\"mode\":\"%s\",\"units\":%.0f,\"seconds\":%.6f,\"per_second\":%.1f,\"p50_us\":%.2f,\"p99_us\":%.2f,"
+      "\"client_cpu_us\":%.3f,\"server_cpu_us\":%.3f}\n",
+      mode.c_str(), units, seconds, units / seconds, samples.at(0.5), samples.at(0.99), used / units * 1e6,
+      cpu_seconds(RUSAGE_CHILDREN) / units * 1e6);
   return status == 0 ? 0 : 1;
 }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -14,10 +13,13 @@
 #include <sstream>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace llmtap {
 namespace {
 
-constexpr const char* kFormat = "the format is that of Prometheus exporters (exporter-toolkit, web configuration)";
+constexpr const char* kFormat =
+    "the format is that of Prometheus exporters (exporter-toolkit, web configuration)";
 constexpr const char* kKeys = "valid: tls_server_config, basic_auth_users, bearer_token_sha256";
 constexpr const char* kTlsKeys =
     "valid: cert_file, key_file, client_ca_file, client_auth_type, min_version, max_version";
@@ -126,12 +128,11 @@ Result<> Reader::read_tokens(const YAML::Node& node, WebConfig& config) const {
   if (!node.IsSequence()) return error_at(node.Mark(), "bearer_token_sha256 must be a list");
   for (const YAML::Node& item : node) {
     std::string hash = LLMTAP_TRY(scalar(item, "a token hash"));
-    const bool hex = std::ranges::all_of(hash, [](unsigned char c) { return std::isxdigit(c) != 0; });
-    if (hash.size() != 64 || !hex) return error_at(item.Mark(), "a token hash must be 64 hex digits",
-                                                     "make one with: printf %s TOKEN | sha256sum");
-    std::ranges::transform(hash, hash.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    config.bearer_token_sha256.push_back(hash);
+    const bool hex = std::ranges::all_of(hash, is_hex);
+    if (hash.size() != 64 || !hex)
+      return error_at(item.Mark(), "a token hash must be 64 hex digits",
+                      "make one with: printf %s TOKEN | sha256sum");
+    config.bearer_token_sha256.push_back(lowered(hash));
   }
   return Ok{};
 }
