@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the daemon ends, and what it does when what it writes to is full or gone."""
+import collections
 import fcntl
+import http.server
 import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
+import threading
 
 import wire
 from books import settle
@@ -14,6 +17,26 @@ from case import lines_with
 from harness import Failure, get, lines_of, wait_for
 
 F_SETPIPE_SZ = 1031
+
+
+class Collector:
+    """Takes what an OTLP exporter posts."""
+
+    def __init__(self):
+        self.bodies = bodies = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):  # pylint: disable=invalid-name
+                bodies.append(self.rfile.read(int(self.headers["content-length"])))
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
 
 
 def calls_while_stopped(bench, tap, calls):
@@ -40,8 +63,8 @@ def pause(process):
 def a_signal_drains(bench):
     problems = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        bench.number += 100
-        tap = bench.tap()
+        collector = Collector()
+        tap = bench.tap("--otlp-endpoint", collector.endpoint, "--set", "otlp.protocol=http/protobuf")
         model = calls_while_stopped(bench, tap, 50)
         tap["process"].send_signal(number)
         tap["process"].send_signal(signal.SIGCONT)
@@ -53,6 +76,11 @@ def a_signal_drains(bench):
             problems.append(f"{number.name}: {len(found)} lines of 50 calls that were in the ring, not 100 whole ones")
         if get(tap["port"], "/healthz")[0]:
             problems.append(f"{number.name}: something still answers")
+        ids = collections.Counter(re.findall(rb"chatcmpl-\d+", b"".join(collector.bodies)))
+        missing = [one for one in range(50) if not ids[b"chatcmpl-%d" % one]]
+        if missing:
+            problems.append(f"{number.name}: the collector never got the calls {missing}")
+        collector.server.shutdown()
     return problems
 
 
@@ -253,7 +281,31 @@ def record_ends_with_a_whole_file(bench):
     return problems
 
 
+def reload_of_what_is_broken(bench):
+    """SIGHUP with files that have become malformed: said once each, and what was loaded goes on."""
+    prices, web = bench.folder / "prices.json", bench.folder / "web.yaml"
+    prices.write_text('{"m": {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}}')
+    web.write_text("{}")
+    tap = bench.tap("--prices", prices, "--set", f"web.config.file={web}")
+    prices.write_text('{"m": {')
+    web.write_text("basic_auth_users: [")
+    tap["process"].send_signal(signal.SIGHUP)
+    problems = []
+    for text in ("kept the old price table", "kept the old web configuration"):
+        try:
+            wait_for(text, lambda text=text: text in tap["stderr"].read_text(), 20, tap["process"])
+        except Failure as failure:
+            problems.append(str(failure))
+    model = "m"
+    with wire.Connection() as connection:
+        connection.exchange(wire.request(model), wire.reply(wire.reply_body(model)))
+    problems += bench.wait_exact(tap, model, 1)
+    if any(line.get("cost_usd") is None for line in lines_with(tap["log"], model)):
+        problems.append("the old price table is gone")
+    return bench.whole(tap, problems)
+
+
 CASES = [("SIGTERM and SIGINT drain the ring", a_signal_drains), ("a second signal ends it at once", a_second_signal_ends_at_once),
          ("kill -9 leaves nothing behind", kill_leaves_nothing), ("standard output that is gone", standard_output),
-         ("a full disk under the log", full_disk), ("a full disk under record", record_on_a_full_disk),
+         ("SIGHUP with malformed files", reload_of_what_is_broken), ("a full disk under the log", full_disk), ("a full disk under record", record_on_a_full_disk),
          ("record, ended by a signal, and its file cut", record_ends_with_a_whole_file)]

@@ -4,6 +4,7 @@ call after it is exact."""
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import zlib
 
@@ -114,6 +115,21 @@ def one(request, reply):
     return run
 
 
+def asked(tap, head):
+    """What llmtap's own server says before it closes."""
+    with socket.create_connection(("127.0.0.1", tap["port"])) as connection:
+        connection.settimeout(20)
+        try:
+            for piece in head:
+                connection.sendall(piece)
+        except OSError:
+            pass  # it has heard enough
+        try:
+            return connection.recv(4096)
+        except ConnectionResetError:
+            return b"HTTP/1.1 431 (lost in the reset)"
+
+
 def big_head(bench):
     tap = bench.tap()
     before = parse_errors(bench, tap)
@@ -122,6 +138,10 @@ def big_head(bench):
     wait_counted(bench, tap, before, ("http1", "oversized_head"))
     fields = wire.Repeat(OK, b"x: " + b"b" * 1021 + b"\r\n", 100 * 1024, b"content-length: 0\r\n\r\n")
     problems += bounded(bench, tap, "a reply head of 100 MB in 100,000 fields", one(wire.request("bad"), fields))
+    answers = []
+    problems += bounded(bench, tap, "a head of 100 MB to llmtap itself", lambda: answers.append(asked(tap, head)))
+    if not answers[0].startswith(b"HTTP/1.1 431 "):
+        problems.append(f"llmtap's own server answers {answers[0][:80]!r} to a head of 100 MB")
     return bench.whole(tap, problems)
 
 

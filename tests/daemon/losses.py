@@ -104,7 +104,7 @@ def left_of(tap, pids):
 def full_ring(bench):
     """Stopped under a flood: each connection's calls before are exact, one is marked, the ones after are exact."""
     tap, problems = bench.tap("--set", "capture.ring_bytes=256KiB"), []
-    connections = [wire.Connection() for _ in range(8)]
+    connections = [wire.Connection(bench.certs if number % 2 else None) for number in range(8)]
     models = [bench.model("flood") for _ in connections]
 
     def calls(at, first, last):

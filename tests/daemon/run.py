@@ -31,6 +31,7 @@ def main():
     parser.add_argument("--keep", help="work in this folder and leave it")
     arguments = parser.parse_args()
     need(os.geteuid() == 0, "attaching probes needs root")
+    need(os.path.exists(arguments.llmtap), f"{arguments.llmtap} is not built")
     need((CLIENTS / "installed").exists(), "the clients are not installed: run scripts/setup-clients")
     folder = arguments.keep or tempfile.mkdtemp(prefix="llmtap-daemon-")
     cases = [case for case in importlib.import_module(arguments.group).CASES if arguments.only in case[0]]
