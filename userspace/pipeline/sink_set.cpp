@@ -31,14 +31,14 @@ Result<std::unique_ptr<SinkSet>> SinkSet::open(const Config& config, const Limit
                                   .queue = limits.export_queue,
                                   .report = [](const std::string& text) { spdlog::error("{}", text); }}));
   if (!config.otlp_endpoint.empty() && config.otlp_traces_enabled)
-    sinks->otlp_ = LLMTAP_TRY(
-        OtlpExporter::open({.endpoint = config.otlp_endpoint,
-                            .protocol = config.otlp_protocol == "http" ? OtlpOptions::Protocol::kHttp
-                                                                       : OtlpOptions::Protocol::kGrpc,
-                            .insecure = config.otlp_insecure,
-                            .headers = config.otlp_headers,
-                            .service_version = kVersion,
-                            .queue = limits.export_queue}));
+    sinks->otlp_ = LLMTAP_TRY(OtlpExporter::open({.endpoint = config.otlp_endpoint,
+                                                  .protocol = config.otlp_protocol == "http/protobuf"
+                                                                  ? OtlpOptions::Protocol::kHttp
+                                                                  : OtlpOptions::Protocol::kGrpc,
+                                                  .insecure = config.otlp_insecure,
+                                                  .headers = config.otlp_headers,
+                                                  .service_version = kVersion,
+                                                  .queue = limits.export_queue}));
   return sinks;
 }
 
