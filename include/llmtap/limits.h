@@ -28,7 +28,8 @@ struct Limits {
   // Defect::kDecompressError.
   size_t decoder_bytes = 64 << 20;
   // A decompression bomb: output beyond `ratio` times the input, once more than `floor` came out.
-  size_t decompress_ratio = 2000;
+  // deflate cannot exceed 1032:1 (a match of 258 bytes costs two bits): below it, or gzip is never stopped.
+  size_t decompress_ratio = 400;
   size_t decompress_floor_bytes = 16 << 20;
 
   // llm/: nesting that the JSON scanner follows; deeper: the rest of that value is skipped.

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "capture/doctor_facts.h"
 #include "capture/ring.h"
 #include "capture/ring_book.h"
 #include "capture/run_time_sampler.h"
@@ -72,11 +73,20 @@ uint32_t own_tgid() {
   return tgid;
 }
 
+std::string permission_hint(const std::string& other_reasons) {
+  const std::string missing = missing_capabilities();
+  if (missing.empty()) return "this process has the capabilities, so " + other_reasons;
+  return "this process lacks " + missing +
+         ": run with sudo, or grant it (systemd: AmbientCapabilities=, Kubernetes: "
+         "securityContext.capabilities.add)";
+}
+
 Error load_error(int error, const std::string& log) {
   Error result{std::string("load BPF programs: ") + std::strerror(error)};
   if (error == EPERM || error == EACCES)
-    result.hint =
-        "this process lacks CAP_BPF and CAP_PERFMON, or its memlock limit is too low: run with sudo";
+    result.hint = permission_hint(
+        "the memlock limit is too low (before Linux 5.11), or a container's seccomp profile or the "
+        "kernel's lockdown forbids bpf()");
   else if (error == ENOMEM)
     result.hint = "the kernel has no memory for the ring: choose a smaller one";
   else if (error == EINVAL || error == ENOTSUP || error == ESRCH)
@@ -120,8 +130,10 @@ class LiveProbe final : public Probe {
 
   Result<> start(const ProbeOptions& options) {
     if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-      return Error{"load BPF programs: the kernel has no BTF",
-                   "use a kernel built with CONFIG_DEBUG_INFO_BTF"};
+      return Error{
+          std::string("load BPF programs: no BTF: /sys/kernel/btf/vmlinux: ") + std::strerror(errno),
+          "mount /sys (mount -t sysfs sysfs /sys; a container needs the host's), or use a kernel built with "
+          "CONFIG_DEBUG_INFO_BTF=y"};
     if (options.ring_bytes < 4096 || (options.ring_bytes & (options.ring_bytes - 1)) != 0)
       return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes",
                    "its size must be a power of two"};
