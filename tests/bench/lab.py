@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from compare import samples  # noqa: E402
-from harness import SUPPORT, Failure, can_connect, children, free_port, get, lines_of, need, stop, wait_for  # noqa: E402, F401
+from harness import SUPPORT, Failure, can_connect, children, free_port, get, need, stop, wait_for  # noqa: E402, F401
 
 
 def libssl():
@@ -31,6 +31,7 @@ class Daemon:
     def __init__(self, process, port, log):
         self.process, self.port, self.log = process, port, log
         self.pid = process.pid
+        self.read, self.logged = 0, {"outbound": [], "inbound": []}
 
     def cpu_seconds(self):
         """Of all its threads, from the scheduler's own clock: /proc/PID/stat counts in ticks of 10 ms."""
@@ -52,9 +53,15 @@ class Daemon:
 
     def calls(self):
         """Of the generators, on the client's side and on the server's."""
-        made = [line for line in lines_of(self.log) if line.get("requested_model") == "bench-model"]
-        return ([line for line in made if line.get("direction") == "outbound"],
-                [line for line in made if line.get("direction") == "inbound"])
+        with contextlib.suppress(FileNotFoundError), open(self.log, "rb") as log:
+            log.seek(self.read)
+            text = log.read()
+            whole = text[:text.rfind(b"\n") + 1]
+            self.read += len(whole)
+            for line in map(json.loads, whole.splitlines()):
+                if line.get("requested_model") == "bench-model" and line.get("direction") in self.logged:
+                    self.logged[line["direction"]].append(line)
+        return self.logged["outbound"], self.logged["inbound"]
 
     def wait_for_calls(self, count, seconds=30):
         """Both sides' lines, when they are all there or the time is over: what is missing is the result."""

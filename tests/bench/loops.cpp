@@ -2,10 +2,10 @@
 // What a probe adds to calls of a process that makes no LLM call: bench_loops BATCHES. Each batch times a
 // thousand calls of each kind in turn; the median of the batches is the result, in nanoseconds a call:
 //
-//   socket  sendto and recvfrom over TCP, neither HTTP nor TLS
-//   file    read of a regular file, write to /dev/null: hooked calls, no socket
-//   other   a system call that nobody hooks
-//   push    a function that begins with `push`, the cheapest place for an entry and a return probe
+//   send, receive   64 bytes over TCP, neither HTTP nor TLS
+//   file            read of a regular file, write to /dev/null: hooked calls, no socket
+//   other           a system call that nobody hooks
+//   push            a function that begins with `push`, the cheapest place for an entry and a return probe
 #include <sys/syscall.h>
 
 #include <cstring>
@@ -41,7 +41,7 @@ class Loops {
     receiver_ = listener.accept();
     ::close(listener.fd);
     const int on = 1;
-    ::setsockopt(sender_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    for (const int fd : {sender_, receiver_}) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     std::string path = std::filesystem::temp_directory_path() / "bench_loops.XXXXXX";
     file_ = ::mkstemp(path.data());
     ::unlink(path.c_str());
@@ -51,12 +51,18 @@ class Loops {
         ::write(file_, content.data(), content.size()) != static_cast<ssize_t>(content.size()))
       fail("the files");
     std::memset(bytes_, 'x', sizeof bytes_);
+    std::memset(burst_, 'x', sizeof burst_);
   }
 
-  void socket() {
-    if (::send(sender_, bytes_, kBytes, 0) != kBytes ||
-        ::recv(receiver_, bytes_, kBytes, 0) != kBytes)
-      fail("the sockets");
+  // Read in one call what a burst of sends left, and the other way round: the one side's cost is a
+  // fiftieth of the other's figure.
+  void send() {
+    if (::send(sender_, bytes_, kBytes, 0) != kBytes) fail("send");
+    if (++sent_ % kBurst == 0) take(kBytes * kBurst);
+  }
+  void receive() {
+    if (received_++ % kBurst == 0 && ::send(sender_, burst_, sizeof burst_, 0) != sizeof burst_) fail("send");
+    if (::recv(receiver_, bytes_, kBytes, 0) != kBytes) fail("recv");
   }
   void file() {
     if (::read(file_, bytes_, kBytes) != kBytes || ::write(null_, bytes_, kBytes) != kBytes)
@@ -65,8 +71,15 @@ class Loops {
   void rewind() { ::lseek(file_, 0, SEEK_SET); }
 
  private:
+  static constexpr size_t kBurst = 50;
+
+  void take(size_t bytes) {
+    if (::recv(receiver_, burst_, bytes, MSG_WAITALL) != static_cast<ssize_t>(bytes)) fail("recv");
+  }
+
+  size_t sent_ = 0, received_ = 0;
   int sender_ = -1, receiver_ = -1, file_ = -1, null_ = -1;
-  char bytes_[kBytes];
+  char bytes_[kBytes], burst_[kBytes * kBurst];
 };
 
 template <typename Call>
@@ -81,16 +94,18 @@ int run(int argc, char** argv) {
   if (argc != 2) fail("usage: bench_loops BATCHES");
   const size_t batches = std::strtoul(argv[1], nullptr, 10);
   Loops loops;
-  std::vector<double> socket, file, other, push;
+  std::vector<double> send, receive, file, other, push;
   for (size_t i = 0; i < batches; ++i) {
     loops.rewind();
-    socket.push_back(nanoseconds(2, [&] { loops.socket(); }));
+    send.push_back(nanoseconds(1, [&] { loops.send(); }));
+    receive.push_back(nanoseconds(1, [&] { loops.receive(); }));
     file.push_back(nanoseconds(2, [&] { loops.file(); }));
     other.push_back(nanoseconds(1, [] { ::syscall(SYS_getppid); }));
     push.push_back(nanoseconds(1, [] { bench_push_target(); }));
   }
-  std::printf("{\"socket_ns\":%.2f,\"file_ns\":%.2f,\"other_ns\":%.2f,\"push_ns\":%.2f}\n",
-              quantile(socket, 0.5), quantile(file, 0.5), quantile(other, 0.5), quantile(push, 0.5));
+  std::printf("{\"send_ns\":%.2f,\"receive_ns\":%.2f,\"file_ns\":%.2f,\"other_ns\":%.2f,\"push_ns\":%.2f}\n",
+              quantile(send, 0.5), quantile(receive, 0.5), quantile(file, 0.5), quantile(other, 0.5),
+              quantile(push, 0.5));
   return 0;
 }
 

@@ -7,7 +7,7 @@ import subprocess
 from figures import Figure, Line, absent, added, alternate, exact, median_of, share, times
 from lab import can_connect, children, free_port, stop, wait_for
 
-LOOPS = {"socket_ns": "hooked calls on sockets", "file_ns": "hooked calls on files", "other_ns": "other system calls"}
+LOOPS = {"receive_ns": "hooked calls on sockets: recv", "send_ns": "hooked calls on sockets: send", "file_ns": "hooked calls on files", "other_ns": "other system calls"}
 
 
 def measure_syscalls(lab):
