@@ -16,11 +16,11 @@ from figures import table
 from lab import Failure, Lab, need
 from rows_bystanders import measure_nginx, measure_syscalls
 from rows_calls import measure_calls
+from rows_core import measure_core
 from rows_flood import measure_flood, measure_memory, measure_start
-from rows_parse import measure_parse, measure_replay
 from rows_tls import measure_cpu, measure_tls
 
-ROWS = {"parse": measure_parse, "replay": measure_replay, "tls": measure_tls, "cpu": measure_cpu, "calls": measure_calls,
+ROWS = {"core": measure_core, "tls": measure_tls, "cpu": measure_cpu, "calls": measure_calls,
         "syscalls": measure_syscalls, "nginx": measure_nginx, "flood": measure_flood, "memory": measure_memory, "start": measure_start}
 ROUNDS = 12
 

@@ -100,6 +100,17 @@ def exact(row, what, value, wanted, unit="", sign="=="):
     return Line(row, what, Figure(value, value, value, 1), unit, sign, wanted, exact=True)
 
 
+def no_loss(row, what, losses):
+    """losses: reason -> events, of each run."""
+    reasons = {}
+    for one in losses:
+        for reason, events in one.items():
+            reasons[reason] = reasons.get(reason, 0) + events
+    line = exact(row, what, sum(reasons.values()), 0)
+    line.note = ", ".join(f"{reason} {events:.0f}" for reason, events in sorted(reasons.items()))
+    return line
+
+
 def once(row, what, value, unit="", sign="", limit=None, note=""):
     return Line(row, what, Figure(value, value, value, 1), unit, sign, limit, note=note)
 

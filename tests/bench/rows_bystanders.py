@@ -4,7 +4,7 @@ import pathlib
 import re
 import subprocess
 
-from figures import Figure, Line, absent, added, alternate, exact, median_of, share, times
+from figures import Figure, Line, absent, added, alternate, exact, median_of, no_loss, share, times
 from lab import can_connect, children, free_port, stop, wait_for
 
 LOOPS = {"receive_ns": "hooked calls on sockets: recv", "send_ns": "hooked calls on sockets: send", "file_ns": "hooked calls on files", "other_ns": "other system calls"}
@@ -24,7 +24,7 @@ def measure_syscalls(lab):
         medians = {mode: median_of(mode, field)(rounds) for mode in modes}
         lines.append(Line("syscalls", what, Figure.of(rounds, times(added("llmtap", "off", field), added("hooks", "off", field))), "x", "<=",
                           1.5, medians))
-    if not lab.built("capture.tracepoints", "raw"):
+    if not lab.built("capture.tracepoints"):
         lines.append(absent("syscalls", "the variant without tracefs (raw_tp)", "not built"))
     return lines, rounds
 
@@ -82,9 +82,11 @@ def measure_nginx(lab):
     def one(mode):
         # A new nginx each time: none keeps connections that another probe had classified.
         with lab.probe(mode) as daemon, Nginx(lab) as nginx:
+            before = daemon.cpu_seconds() if daemon else 0
             result = nginx.load(seconds)
             if daemon:
-                lost.append(daemon.lost())
+                lost.append(daemon.losses())
+                result["daemon_us"] = (daemon.cpu_seconds() - before) / result["requests"] * 1e6
             return result
 
     rounds = alternate(modes, lab.rounds, one, lab.say)
@@ -98,11 +100,12 @@ def measure_nginx(lab):
     lines.append(Line("nginx", "broad: CPU of a request, against empty programs at the same places",
                       Figure.of(rounds, share("llmtap", "places", "cpu_us")), "x", "<=", 1 / 0.9,
                       {mode: median_of(mode, "cpu_us")(rounds) for mode in modes}))
-    if lab.built("capture.narrow", "share"):
+    lines.append(Line("nginx", "broad: the daemon's CPU for a request", Figure.of(rounds, median_of("llmtap", "daemon_us")), "us"))
+    if lab.built("capture.narrow"):
         lines.append(Line("nginx", "narrowed: throughput, against empty system call hooks",
                           Figure.of(rounds, share("llmtap", "hooks", "per_second")), "x", ">=", 0.9))
     else:
         lines.append(absent("nginx", "narrowed: throughput, against empty system call hooks", "not built"))
     failed = sum(one[mode]["bad"] for one in rounds for mode in modes)
-    lines += [exact("nginx", "failed requests", failed, 0), exact("nginx", "events lost", sum(lost), 0)]
+    lines += [exact("nginx", "failed requests", failed, 0), no_loss("nginx", "events lost", lost)]
     return lines, rounds

@@ -3,7 +3,7 @@
 import statistics
 import time
 
-from figures import Figure, Line, added, alternate, exact, less, median_of, once, times
+from figures import Figure, Line, added, alternate, exact, less, median_of, no_loss, once, times
 
 MODES = ["off", "places", "exported", "llmtap"]
 
@@ -18,7 +18,7 @@ def measure_tls(lab):
             result = lab.run("bench_tls_stream", lab.certs, streams, 500, 250)
             if daemon:
                 outbound, inbound = daemon.wait_for_calls(result["streams"])
-                counts.append((len(outbound), len(inbound), sum(line["stream_chunks"] for line in outbound), daemon.lost()))
+                counts.append((len(outbound), len(inbound), sum(line["stream_chunks"] for line in outbound), daemon.losses()))
         return result
 
     def push(mode):
@@ -47,7 +47,7 @@ def measure_tls(lab):
     lines += [exact("tls", "streams logged by the client's side", sum(one[0] for one in counts), wanted),
               exact("tls", "streams logged by the server's side", sum(one[1] for one in counts), wanted),
               exact("tls", "events counted", sum(one[2] for one in counts), wanted * 501),
-              exact("tls", "events lost", sum(one[3] for one in counts), 0)]
+              no_loss("tls", "events lost", [one[3] for one in counts])]
     return lines, {"pairs": pairs, "rounds": rounds}
 
 
@@ -66,7 +66,7 @@ def measure_cpu(lab):
     lines, raw = [], {}
     repeats = 1 if lab.quick else 3
     for what, (arguments, limit) in (QUICK_CPU if lab.quick else CPU).items():
-        taken, lost, logged, made = [], 0, 0, 0
+        taken, lost, logged, made = [], [], 0, 0
         for _ in range(repeats):
             with lab.llmtap() as daemon:
                 before = daemon.cpu_seconds()
@@ -75,14 +75,14 @@ def measure_cpu(lab):
                 used = daemon.cpu_seconds() - before
                 megabytes = 2 * result["bytes"] / 1e6
                 taken.append({"llmtap": {"ms_per_mb": used * 1000 / megabytes, "per_second": result["per_second"], "cpu_s": used}})
-                lost += daemon.lost()
+                lost.append(daemon.losses())
                 logged += len(outbound)
                 made += result["calls"]
             lab.say(f"{what}: {taken[-1]}")
         raw[what] = taken
         lines += [Line("cpu", what, Figure.of(taken, median_of("llmtap", "ms_per_mb")), "ms/MB", "<=", limit,
                        medians={"units/s": statistics.median(one["llmtap"]["per_second"] for one in taken)}),
-                  exact("cpu", f"{what}: calls logged", logged, made), exact("cpu", f"{what}: events lost", lost, 0)]
+                  exact("cpu", f"{what}: calls logged", logged, made), no_loss("cpu", f"{what}: events lost", lost)]
     seconds = 2 if lab.quick else 20
     with lab.llmtap() as daemon, lab.start_load("streams", 10, 10, seconds + 2, 250) as process:
         before = daemon.cpu_seconds()
