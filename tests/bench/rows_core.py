@@ -14,7 +14,7 @@ def measure_core(lab):
     program = lab.programs / "bench_core"
     if not program.exists():
         return [absent("core", "recorded traffic", "not built: bench_core")], None
-    run = subprocess.run([program, "--rounds", "3" if lab.quick else "11", "--megabytes", "2" if lab.quick else "64"], capture_output=True,
+    run = subprocess.run([program, "--rounds", "1" if lab.quick else "11", "--megabytes", "1" if lab.quick else "64"], capture_output=True,
                          text=True, check=False)
     if run.returncode:
         raise Failure(run.stderr)

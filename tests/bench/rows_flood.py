@@ -26,7 +26,7 @@ def flood(lab, *arguments):
 
 def measure_flood(lab):
     """At a given rate nothing may be lost; beyond what fits, whatever is lost must be said."""
-    given = (100, 20, 2, 250) if lab.quick else (1000, 50, 20, 250)
+    given = (100, 20, 1, 250) if lab.quick else (1000, 50, 20, 250)
     paced = flood(lab, *given)
     wanted = paced["calls"] + paced["units"]  # each stream has an event with its usage
     rate = given[0] * given[1]
@@ -37,7 +37,7 @@ def measure_flood(lab):
         exact("flood", f"{rate:,} events/s: streams logged", paced["logged"], paced["calls"]),
         exact("flood", f"{rate:,} events/s: events counted", paced["events_counted"], wanted),
     ]
-    unlimited = flood(lab, 100, 0, 50 if lab.quick else 2000, 250)
+    unlimited = flood(lab, 100, 0, 20 if lab.quick else 2000, 250)
     lines += [
         once("flood", "unlimited: events/s", unlimited["per_second"]),
         once("flood", "unlimited: events lost", sum(unlimited["losses"].values()), note=json.dumps(unlimited["losses"])),
@@ -80,7 +80,7 @@ def measure_memory(lab):
     with lab.llmtap() as daemon:
         raw["idle"] = idle = memory_of(daemon.pid)
         # A slow drip: all are open, all have been read.
-        with lab.start_load("streams", streams, 1, 4 if lab.quick else 15, 250) as process:
+        with lab.start_load("streams", streams, 1, 2 if lab.quick else 15, 250) as process:
             highest = idle
             while process.poll() is None:
                 now = memory_of(daemon.pid)
@@ -113,7 +113,7 @@ def measure_start(lab):
             folder.mkdir(exist_ok=True)
             shutil.copy(lab.libssl, folder / "libssl.so.3")
             seen = len(daemon.calls()[0])
-            rate, seconds = 50, 3
+            rate, seconds = 50, 1 if lab.quick else 3
             subprocess.run([lab.programs / "bench_tls_load", lab.certs, "calls", str(rate), str(seconds), "0", "400", "900"], check=True,
                            stdout=subprocess.DEVNULL, env={**os.environ, "LD_LIBRARY_PATH": str(folder)})
             calls = daemon.wait_for_calls(seen + rate * seconds, 3)[0]

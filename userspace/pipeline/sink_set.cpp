@@ -32,7 +32,7 @@ Result<std::unique_ptr<SinkSet>> SinkSet::open(const Config& config, const Limit
   if (!config.otlp_endpoint.empty() && config.otlp_traces_enabled)
     sinks->otlp_ = LLMTAP_TRY(OtlpExporter::open(
         {.endpoint = config.otlp_endpoint,
-         .protocol = config.otlp_protocol == "http" ? OtlpOptions::Protocol::kHttp : OtlpOptions::Protocol::kGrpc,
+         .protocol = config.otlp_protocol != "grpc" ? OtlpOptions::Protocol::kHttp : OtlpOptions::Protocol::kGrpc,
          .insecure = config.otlp_insecure,
          .headers = config.otlp_headers,
          .service_version = kVersion,
