@@ -63,11 +63,11 @@ enum class BodyFraming : uint8_t { kPlain, kSse, kNdjson };
 
 // One SSE event dispatched, or one NDJSON line ended. Its data came before in pieces.
 struct EventEnd {
-  std::string_view name;  // SSE `event:` field, empty when absent; empty for NDJSON
-  uint64_t time_ns = 0;   // of the byte that dispatched it
+  std::string_view name;       // SSE `event:` field, empty when absent; empty for NDJSON
+  uint64_t time_ns = 0;        // of the byte that dispatched it
   uint64_t first_byte_ns = 0;  // of its first data byte
   uint64_t data_bytes = 0;
-  bool complete = true;   // false: the stream ended, or bytes were lost, inside it: discard it
+  bool complete = true;  // false: the stream ended, or bytes were lost, inside it: discard it
 };
 
 enum class Defect : uint8_t {
@@ -90,16 +90,20 @@ struct MessageEnd {
 // How the exchange as a whole ended.
 struct ExchangeEnd {
   enum class How : uint8_t {
-    kComplete,        // request and response ended as HTTP says
-    kNoResponse,      // connection ended before a response head
-    kClientAborted,   // the asking side closed or reset before the response was complete
-    kServerAborted,   // the answering side did
-    kLost,            // we cannot tell: a gap, or the probe gave up
-    kUpgraded,        // 101 or CONNECT 2xx: the connection changed its protocol
+    kComplete,       // request and response ended as HTTP says
+    kNoResponse,     // connection ended before a response head
+    kClientAborted,  // the asking side closed or reset before the response was complete
+    kServerAborted,  // the answering side did
+    kLost,           // we cannot tell: a gap, or the probe gave up
+    kUpgraded,       // 101 or CONNECT 2xx: the connection changed its protocol
   };
   How how = How::kComplete;
   uint64_t time_ns = 0;
   Defect defect = Defect::kNone;  // the first of either side
+  // Body bytes seen on the wire of a side that began and got no on_message_end.
+  uint64_t request_bytes = 0, response_bytes = 0;
+  // The connection as it is known by now: addresses may have come after the heads. Null: nothing new.
+  const ConnectionFacts* connection = nullptr;
 };
 
 // What llm/ (and the plain-HTTP accounting) implements. Order per exchange: on_request_head,

@@ -98,8 +98,9 @@ class Recorder : public UprobeAttacher, public EventInjector {
     uint64_t inode;
   };
 
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places) override {
-    struct stat status {};
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
+                                               std::span<const HookPlace> places) override {
+    struct stat status{};
     if (::stat(path.c_str(), &status) != 0) return Error{path + ": " + ::strerror(errno)};
     const std::lock_guard lock(mutex_);
     log_.push_back("attach " + std::to_string(status.st_ino));
@@ -161,10 +162,11 @@ class DiscoveryTest : public ::testing::Test {
     // Our own copy of libssl: another inode, which no other process of the machine maps.
     fs::path library;
     for (const char* const place : {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"})
-      if (library.empty() && fs::exists(fs::path(place) / "libssl.so.3")) library = fs::path(place) / "libssl.so.3";
+      if (library.empty() && fs::exists(fs::path(place) / "libssl.so.3"))
+        library = fs::path(place) / "libssl.so.3";
     ASSERT_FALSE(library.empty());
     fs::copy_file(library, folder_ / "libssl.so.3");
-    struct stat status {};
+    struct stat status{};
     ASSERT_EQ(::stat((folder_ / "libssl.so.3").c_str(), &status), 0);
     inode_ = status.st_ino;
     // Only what the kernel tells may find a process.
@@ -255,7 +257,9 @@ TEST_F(DiscoveryTest, SeesALibraryThatIsLoadedLate) {
   ASSERT_TRUE(discovery.start().has_value());
   ASSERT_TRUE(wait_scanned(discovery));
   std::ofstream(folder_ / "agent.py") << "import sys, ctypes\nprint('up', flush=True)\nsys.stdin.readline()\n"
-                                         "ctypes.CDLL('" << (folder_ / "libssl.so.3").string() << "')\n"
+                                         "ctypes.CDLL('"
+                                      << (folder_ / "libssl.so.3").string()
+                                      << "')\n"
                                          "sys.stdin.readline()\n";
   Child child({python, (folder_ / "agent.py").string(), "--key=secret"});
   ASSERT_EQ(child.hear(), "up\n");

@@ -15,7 +15,8 @@
 namespace llmtap {
 namespace {
 
-const std::string kRequest = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kRequest =
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
 const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 class SocketTest : public CaptureTest {
@@ -62,7 +63,8 @@ TEST_F(SocketTest, BothEndsOfAnExchange) {
   EXPECT_EQ(client_->stream[LLMTAP_READ].records.at(0).message_class, LLMTAP_CLASS_HTTP1_RESPONSE);
   EXPECT_TRUE(client_->stream[LLMTAP_READ].records.at(0).flags & LLMTAP_FLAG_TURN);
   EXPECT_FALSE(client_->stream[LLMTAP_WRITE].records.at(0).flags & LLMTAP_FLAG_TURN);
-  EXPECT_LE(client_->stream[LLMTAP_READ].records.at(0).entry_time_ns, client_->stream[LLMTAP_READ].records.at(0).time_ns);
+  EXPECT_LE(client_->stream[LLMTAP_READ].records.at(0).entry_time_ns,
+            client_->stream[LLMTAP_READ].records.at(0).time_ns);
   ASSERT_TRUE(client_->ends.contains(LLMTAP_END_CLOSED));
   EXPECT_EQ(client_->ends.at(LLMTAP_END_CLOSED).write_offset, kRequest.size());
   EXPECT_EQ(client_->ends.at(LLMTAP_END_CLOSED).read_offset, kReply.size());
@@ -97,7 +99,8 @@ TEST_F(SocketTest, VectorsAndMessages) {
   const uint32_t tgid = run([&] {
     TcpPair pair;
     std::string a = head, b = body.substr(0, 1000), c = body.substr(1000);
-    std::array<iovec, 4> out{{{nullptr, 0}, {a.data(), a.size()}, {b.data(), b.size()}, {c.data(), c.size()}}};
+    std::array<iovec, 4> out{
+        {{nullptr, 0}, {a.data(), a.size()}, {b.data(), b.size()}, {c.data(), c.size()}}};
     if (writev(pair.client, out.data(), 4) != static_cast<ssize_t>(a.size() + 5000)) return 1;
     std::string got(a.size() + 5000, '\0');
     std::array<iovec, 2> in{{{got.data(), 10}, {got.data() + 10, got.size() - 10}}};
@@ -137,7 +140,8 @@ TEST_F(SocketTest, LargeWritesAreWhole) {
       TcpPair pair;
       std::string got;
       std::thread reader([&] { got = receive(pair.server, request.size()); });
-      const bool sent = write(pair.client, request.data(), request.size()) == static_cast<ssize_t>(request.size());
+      const bool sent =
+          write(pair.client, request.data(), request.size()) == static_cast<ssize_t>(request.size());
       reader.join();
       return sent && got == request ? 0 : 1;
     });

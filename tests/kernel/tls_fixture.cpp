@@ -27,7 +27,8 @@ Mapping mapping_of(const void* address) {
     char dash = 0;
     std::string permissions, device, inode;
     std::istringstream fields(line);
-    fields >> std::hex >> mapping.start >> dash >> mapping.end >> permissions >> mapping.offset >> device >> inode >> mapping.path;
+    fields >> std::hex >> mapping.start >> dash >> mapping.end >> permissions >> mapping.offset >> device >>
+        inode >> mapping.path;
     if (wanted >= mapping.start && wanted < mapping.end) return mapping;
   }
   return {};

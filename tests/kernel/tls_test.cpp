@@ -13,7 +13,8 @@
 namespace llmtap {
 namespace {
 
-const std::string kRequest = "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kRequest =
+    "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
 const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 class TlsTest : public CaptureTest {
@@ -68,7 +69,9 @@ TEST_F(TlsTest, CiphertextIsNotCopied) {
   const uint32_t tgid = run([&] {
     return tls_exchange(
         contexts_, [&](SSL* ssl) { return tls_write_all(ssl, kRequest + body) && tls_read(ssl, 2) == "ok"; },
-        [&](SSL* ssl) { return tls_read(ssl, kRequest.size() + body.size()).size() > 0 && tls_write_all(ssl, "ok"); });
+        [&](SSL* ssl) {
+          return tls_read(ssl, kRequest.size() + body.size()).size() > 0 && tls_write_all(ssl, "ok");
+        });
   });
   ASSERT_NO_FATAL_FAILURE(ends(tgid));
   EXPECT_TRUE(client_->written() == kRequest + body);
@@ -94,8 +97,8 @@ TEST_F(TlsTest, ExFormsAndPeek) {
           size_t n = 0;
           std::array<char, 200> buffer{};
           return SSL_write_ex(ssl, kRequest.data(), kRequest.size(), &n) == 1 && n == kRequest.size() &&
-                 SSL_peek(ssl, buffer.data(), 10) == 10 && SSL_read_ex(ssl, buffer.data(), buffer.size(), &n) == 1 &&
-                 n == kReply.size();
+                 SSL_peek(ssl, buffer.data(), 10) == 10 &&
+                 SSL_read_ex(ssl, buffer.data(), buffer.size(), &n) == 1 && n == kReply.size();
         },
         serve);
   });

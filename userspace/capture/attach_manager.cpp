@@ -35,7 +35,7 @@ AttachManager::File* AttachManager::look_up(uint32_t tgid, const Mapping& mappin
   const auto known = files_.find(mapping.file);
   if (known != files_.end() && known->second.pass == pass_) return &known->second;
 
-  struct stat status {};
+  struct stat status{};
   const auto opened = procfs_.open_mapping(tgid, mapping);
   if (!opened || ::fstat(opened->get(), &status) != 0) return nullptr;
   const int64_t changed_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
@@ -70,7 +70,8 @@ void AttachManager::examine(int fd, File& file) {
     if (runtime.only_if_none && !file.runtimes.empty()) continue;
     if (!runtime.recognise(*elf)) continue;
     if (!runtime.plan) {
-      file.runtimes.push_back({std::string(runtime.name), CoverageState::kOpaque, std::string(runtime.opaque_reason)});
+      file.runtimes.push_back(
+          {std::string(runtime.name), CoverageState::kOpaque, std::string(runtime.opaque_reason)});
       continue;
     }
     auto plan = runtime.plan(*elf);
@@ -111,7 +112,8 @@ void AttachManager::attach(uint32_t tgid, const Mapping& mapping, File& file) {
   if (link) file.link = std::move(*link);
 }
 
-std::vector<RuntimeUse> AttachManager::use(ProcessKey process, const std::vector<Mapping>& mappings, Time now) {
+std::vector<RuntimeUse> AttachManager::use(ProcessKey process, const std::vector<Mapping>& mappings,
+                                           Time now) {
   std::set<FileKey>& held = files_by_process_[key_of(process)];
   std::set<FileKey> now_held;
   std::vector<RuntimeUse> uses;
@@ -168,7 +170,8 @@ void AttachManager::describe(Coverage& coverage) const {
     for (const RuntimeUse& use : file.runtimes)
       if (use.state == CoverageState::kClear || use.reason.starts_with("attach_"))
         coverage.targets.push_back({use.runtime, file.path, key.major, key.minor, key.inode, file.generation,
-                                    file.placement, file.single_stepped, file.places.size(), file.users.size(), file.link != nullptr});
+                                    file.placement, file.single_stepped, file.places.size(),
+                                    file.users.size(), file.link != nullptr});
   }
   coverage.attach_failures = failures_;
 }

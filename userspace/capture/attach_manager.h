@@ -26,7 +26,8 @@ class AttachManager {
     std::chrono::milliseconds linger{10'000};  // breakpoints stay this long after the last process
   };
 
-  AttachManager(const ProcFs& procfs, UprobeAttacher& attacher, std::span<const TlsRuntime> runtimes, Options options)
+  AttachManager(const ProcFs& procfs, UprobeAttacher& attacher, std::span<const TlsRuntime> runtimes,
+                Options options)
       : procfs_(procfs), attacher_(attacher), runtimes_(runtimes), options_(options) {}
 
   // A new look at everything: files seen before it are checked for change again, failed attaches retried.
@@ -49,7 +50,7 @@ class AttachManager {
     int64_t size = 0;
     int64_t changed_ns = 0;
     uint64_t generation = 0;
-    uint64_t pass = 0;        // when it was last checked for change
+    uint64_t pass = 0;         // when it was last checked for change
     uint64_t attach_pass = 0;  // when attaching was last tried
     std::string path;
     std::vector<RuntimeUse> runtimes;

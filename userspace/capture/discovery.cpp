@@ -25,7 +25,8 @@ uint64_t monotonic_ns() {
 
 }  // namespace
 
-Discovery::Discovery(UprobeAttacher& attacher, EventInjector& injector, DiscoveryOptions options, ProcFs procfs)
+Discovery::Discovery(UprobeAttacher& attacher, EventInjector& injector, DiscoveryOptions options,
+                     ProcFs procfs)
     : attacher_(attacher), injector_(injector), options_(std::move(options)), procfs_(std::move(procfs)) {}
 
 Discovery::~Discovery() { stop(); }
@@ -36,8 +37,10 @@ Result<> Discovery::start() {
   manager_ = std::make_unique<AttachManager>(procfs_, attacher_, kRuntimes, options_.attach);
   // Before the first look at /proc: what starts while that goes on is in the rings.
   auto watch = MmapWatch::open(options_.ring_pages);
-  if (watch) watch_ = std::move(*watch);
-  else coverage_.watch_error = watch.error().message;
+  if (watch)
+    watch_ = std::move(*watch);
+  else
+    coverage_.watch_error = watch.error().message;
   coverage_.watching = watch_.has_value();
   stopping_ = false;
   thread_ = std::thread([this] { run(); });
@@ -192,8 +195,10 @@ void Discovery::handle(const std::vector<WatchEvent>& events) {
         if (const auto known = processes_.find(event.tgid); known != processes_.end()) {
           const bool asked = known->second.asked;
           forget(event.tgid);
-          if (asked) scan(event.tgid, true);
-          else dirty.insert(event.tgid);
+          if (asked)
+            scan(event.tgid, true);
+          else
+            dirty.insert(event.tgid);
         }
         if (auto record = read_record(event.tgid)) remember_exec(std::move(*record));
         break;
@@ -249,7 +254,8 @@ void Discovery::check_exits(Clock::time_point now) {
 
 std::optional<ProcessRecord> Discovery::read_record(uint32_t tgid) {
   auto record = procfs_.record(tgid);
-  if (record && !record->complete) record_checks_.try_emplace(tgid, RecordCheck{Clock::now() + kRecordRetry, 0});
+  if (record && !record->complete)
+    record_checks_.try_emplace(tgid, RecordCheck{Clock::now() + kRecordRetry, 0});
   return record;
 }
 
@@ -294,7 +300,8 @@ void Discovery::remember_exec(ProcessRecord record) {
     exec_order_.push_back(key);
   while (exec_order_.size() > options_.exec_records) {
     const auto oldest = exec_records_.find(exec_order_.front().tgid);
-    if (oldest != exec_records_.end() && oldest->second.facts.key == exec_order_.front()) exec_records_.erase(oldest);
+    if (oldest != exec_records_.end() && oldest->second.facts.key == exec_order_.front())
+      exec_records_.erase(oldest);
     exec_order_.pop_front();
   }
 }
@@ -310,8 +317,8 @@ void Discovery::publish() {
   coverage_.targets.clear();
   if (changed_) {
     for (const auto& [tgid, process] : processes_)
-      coverage_.processes.push_back(
-          {process.record.facts.key, process.record.facts.exe, process.record.facts.workload, process.runtimes});
+      coverage_.processes.push_back({process.record.facts.key, process.record.facts.exe,
+                                     process.record.facts.workload, process.runtimes});
     manager_->describe(coverage_);
   }
   const std::lock_guard lock(mutex_);

@@ -24,14 +24,14 @@ namespace llmtap {
 
 struct DiscoveryOptions {
   AttachManager::Options attach;
-  std::chrono::milliseconds rescan{30'000};         // the safety net
+  std::chrono::milliseconds rescan{30'000};           // the safety net
   std::chrono::milliseconds rescan_unwatched{1'000};  // where perf events are refused
-  std::chrono::milliseconds exit_check{200};        // after an exit: other threads may live on
-  size_t ring_pages = 64;                           // of each CPU's side-band ring; a power of two
-  size_t requests = 4096;                           // ensure_facts() waiting; beyond: dropped, counted
-  size_t exec_records = 8192;                       // facts read at exec, kept for a process that is asked for later
-  size_t processes = 65536;                         // described in the snapshot; beyond: attached, not described
-  std::set<uint32_t> skip;                          // beside this process itself
+  std::chrono::milliseconds exit_check{200};          // after an exit: other threads may live on
+  size_t ring_pages = 64;                             // of each CPU's side-band ring; a power of two
+  size_t requests = 4096;                             // ensure_facts() waiting; beyond: dropped, counted
+  size_t exec_records = 8192;  // facts read at exec, kept for a process that is asked for later
+  size_t processes = 65536;    // described in the snapshot; beyond: attached, not described
+  std::set<uint32_t> skip;     // beside this process itself
 };
 
 class Discovery {

@@ -78,7 +78,8 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
   utsname kernel{};
   ::uname(&kernel);
   for (const Capability& needed : kNeeded) {
-    if (needed.value == CAP_SYS_RESOURCE && parse_kernel_release(kernel.release) >= std::pair(5, 11)) continue;
+    if (needed.value == CAP_SYS_RESOURCE && parse_kernel_release(kernel.release) >= std::pair(5, 11))
+      continue;
     const auto has = [&](cap_value_t value) {
       cap_flag_value_t flag = CAP_CLEAR;
       return held && ::cap_get_flag(held.get(), value, CAP_EFFECTIVE, &flag) == 0 && flag == CAP_SET;
@@ -94,9 +95,10 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
   }
 }
 
-DoctorFact mount_fact(std::string name, std::initializer_list<const char*> places, long magic, std::string advice) {
+DoctorFact mount_fact(std::string name, std::initializer_list<const char*> places, long magic,
+                      std::string advice) {
   for (const char* const place : places) {
-    struct statfs status {};
+    struct statfs status{};
     if (::statfs(place, &status) == 0 && static_cast<long>(status.f_type) == magic)
       return {std::move(name), kOk, place, {}};
   }
@@ -110,7 +112,8 @@ DoctorFact lockdown_fact() {
     return {"lockdown", kUnknown, "securityfs not readable", {}};
   const std::string level = line.substr(open + 1, close - open - 1);
   if (level == "confidentiality")
-    return {"lockdown", kDegraded, level, "kernel memory is not read by helpers; connections may lack addresses"};
+    return {"lockdown", kDegraded, level,
+            "kernel memory is not read by helpers; connections may lack addresses"};
   return {"lockdown", kOk, level, {}};
 }
 
@@ -124,11 +127,13 @@ DoctorFact perf_fact() {
 
 // `r0 = 0; exit`, as a program of this attach type; -1 and errno if the kernel refuses.
 UniqueFd load_empty(int attach_type) {
-  const std::array<bpf_insn, 2> code{{{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-                                      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  const std::array<bpf_insn, 2> code{
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
   LIBBPF_OPTS(bpf_prog_load_opts, options);
   options.expected_attach_type = static_cast<bpf_attach_type>(attach_type);
-  return UniqueFd(::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_doctor", "GPL", code.data(), code.size(), &options));
+  return UniqueFd(
+      ::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_doctor", "GPL", code.data(), code.size(), &options));
 }
 
 // A kernel that knows the link type looks up the path before anything else; one that does not, or that
@@ -137,7 +142,8 @@ DoctorFact uprobe_link_fact(std::string name, int attach_type, std::string advic
   const UniqueFd program = load_empty(attach_type);
   if (!program) {
     const bool refused = errno == EPERM || errno == EACCES;
-    return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(errno), std::move(advice)};
+    return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(errno),
+            std::move(advice)};
   }
   // The kernel's own layout (union bpf_attr, link_create.uprobe_multi): older libraries and headers
   // do not know the session type.
@@ -159,27 +165,36 @@ DoctorFact uprobe_link_fact(std::string name, int attach_type, std::string advic
 }
 
 void add_bpf_features(std::vector<DoctorFact>& facts) {
-  facts.push_back(uprobe_link_fact("uprobe_multi", kTraceUprobeMulti,
-                                   "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here"));
+  facts.push_back(
+      uprobe_link_fact("uprobe_multi", kTraceUprobeMulti,
+                       "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here"));
   facts.push_back(uprobe_link_fact("uprobe session", kTraceUprobeSession,
                                    "Linux 6.13 lets connections that are not read skip the return probe"));
 
-  const int dynptr = ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_ringbuf_reserve_dynptr, nullptr);
-  facts.push_back({"ring buffer dynptr", dynptr == 1 ? kOk : dynptr == 0 ? kDegraded : kUnknown,
-                   dynptr < 0 ? ::strerror(-dynptr) : dynptr ? "exact-size records" : "not in this kernel",
+  const int dynptr =
+      ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_ringbuf_reserve_dynptr, nullptr);
+  facts.push_back({"ring buffer dynptr",
+                   dynptr == 1   ? kOk
+                   : dynptr == 0 ? kDegraded
+                                 : kUnknown,
+                   dynptr < 0 ? ::strerror(-dynptr)
+                   : dynptr   ? "exact-size records"
+                              : "not in this kernel",
                    dynptr == 1 ? "" : "Linux 5.19 copies each call once; size classes are used here"});
 
   const std::unique_ptr<btf, void (*)(btf*)> kernel(::btf__load_vmlinux_btf(), ::btf__free);
   const auto function_fact = [&](std::string name, const char* function, std::string advice) {
     if (!kernel) return DoctorFact{std::move(name), kUnknown, "no kernel BTF", {}};
     const bool there = ::btf__find_by_name_kind(kernel.get(), function, BTF_KIND_FUNC) > 0;
-    return DoctorFact{std::move(name), there ? kOk : kDegraded, there ? function : std::string("no ") + function,
+    return DoctorFact{std::move(name), there ? kOk : kDegraded,
+                      there ? function : std::string("no ") + function,
                       there ? std::string() : std::move(advice)};
   };
   facts.push_back(function_fact("dynptr user reads", "bpf_probe_read_user_dynptr",
                                 "Linux 6.16 copies large calls without scratch memory"));
-  facts.push_back(function_fact("checked kernel walks", "bpf_rdonly_cast",
-                                "Linux 6.2 finds a connection's socket without kernel reads, also under lockdown"));
+  facts.push_back(
+      function_fact("checked kernel walks", "bpf_rdonly_cast",
+                    "Linux 6.2 finds a connection's socket without kernel reads, also under lockdown"));
 }
 
 }  // namespace
@@ -200,7 +215,8 @@ std::vector<DoctorFact> collect_doctor_facts() {
   facts.push_back(kernel_fact());
   facts.push_back(btf_fact());
   add_capabilities(facts);
-  facts.push_back(mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
+  facts.push_back(
+      mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
   facts.push_back(mount_fact("tracefs", {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}, kTraceFsMagic,
                              "raw tracepoints are used instead"));
   facts.push_back(lockdown_fact());

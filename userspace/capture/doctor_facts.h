@@ -22,7 +22,7 @@ constexpr std::string_view to_string(DoctorStatus status) {
 }
 
 struct DoctorFact {
-  std::string name;    // "capability cap_bpf"
+  std::string name;  // "capability cap_bpf"
   DoctorStatus status = DoctorStatus::kUnknown;
   std::string detail;  // what was found
   std::string advice;  // what the user can do; empty when ok

@@ -74,7 +74,8 @@ uint32_t own_tgid() {
 Error load_error(int error, const std::string& log) {
   Error result{std::string("load BPF programs: ") + std::strerror(error)};
   if (error == EPERM || error == EACCES)
-    result.hint = "this process lacks CAP_BPF and CAP_PERFMON, or its memlock limit is too low: run with sudo";
+    result.hint =
+        "this process lacks CAP_BPF and CAP_PERFMON, or its memlock limit is too low: run with sudo";
   else if (error == ENOMEM)
     result.hint = "the kernel has no memory for the ring: choose a smaller one";
   else if (error == EINVAL || error == ENOTSUP || error == ESRCH)
@@ -82,7 +83,10 @@ Error load_error(int error, const std::string& log) {
   const size_t last = log.find_last_not_of('\n');
   if (last != std::string::npos) {
     const size_t start = log.rfind('\n', last);
-    result.message += " (" + log.substr(start == std::string::npos ? 0 : start + 1, last - (start == std::string::npos ? 0 : start + 1) + 1) + ")";
+    result.message += " (" +
+                      log.substr(start == std::string::npos ? 0 : start + 1,
+                                 last - (start == std::string::npos ? 0 : start + 1) + 1) +
+                      ")";
   }
   return result;
 }
@@ -115,9 +119,11 @@ class LiveProbe final : public Probe {
 
   Result<> start(const ProbeOptions& options) {
     if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-      return Error{"load BPF programs: the kernel has no BTF", "use a kernel built with CONFIG_DEBUG_INFO_BTF"};
+      return Error{"load BPF programs: the kernel has no BTF",
+                   "use a kernel built with CONFIG_DEBUG_INFO_BTF"};
     if (options.ring_bytes < 4096 || (options.ring_bytes & (options.ring_bytes - 1)) != 0)
-      return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes", "its size must be a power of two"};
+      return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes",
+                   "its size must be a power of two"};
     libbpf_set_print(keep_log);
     std::string log;
     load_log = &log;
@@ -191,10 +197,12 @@ class LiveProbe final : public Probe {
     const auto lost = read_lost();
     for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) result.lost[i] = {lost[i].events, lost[i].bytes};
     const ring* the_ring = ring_buffer__ring(ring_.get(), 0);
-    result.ring_used = static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
+    result.ring_used =
+        static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
     const uint64_t made = std::atomic_ref<__u64>(skeleton_->bss->conns_made).load(std::memory_order_relaxed);
-    const uint64_t ended = std::atomic_ref<__u64>(skeleton_->bss->conns_ended).load(std::memory_order_relaxed) +
-                           ended_here_.load(std::memory_order_relaxed);
+    const uint64_t ended =
+        std::atomic_ref<__u64>(skeleton_->bss->conns_ended).load(std::memory_order_relaxed) +
+        ended_here_.load(std::memory_order_relaxed);
     result.connections_open = made > ended ? made - ended : 0;
     result.exact_records = exact_records_;
     const bpf_program* program = nullptr;
@@ -227,7 +235,8 @@ class LiveProbe final : public Probe {
     if (const int error = probe__load(skeleton_.get()); error != 0) return load_error(-error, log);
     // 6.16; the programs choose by the same question.
     btf* kernel = btf__load_vmlinux_btf();
-    exact_records_ = options.exact_records && btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
+    exact_records_ = options.exact_records &&
+                     btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
     btf__free(kernel);
     return Ok{};
   }

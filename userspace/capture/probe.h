@@ -21,18 +21,19 @@ namespace llmtap {
 
 // Which function of the OpenSSL API sits at an offset; the same numbers as bpf/lib/hook_kinds.h.
 enum class HookKind : uint8_t {
-  kRead = 1,         // int (ssl, buf, int num): SSL_read
-  kWrite = 2,        // SSL_write
-  kReadEx = 3,       // int (ssl, buf, size_t num, size_t* count): SSL_read_ex
-  kWriteEx = 4,      // SSL_write_ex; ssl_write_internal up to OpenSSL 3.2
-  kWriteFlags = 5,   // int (ssl, buf, size_t num, flags, size_t* count): SSL_write_ex2; ssl_write_internal from 3.3
-  kReadInternal = 6, // ssl_read_internal
-  kHandshake = 7,    // int (ssl): SSL_do_handshake
-  kConnect = 8,      // SSL_connect
-  kAccept = 9,       // SSL_accept
-  kSetFd = 10,       // int (ssl, int fd): SSL_set_fd, _rfd, _wfd; entry only
-  kFree = 11,        // void (ssl); entry only
-  kShutdown = 12,    // int (ssl); entry only
+  kRead = 1,     // int (ssl, buf, int num): SSL_read
+  kWrite = 2,    // SSL_write
+  kReadEx = 3,   // int (ssl, buf, size_t num, size_t* count): SSL_read_ex
+  kWriteEx = 4,  // SSL_write_ex; ssl_write_internal up to OpenSSL 3.2
+  kWriteFlags =
+      5,  // int (ssl, buf, size_t num, flags, size_t* count): SSL_write_ex2; ssl_write_internal from 3.3
+  kReadInternal = 6,  // ssl_read_internal
+  kHandshake = 7,     // int (ssl): SSL_do_handshake
+  kConnect = 8,       // SSL_connect
+  kAccept = 9,        // SSL_accept
+  kSetFd = 10,        // int (ssl, int fd): SSL_set_fd, _rfd, _wfd; entry only
+  kFree = 11,         // void (ssl); entry only
+  kShutdown = 12,     // int (ssl); entry only
 };
 
 // One breakpoint. Kinds that move bytes, and handshakes, need an entry and a return place; the
@@ -50,7 +51,7 @@ class UprobeLink {
 };
 
 struct ProbeOptions {
-  size_t ring_bytes = 16 << 20;         // power of two, multiple of the page size
+  size_t ring_bytes = 16 << 20;  // power of two, multiple of the page size
   bool exclude_own_process = true;
   uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
   bool exact_records = true;            // false: size classes, as on kernels before 6.16

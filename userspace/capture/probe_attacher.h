@@ -13,14 +13,16 @@
 
 namespace llmtap {
 
-static_assert(static_cast<uint32_t>(UprobeKind::kReadInternal) == static_cast<uint32_t>(HookKind::kReadInternal));
+static_assert(static_cast<uint32_t>(UprobeKind::kReadInternal) ==
+              static_cast<uint32_t>(HookKind::kReadInternal));
 static_assert(static_cast<uint32_t>(UprobeKind::kShutdown) == static_cast<uint32_t>(HookKind::kShutdown));
 
 class ProbeAttacher : public UprobeAttacher, public EventInjector {
  public:
   explicit ProbeAttacher(Probe& probe) : probe_(probe) {}
 
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places) override {
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
+                                               std::span<const HookPlace> places) override {
     std::vector<UprobePlace> converted;
     converted.reserve(places.size());
     for (const HookPlace& place : places)

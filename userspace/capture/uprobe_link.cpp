@@ -42,9 +42,10 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
   bpf_link* link = bpf_program__attach_uprobe_multi(program, -1, path.c_str(), nullptr, &options);
   if (!link) {
     const int error = errno;
-    Error result{"attach " + std::to_string(offsets.size()) + (returns ? " return" : " entry") + " probes to " + path +
-                 ": " + std::strerror(error)};
-    if (error == EINVAL) result.hint = "the kernel is older than 6.6, or an offset is not inside the file's code";
+    Error result{"attach " + std::to_string(offsets.size()) + (returns ? " return" : " entry") +
+                 " probes to " + path + ": " + std::strerror(error)};
+    if (error == EINVAL)
+      result.hint = "the kernel is older than 6.6, or an offset is not inside the file's code";
     return result;
   }
   return Link(link);
@@ -52,7 +53,8 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
 
 }  // namespace
 
-Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning, const std::string& path,
+Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning,
+                                                 const std::string& path,
                                                  std::span<const UprobePlace> places) {
   // Entries first: a return without its entry would be counted as a loss.
   Link entries = LLMTAP_TRY(attach_side(entry, path, places, false));

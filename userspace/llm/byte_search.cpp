@@ -18,7 +18,8 @@ __m128i load(const char* p) { return _mm_loadu_si128(reinterpret_cast<const __m1
 uint32_t mask_of(__m128i matches) { return static_cast<uint32_t>(_mm_movemask_epi8(matches)); }
 
 uint32_t string_special_mask(__m128i bytes) {
-  return mask_of(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+  return mask_of(
+      _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
 }
 
 uint32_t container_special_mask(__m128i bytes) {
@@ -60,7 +61,8 @@ const char* count_text(const char* p, const char* end, uint64_t& characters, uin
     if (string_special_mask(bytes) != 0) break;
     // Signed, continuation bytes are below -64, and leads of three and four bytes lie in -32 … -1.
     const __m128i lead = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(-65));
-    const __m128i long_lead = _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(-33)), _mm_cmplt_epi8(bytes, zero));
+    const __m128i long_lead =
+        _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(-33)), _mm_cmplt_epi8(bytes, zero));
     sum_characters = _mm_add_epi64(sum_characters, _mm_sad_epu8(_mm_and_si128(lead, one), zero));
     sum_wide = _mm_add_epi64(sum_wide, _mm_sad_epu8(_mm_and_si128(long_lead, one), zero));
   }

@@ -112,7 +112,8 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
   http.route = route.route;
 
   const std::string& workload = http.process->workload;
-  const RequestEvidence evidence = weigh_request(connection, head, route, http.direction, providers_, roles_.known(workload));
+  const RequestEvidence evidence =
+      weigh_request(connection, head, route, http.direction, providers_, roles_.known(workload));
   if (evidence.weight != RequestEvidence::Weight::kNone) {
     exchange->state = std::make_unique<CallState>();
     CallState& state = *exchange->state;
@@ -143,8 +144,8 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     give_up(*exchange);
   }
   http.role = roles_.role(workload);
-  http.watched = roles_.serves(workload) || std::ranges::find(options_.watched_workloads, workload) !=
-                                                options_.watched_workloads.end();
+  http.watched = roles_.serves(workload) ||
+                 std::ranges::find(options_.watched_workloads, workload) != options_.watched_workloads.end();
   exchange->http_opened = true;
   sink_.on_http_open(http);
 }
@@ -173,12 +174,14 @@ void CallTracker::give_up(OpenExchange& exchange) {
   exchange.kind = OpenExchange::Kind::kNotLlm;
   exchange.state.reset();
   const std::string& workload = exchange.http.process->workload;
-  const bool watched = exchange.http.watched || roles_.serves(workload) ||
-                       std::ranges::find(options_.watched_workloads, workload) != options_.watched_workloads.end();
+  const bool watched =
+      exchange.http.watched || roles_.serves(workload) ||
+      std::ranges::find(options_.watched_workloads, workload) != options_.watched_workloads.end();
   verdicts_.set_verdict(exchange.connection_id, watched ? Verdict::kHeads : Verdict::kTimes);
 }
 
-void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId id, const ResponseHead& head) {
+void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId id,
+                                   const ResponseHead& head) {
   OpenExchange* exchange = find(id);
   const ReplyKind kind = reply_kind(head);
   if (exchange == nullptr) {
@@ -213,6 +216,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   if (!exchange->state) return;
   CallState& state = *exchange->state;
   LlmCall& call = state.call;
+  call.connection = connection;
   call.status = head.status;
   call.response_start_ns = head.start_ns;
   if (call.http_version == HttpVersion::kUnknown) call.http_version = head.version;
@@ -235,7 +239,8 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   }
 }
 
-void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t time_ns, bool event) {
+void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t time_ns,
+                       bool event) {
   books_.bytes_in += bytes.size();
   OpenExchange* exchange = find(id);
   if (exchange == nullptr) return books_.lose("no_exchange", 0, bytes.size());
@@ -253,7 +258,8 @@ void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes,
         if (state.dialect == Dialect::kNone) state.dialect = shape;
         ++counters_.by_body;
         open_if_recognised(*exchange);
-      } else if (exchange->request_scanned > kSniffBytes && !state.route.known && !state.request->may_become_llm()) {
+      } else if (exchange->request_scanned > kSniffBytes && !state.route.known &&
+                 !state.request->may_become_llm()) {
         give_up(*exchange);
       }
     }
@@ -292,7 +298,8 @@ void CallTracker::on_event_data(ExchangeId id, Side side, std::span<const uint8_
 void CallTracker::on_event_end(ExchangeId id, Side side, const EventEnd& end) {
   OpenExchange* exchange = find(id);
   if (exchange == nullptr || !exchange->state || side == Side::kRequest || !exchange->state->reply) return;
-  exchange->state->reply->end_event(end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns, end.complete);
+  exchange->state->reply->end_event(end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
+                                    end.complete);
 }
 
 void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end) {
@@ -302,7 +309,8 @@ void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end
   (side == Side::kRequest ? exchange->http.request_bytes : exchange->http.response_bytes) = end.wire_bytes;
   if (side == Side::kResponse) {
     exchange->reply_ended = true;
-    if (exchange->state && exchange->state->json_reply && exchange->state->reply && exchange->state->reply->malformed())
+    if (exchange->state && exchange->state->json_reply && exchange->state->reply &&
+        exchange->state->reply->malformed())
       ++counters_.bodies_malformed;
     return;
   }
@@ -331,8 +339,11 @@ void CallTracker::finish(OpenExchange& exchange, const ExchangeEnd& end) {
   const ExchangeId id = exchange.http.exchange;
   HttpExchange& http = exchange.http;
   http.end_ns = end.time_ns;
+  if (http.request_bytes == 0) http.request_bytes = end.request_bytes;
+  if (http.response_bytes == 0) http.response_bytes = end.response_bytes;
   if (exchange.kind == OpenExchange::Kind::kCall) {
     LlmCall& call = exchange.state->call;
+    if (end.connection != nullptr) call.connection = *end.connection;
     call.request_bytes = http.request_bytes;
     call.response_bytes = http.response_bytes;
     complete_call(exchange, end, {options_, prices_.get(), clock_, counters_});

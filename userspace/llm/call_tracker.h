@@ -39,7 +39,7 @@ struct CallTrackerCounters {
   uint64_t not_llm = 0;                             // exchanges finished without being one
   uint64_t exchanges_refused = 0;                   // table full
   uint64_t tokens_estimated = 0, price_missing = 0;
-  uint64_t bodies_malformed = 0;                    // JSON expected, not found
+  uint64_t bodies_malformed = 0;  // JSON expected, not found
 };
 
 class OpenExchange;

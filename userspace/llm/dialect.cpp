@@ -48,7 +48,9 @@ constexpr FamilyRow kFamilies[] = {
 
 std::string_view dialect_name(Dialect dialect) { return kDialects[static_cast<size_t>(dialect)].name; }
 
-std::string_view dialect_operation(Dialect dialect) { return kDialects[static_cast<size_t>(dialect)].operation; }
+std::string_view dialect_operation(Dialect dialect) {
+  return kDialects[static_cast<size_t>(dialect)].operation;
+}
 
 Dialect dialect_of_family(std::string_view family, std::string_view operation, std::string_view route) {
   for (const FamilyRow& row : kFamilies)

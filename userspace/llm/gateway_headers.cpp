@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "llm/gateway_headers.h"
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 #include "llm/redact.h"
 
 namespace llmtap {
@@ -96,8 +96,8 @@ std::optional<double> usd(std::string_view value) {
 
 std::string printable_id(std::string_view value) {
   value = trimmed(value);
-  return !value.empty() && value.size() <= kMaxIdBytes && printable(value) ? std::string(value)
-                                                                           : std::string();
+  return !value.empty() && value.size() <= kMaxIdBytes && all_visible(value) ? std::string(value)
+                                                                             : std::string();
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "llm/text_hash.h"
+
 namespace llmtap {
 
 enum class JsonWant : uint8_t {
@@ -96,19 +98,6 @@ class JsonHandler {
   virtual void on_json_record_end() {}
 };
 
-// 64-bit hash of a byte sequence, the same however it is cut into pieces.
-class TextHash {
- public:
-  void add(const char* bytes, size_t n);
-  uint64_t value() const;
-
- private:
-  static uint64_t mix(uint64_t state, uint64_t block);
-  uint64_t state_ = 0x9e3779b97f4a7c15;
-  uint64_t pending_ = 0;
-  uint64_t bytes_ = 0;
-};
-
 enum class JsonState : uint8_t { kOk, kIncomplete, kMalformed };
 
 class JsonScanner {
@@ -125,14 +114,26 @@ class JsonScanner {
 
  private:
   enum class Mode : uint8_t {
-    kTop, kValue, kFirstElement, kFirstName, kName, kColon, kAfter,
-    kString, kEscape, kHex, kScalar, kSkipScalar, kSkipContainer, kMalformed,
+    kTop,
+    kValue,
+    kFirstElement,
+    kFirstName,
+    kName,
+    kColon,
+    kAfter,
+    kString,
+    kEscape,
+    kHex,
+    kScalar,
+    kSkipScalar,
+    kSkipContainer,
+    kMalformed,
   };
   enum class Use : uint8_t { kName, kValue, kText, kSkip };
   struct Frame {
     const JsonPaths::Node* node;
     bool array;
-    bool record;    // a record of its own: an object at the top, or in the top-level array
+    bool record;  // a record of its own: an object at the top, or in the top-level array
     bool top_array;
   };
 
@@ -163,7 +164,7 @@ class JsonScanner {
   uint64_t skip_depth_ = 0;
   JsonText text_;
   TextHash hash_;
-  std::string value_;     // a name, string value or scalar that a split interrupted, or with escapes
+  std::string value_;  // a name, string value or scalar that a split interrupted, or with escapes
   JsonPlace place_;
   uint8_t depth_ = 0;
   Mode mode_ = Mode::kTop;

@@ -22,7 +22,7 @@ struct HostRule {
 };
 
 struct ProviderMatch {
-  std::string provider;   // empty: no rule
+  std::string provider;  // empty: no rule
   bool api_only = false;
 };
 

@@ -13,9 +13,9 @@
 namespace llmtap {
 
 struct HostFacts {
-  std::string name;    // lower case, default port removed; other ports kept
-  std::string bare;    // without any port
-  uint16_t port = 0;   // that the server listens on, as far as known
+  std::string name;   // lower case, default port removed; other ports kept
+  std::string bare;   // without any port
+  uint16_t port = 0;  // that the server listens on, as far as known
 };
 // Authority of the request (or absolute target), else the SNI. Never an address: on a proxy the peer
 // is the proxy.

@@ -13,7 +13,9 @@ constexpr size_t kMaxPending = 128;
 // Keys of tool calls that tell a repeated one from a new one.
 constexpr size_t kMaxToolsSeen = 1024;
 
-uint32_t level(const JsonPlace& place, size_t i) { return place.levels > i && i < JsonPlace::kLevels ? place.at[i] : 0; }
+uint32_t level(const JsonPlace& place, size_t i) {
+  return place.levels > i && i < JsonPlace::kLevels ? place.at[i] : 0;
+}
 
 uint64_t text_hash(std::string_view text) {
   TextHash hash;
@@ -42,9 +44,9 @@ ReplyReader::ReplyReader(const Limits& limits)
       scanner_(reply_paths(), *this, limits.json_string_bytes) {}
 
 void ReplyReader::Record::clear() {
-  for (std::string* text : {&type, &object, &model, &id, &service_tier, &conversation_id, &previous_response_id,
-                            &status, &incomplete_reason, &done_reason, &block_reason, &role, &error_type, &error_code,
-                            &error_message, &top_code, &top_message})
+  for (std::string* text : {&type, &object, &model, &id, &service_tier, &conversation_id,
+                            &previous_response_id, &status, &incomplete_reason, &done_reason, &block_reason,
+                            &role, &error_type, &error_code, &error_message, &top_code, &top_message})
     text->clear();
   usage.clear();
   cost_usd.reset();
@@ -116,8 +118,10 @@ Dialect ReplyReader::record_shape() const {
   if (object == "text_completion") return Dialect::kOpenAiCompletions;
   if (object == "response" || r.type.starts_with("response.")) return Dialect::kOpenAiResponses;
   if (object == "list" && r.embedding) return Dialect::kOpenAiEmbeddings;
-  if (r.type == "message_start" || (r.type == "message" && r.role == "assistant")) return Dialect::kAnthropicMessages;
-  if (r.candidates || (r.usage_metadata && r.usage.has(Usage::kGeminiPrompt))) return Dialect::kGeminiGenerate;
+  if (r.type == "message_start" || (r.type == "message" && r.role == "assistant"))
+    return Dialect::kAnthropicMessages;
+  if (r.candidates || (r.usage_metadata && r.usage.has(Usage::kGeminiPrompt)))
+    return Dialect::kGeminiGenerate;
   if (r.created_at && r.has_done) return r.message ? Dialect::kOllamaChat : Dialect::kOllamaGenerate;
   if (r.bedrock_output) return Dialect::kBedrockConverse;
   if (r.choices && !r.id.empty() && !r.model.empty()) return Dialect::kOpenAiChat;
@@ -138,7 +142,8 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   take(facts_.conversation_id, r.conversation_id);
   take(facts_.previous_response_id, r.previous_response_id);
   // Items and parts of the Responses API have ids beside the response's own.
-  if (facts_.id.empty() || facts_.shape != Dialect::kOpenAiResponses || r.id.starts_with("resp_")) take(facts_.id, r.id);
+  if (facts_.id.empty() || facts_.shape != Dialect::kOpenAiResponses || r.id.starts_with("resp_"))
+    take(facts_.id, r.id);
   if (facts_.shape == Dialect::kOpenAiResponses) {
     take(facts_.status, r.status);
     take(facts_.incomplete_reason, r.incomplete_reason);
@@ -174,9 +179,9 @@ void ReplyReader::apply_delta_kind(std::string_view type) {
   Record& r = record_;
   if (r.delta.characters == 0 || !type.ends_with(".delta")) return;
   const auto has = [&](std::string_view word) { return type.find(word) != std::string_view::npos; };
-  TextCount& kind = has("reasoning") ? r.reasoning
+  TextCount& kind = has("reasoning")                                           ? r.reasoning
                     : has("arguments") || has("tool_call") || has("call_code") ? r.tool_text
-                                                                                : r.content;
+                                                                               : r.content;
   kind.add(r.delta.characters, r.delta.wide);
 }
 
@@ -214,7 +219,8 @@ void ReplyReader::apply_tools() {
     uint64_t key = tool.id_hash;
     // Without an id, a delta that repeats its name is told from a new call by its index; a call
     // without either is whole in its record.
-    if (key == 0 && tool.index) key = ((uint64_t{choice_index(tool.choice)} << 32) | (*tool.index & 0xffffffff)) + 1;
+    if (key == 0 && tool.index)
+      key = ((uint64_t{choice_index(tool.choice)} << 32) | (*tool.index & 0xffffffff)) + 1;
     count_tool(tool.name, key);
   }
   // What the caller has to run; what the provider runs itself is no tool call of the program.
@@ -231,7 +237,9 @@ void ReplyReader::apply_errors(std::string_view type) {
   const bool flat = type == "error";
   if (!r.error && !flat && r.top_message.empty() && r.top_code.empty()) return;
   if (r.error || flat) facts_.error = true;
-  const auto first = [](const std::string& a, const std::string& b) -> const std::string& { return a.empty() ? b : a; };
+  const auto first = [](const std::string& a, const std::string& b) -> const std::string& {
+    return a.empty() ? b : a;
+  };
   const std::string& code = first(r.error_code, r.top_code);
   const std::string& message = first(r.error_message, r.top_message);
   if (!r.error_type.empty()) facts_.error_type = r.error_type;
@@ -272,7 +280,8 @@ ReplyReader::Tool& ReplyReader::tool_at(const JsonPlace& place) {
 
 ReplyReader::Item& ReplyReader::item_at(const JsonPlace& place) {
   const uint32_t position = level(place, 0);
-  return find_or_add(record_.items, [&](const Item& i) { return i.position == position; }, Item{.position = position});
+  return find_or_add(
+      record_.items, [&](const Item& i) { return i.position == position; }, Item{.position = position});
 }
 
 ReplyReader::Part& ReplyReader::part_at(const JsonPlace& place) {
@@ -340,7 +349,8 @@ void ReplyReader::on_json_number(uint16_t field, const JsonPlace& place, const J
       break;
     case ReplyField::kChoiceIndex:
       if (const auto index = as_count(number); index && r.choice_indices.size() < kMaxPending)
-        r.choice_indices.emplace_back(level(place, 0), static_cast<uint32_t>(std::min<uint64_t>(*index, UINT32_MAX)));
+        r.choice_indices.emplace_back(level(place, 0),
+                                      static_cast<uint32_t>(std::min<uint64_t>(*index, UINT32_MAX)));
       break;
     case ReplyField::kToolIndex:
       if (const auto index = as_count(number)) tool_at(place).index = index;

@@ -32,8 +32,8 @@ struct ReplyFacts {
   TextCount content, reasoning, tool_text;
   bool error = false;
   std::string error_type, error_code, error_message;
-  bool terminal = false;       // the event that ends a stream of this dialect
-  bool finish_seen = false;    // a finish reason
+  bool terminal = false;     // the event that ends a stream of this dialect
+  bool finish_seen = false;  // a finish reason
   bool prompt_blocked = false;
   Dialect shape = Dialect::kNone;
   uint64_t records = 0;
@@ -96,8 +96,9 @@ class ReplyReader final : public JsonHandler {
     std::vector<Tool> tools;
     std::vector<Item> items;
     std::vector<Part> parts;
-    bool error = false, done = false, has_done = false, choices = false, candidates = false, usage_metadata = false,
-         embedding = false, created_at = false, message = false, bedrock_output = false;
+    bool error = false, done = false, has_done = false, choices = false, candidates = false,
+         usage_metadata = false, embedding = false, created_at = false, message = false,
+         bedrock_output = false;
     bool ended = false;
     void clear();
   };

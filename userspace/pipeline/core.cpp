@@ -17,7 +17,8 @@ Core::Core(const Limits& limits, const CallTrackerOptions& options, std::vector<
     : limits_(limits),
       sinks_(std::move(sinks)),
       links_(limits_, sinks_),
-      calls_(limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_, verdicts),
+      calls_(
+          limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_, verdicts),
       readers_(limits_, calls_, verdicts),
       streams_(limits_, readers_) {
   streams_.set_clock_sink([this](const ClockFacts& clock) { on_clock(clock); });
@@ -33,9 +34,7 @@ void Core::on_clock(const ClockFacts& clock) {
   calls_.on_clock(clock);
 }
 
-void Core::finish() {
-  calls_.finish_all(last_clock_.monotonic_ns);
-}
+void Core::finish() { calls_.finish_all(last_clock_.monotonic_ns); }
 
 CoreStats Core::stats() const {
   return {.streams = streams_.books(),

@@ -39,7 +39,8 @@ void add_machine(SelfObservation& out) {
   out.revision = kRevision;
   out.btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
   rusage usage{};
-  if (getrusage(RUSAGE_SELF, &usage) == 0) out.cpu_user_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  if (getrusage(RUSAGE_SELF, &usage) == 0)
+    out.cpu_user_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
   out.resident_bytes = resident_bytes();
 }
 
@@ -81,7 +82,8 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
   add_coverage(out, coverage);
   if (capture) {
     out.events.push_back({{"socket"}, static_cast<double>(capture->events_by_source[LLMTAP_SOURCE_SOCKET])});
-    out.events.push_back({{"openssl"}, static_cast<double>(capture->events_by_source[LLMTAP_SOURCE_OPENSSL])});
+    out.events.push_back(
+        {{"openssl"}, static_cast<double>(capture->events_by_source[LLMTAP_SOURCE_OPENSSL])});
     out.ring_usage.push_back({{"events"}, capture->ring_usage_ratio});
     out.cpu_kernel_seconds = capture->program_run_seconds;
   }
@@ -104,8 +106,7 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
                       {{"json", "body"}, count(core.call_counters.bodies_malformed)}};
   out.queues.push_back({{"open_exchanges"}, count(core.open_exchanges)});
   out.queues.push_back({{"open_connections"}, count(core.open_connections)});
-  for (const ExportCounters& sink : exports)
-    out.queues.push_back({{sink.signal}, count(sink.queued)});
+  for (const ExportCounters& sink : exports) out.queues.push_back({{sink.signal}, count(sink.queued)});
   out.exports = std::move(exports);
   return out;
 }

@@ -28,10 +28,9 @@ Result<> record(const Config& config, const RecordOptions& options) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   auto capture = LLMTAP_TRY(LiveCapture::open(config));
-  auto writer = LLMTAP_TRY(EventFileWriter::create(
-      options.path, {.redacted = options.redact,
-                     .realtime_ns = now_ns(CLOCK_REALTIME),
-                     .monotonic_ns = now_ns(CLOCK_MONOTONIC)}));
+  auto writer = LLMTAP_TRY(EventFileWriter::create(options.path, {.redacted = options.redact,
+                                                                  .realtime_ns = now_ns(CLOCK_REALTIME),
+                                                                  .monotonic_ns = now_ns(CLOCK_MONOTONIC)}));
   if (!options.redact)
     spdlog::warn("{} will hold prompts, completions and credentials in plain text; --redact overwrites them",
                  options.path);
@@ -40,8 +39,9 @@ Result<> record(const Config& config, const RecordOptions& options) {
 
   LLMTAP_TRY(capture->start());
   const uint64_t end_ns =
-      options.duration ? now_ns(CLOCK_MONOTONIC) + static_cast<uint64_t>(options.duration->count()) * 1'000'000'000
-                       : UINT64_MAX;
+      options.duration
+          ? now_ns(CLOCK_MONOTONIC) + static_cast<uint64_t>(options.duration->count()) * 1'000'000'000
+          : UINT64_MAX;
   const timespec no_wait{};
   Result<size_t> polled = size_t{0};
   bool announced = false;

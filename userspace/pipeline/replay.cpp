@@ -26,7 +26,8 @@ Result<> replay(const Config& config, const ReplayOptions& options) {
   auto prices = LLMTAP_TRY(load_prices(config));
   auto events = LLMTAP_TRY(EventFileReader::open(options.path));
   CoreStats last;
-  auto sinks = LLMTAP_TRY(SinkSet::open(config, limits, [&] { return observe(last, Coverage{}, std::nullopt, {}); }));
+  auto sinks =
+      LLMTAP_TRY(SinkSet::open(config, limits, [&] { return observe(last, Coverage{}, std::nullopt, {}); }));
 
   NoVerdicts verdicts;
   Core core(limits, tracker_options(config), sinks->all(), verdicts);

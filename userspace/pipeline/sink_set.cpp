@@ -26,17 +26,19 @@ Result<std::unique_ptr<SinkSet>> SinkSet::open(const Config& config, const Limit
                                                std::function<SelfObservation()> observe) {
   std::unique_ptr<SinkSet> sinks(new SinkSet(config, limits, std::move(observe)));
   if (config.log_requests_enabled)
-    sinks->log_ = LLMTAP_TRY(JsonLog::open({.path = config.log_requests_file,
-                                            .queue = limits.export_queue,
-                                            .report = [](const std::string& text) { spdlog::error("{}", text); }}));
+    sinks->log_ =
+        LLMTAP_TRY(JsonLog::open({.path = config.log_requests_file,
+                                  .queue = limits.export_queue,
+                                  .report = [](const std::string& text) { spdlog::error("{}", text); }}));
   if (!config.otlp_endpoint.empty() && config.otlp_traces_enabled)
-    sinks->otlp_ = LLMTAP_TRY(OtlpExporter::open(
-        {.endpoint = config.otlp_endpoint,
-         .protocol = config.otlp_protocol != "grpc" ? OtlpOptions::Protocol::kHttp : OtlpOptions::Protocol::kGrpc,
-         .insecure = config.otlp_insecure,
-         .headers = config.otlp_headers,
-         .service_version = kVersion,
-         .queue = limits.export_queue}));
+    sinks->otlp_ = LLMTAP_TRY(
+        OtlpExporter::open({.endpoint = config.otlp_endpoint,
+                            .protocol = config.otlp_protocol == "http" ? OtlpOptions::Protocol::kHttp
+                                                                       : OtlpOptions::Protocol::kGrpc,
+                            .insecure = config.otlp_insecure,
+                            .headers = config.otlp_headers,
+                            .service_version = kVersion,
+                            .queue = limits.export_queue}));
   return sinks;
 }
 

@@ -27,8 +27,8 @@ Result<std::unique_ptr<HttpServer>> open_web(const Config& config, SinkSet& sink
   options.web_config_file = config.web_config_file;
   auto server = LLMTAP_TRY(HttpServer::open(std::move(options)));
   server->add_route(
-      config.metrics_path, [&sinks](const HttpRequest& request) { return metrics_reply(sinks.metrics(), request); },
-      "Metrics");
+      config.metrics_path,
+      [&sinks](const HttpRequest& request) { return metrics_reply(sinks.metrics(), request); }, "Metrics");
   server->add_route(
       "/api/calls",
       [&sinks](const HttpRequest&) {
@@ -45,8 +45,10 @@ Result<std::unique_ptr<HttpServer>> open_web(const Config& config, SinkSet& sink
       },
       "Readiness");
   if (server->exposed())
-    spdlog::warn("{} is reachable from other machines without credentials; set web.config.file, or listen on 127.0.0.1",
-                 server->address());
+    spdlog::warn(
+        "{} is reachable from other machines without credentials; set web.config.file, or listen on "
+        "127.0.0.1",
+        server->address());
   return server;
 }
 

@@ -1,52 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocols/body_reader.h"
 
-#include <strings.h>
-
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace llmtap {
-namespace {
-
-std::string_view trim(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
-bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
-}  // namespace
 
 BodyFraming framing_by_content_type(std::string_view content_type) {
   static constexpr struct {
     std::string_view type;
     BodyFraming framing;
-  } kTypes[] = {{"text/event-stream", BodyFraming::kSse},
-                {"application/x-ndjson", BodyFraming::kNdjson},
-                {"application/ndjson", BodyFraming::kNdjson},
-                {"application/x-jsonlines", BodyFraming::kNdjson},
-                {"application/jsonlines", BodyFraming::kNdjson},
-                {"application/jsonl", BodyFraming::kNdjson},
-                {"application/x-jsonl", BodyFraming::kNdjson}};
-  const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
+  } kTypes[] = {
+      {"text/event-stream", BodyFraming::kSse},        {"application/x-ndjson", BodyFraming::kNdjson},
+      {"application/ndjson", BodyFraming::kNdjson},    {"application/x-jsonlines", BodyFraming::kNdjson},
+      {"application/jsonlines", BodyFraming::kNdjson}, {"application/jsonl", BodyFraming::kNdjson},
+      {"application/x-jsonl", BodyFraming::kNdjson}};
+  const std::string_view type = trimmed(content_type.substr(0, content_type.find(';')));
   for (const auto& known : kTypes)
-    if (same(type, known.type)) return known.framing;
+    if (iequals(type, known.type)) return known.framing;
   return BodyFraming::kPlain;
 }
 
 void CodingList::add(std::string_view value) {
   while (!value.empty()) {
     const size_t comma = value.find(',');
-    const std::string_view token = trim(value.substr(0, comma));
+    const std::string_view token = trimmed(value.substr(0, comma));
     value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
     if (token.empty()) continue;
     const Coding coding = coding_by_name(token);
     if (coding == Coding::kIdentity) continue;
-    if (coding == Coding::kUnsupported || count == kMax) unsupported = true;
-    else codings[count++] = coding;
+    if (coding == Coding::kUnsupported || count == kMax)
+      unsupported = true;
+    else
+      codings[count++] = coding;
   }
 }
 
@@ -94,9 +81,12 @@ bool BodyReader::decode(size_t stage, std::span<const uint8_t> bytes, uint64_t t
 void BodyReader::deliver(std::span<const uint8_t> bytes, uint64_t time_ns, MessageSink& sink) {
   body_bytes_ += bytes.size();
   EventOutput out(sink, exchange_, side_);
-  if (auto* sse = std::get_if<SseDecoder>(&events_)) sse->feed(bytes, time_ns, out);
-  else if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_)) ndjson->feed(bytes, time_ns, out);
-  else sink.on_body(exchange_, side_, bytes, time_ns);
+  if (auto* sse = std::get_if<SseDecoder>(&events_))
+    sse->feed(bytes, time_ns, out);
+  else if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_))
+    ndjson->feed(bytes, time_ns, out);
+  else
+    sink.on_body(exchange_, side_, bytes, time_ns);
 }
 
 void BodyReader::fail(Defect defect, uint64_t time_ns, MessageSink& sink) {

@@ -20,10 +20,10 @@ struct ProtocolCounters {
   // Recognised and not read: HTTP/2 and WebSocket connections, other upgrades and tunnels.
   uint64_t http2_not_read = 0, websocket_not_read = 0, tunnels_not_read = 0;
   uint64_t verdicts_wanted = 0, verdicts_muted = 0;  // connections given that verdict
-  uint64_t parse_errors = 0;       // messages that are not what HTTP allows
-  uint64_t oversized_heads = 0;    // of them, heads beyond Limits::head_bytes
-  uint64_t resyncs = 0;            // times a stream was lost and hunted for its next head
-  uint64_t decode_errors = 0;      // bodies whose coding was damaged, unsupported or over a bound
+  uint64_t parse_errors = 0;                         // messages that are not what HTTP allows
+  uint64_t oversized_heads = 0;                      // of them, heads beyond Limits::head_bytes
+  uint64_t resyncs = 0;                              // times a stream was lost and hunted for its next head
+  uint64_t decode_errors = 0;  // bodies whose coding was damaged, unsupported or over a bound
   uint64_t pipeline_overflows = 0;
   uint64_t exchanges_begun = 0, exchanges_ended = 0;
 };

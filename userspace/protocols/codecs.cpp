@@ -22,7 +22,8 @@ FirstBytes recognise_http1(std::string_view bytes) {
 FirstBytes recognise_http2(std::string_view bytes) {
   static constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   const size_t n = std::min(bytes.size(), kPreface.size());
-  if (bytes.substr(0, n) == kPreface.substr(0, n)) return n == kPreface.size() ? FirstBytes::kRequest : FirstBytes::kMore;
+  if (bytes.substr(0, n) == kPreface.substr(0, n))
+    return n == kPreface.size() ? FirstBytes::kRequest : FirstBytes::kMore;
   // 24-bit length, a multiple of 6; type 4; flags 0; stream 0.
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
   if (byte(0) != 0 || (bytes.size() > 1 && byte(1) > 1)) return FirstBytes::kNo;
@@ -33,11 +34,14 @@ FirstBytes recognise_http2(std::string_view bytes) {
   return bytes.size() >= 9 ? FirstBytes::kResponse : FirstBytes::kMore;
 }
 
-std::unique_ptr<Codec> make_http1(CodecContext& context) { return std::make_unique<http1::Http1Codec>(context); }
+std::unique_ptr<Codec> make_http1(CodecContext& context) {
+  return std::make_unique<http1::Http1Codec>(context);
+}
 
 constexpr Protocol kHttp2{"http2", recognise_http2, nullptr, &ProtocolCounters::http2_connections,
                           &ProtocolCounters::http2_not_read};
-constexpr Protocol kHttp1{"http1", recognise_http1, make_http1, &ProtocolCounters::http1_connections, nullptr};
+constexpr Protocol kHttp1{"http1", recognise_http1, make_http1, &ProtocolCounters::http1_connections,
+                          nullptr};
 constexpr std::array<const Protocol*, 2> kProtocols{&kHttp2, &kHttp1};
 
 }  // namespace

@@ -19,8 +19,8 @@ struct Protocol {
   FirstBytes (*recognise)(std::string_view bytes);
   // Null: known, not read.
   std::unique_ptr<Codec> (*make)(CodecContext&);
-  uint64_t ProtocolCounters::*connections;
-  uint64_t ProtocolCounters::*not_read;
+  uint64_t ProtocolCounters::* connections;
+  uint64_t ProtocolCounters::* not_read;
 };
 
 // More specific ones first.

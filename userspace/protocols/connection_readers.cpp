@@ -12,7 +12,9 @@ namespace llmtap {
 namespace {
 
 size_t index(Direction direction) { return static_cast<size_t>(direction); }
-Direction other(Direction direction) { return direction == Direction::kRead ? Direction::kWrite : Direction::kRead; }
+Direction other(Direction direction) {
+  return direction == Direction::kRead ? Direction::kWrite : Direction::kRead;
+}
 
 }  // namespace
 
@@ -29,7 +31,9 @@ struct ConnectionReaders::Reader {
   bool ignored = false;
   bool counted = false;  // in the counters of protocols
 
-  Side side(Direction direction) const { return direction == request_direction ? Side::kRequest : Side::kResponse; }
+  Side side(Direction direction) const {
+    return direction == request_direction ? Side::kRequest : Side::kResponse;
+  }
 };
 
 ConnectionReaders::ConnectionReaders(const Limits& limits, MessageSink& sink, VerdictSink& verdicts)
@@ -63,7 +67,8 @@ void ConnectionReaders::on_facts(const ConnectionFacts& facts) {
 }
 
 void ConnectionReaders::set_verdict(Reader& reader, Verdict verdict) {
-  if (reader.verdict != verdict) (verdict == Verdict::kMuted ? counters_.verdicts_muted : counters_.verdicts_wanted)++;
+  if (reader.verdict != verdict)
+    (verdict == Verdict::kMuted ? counters_.verdicts_muted : counters_.verdicts_wanted)++;
   reader.verdict = verdict;
   verdicts_.set_verdict(reader.id, verdict);
 }
@@ -86,7 +91,8 @@ void ConnectionReaders::make_codec(Reader& reader, const Protocol& protocol, Dir
     const std::string bytes = std::exchange(reader.first[index(each)], {});
     if (!bytes.empty())
       feed(reader, each,
-           {{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, reader.first_offset[index(each)],
+           {{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()},
+            reader.first_offset[index(each)],
             reader.first_ns[index(each)]});
   }
 }
@@ -166,18 +172,22 @@ void ConnectionReaders::recognise(Reader& reader, Direction direction, const Str
   first.clear();
 }
 
-void ConnectionReaders::on_chunk(const ConnectionFacts& facts, Direction direction, const StreamChunk& chunk) {
+void ConnectionReaders::on_chunk(const ConnectionFacts& facts, Direction direction,
+                                 const StreamChunk& chunk) {
   Reader& known = reader(facts);
   books_.bytes_in += chunk.bytes.size();
   const bool turned = known.last_direction != direction;
   known.last_direction = direction;
   // A verdict but "wanted" holds for a turn: say it again at each.
   if (known.ignored && turned) verdicts_.set_verdict(facts.id, Verdict::kMuted);
-  if (known.codec || known.ignored) feed(known, direction, chunk);
-  else if (!chunk.bytes.empty()) recognise(known, direction, chunk);
+  if (known.codec || known.ignored)
+    feed(known, direction, chunk);
+  else if (!chunk.bytes.empty())
+    recognise(known, direction, chunk);
 }
 
-void ConnectionReaders::on_gap(const ConnectionFacts& facts, Direction direction, uint64_t bytes, uint64_t time_ns) {
+void ConnectionReaders::on_gap(const ConnectionFacts& facts, Direction direction, uint64_t bytes,
+                               uint64_t time_ns) {
   Reader& known = reader(facts);
   if (known.codec) {
     known.codec->gap(known.side(direction), bytes, time_ns, sink_);

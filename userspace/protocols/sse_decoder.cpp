@@ -12,7 +12,8 @@ namespace {
 // must not make the search for an LF quadratic.
 class LineEnds {
  public:
-  LineEnds(const uint8_t* begin, const uint8_t* end) : end_(end), lf_(find(begin, '\n')), cr_(find(begin, '\r')) {}
+  LineEnds(const uint8_t* begin, const uint8_t* end)
+      : end_(end), lf_(find(begin, '\n')), cr_(find(begin, '\r')) {}
   // The first CR or LF at or behind `from`; `end` if none.
   const uint8_t* next(const uint8_t* from) {
     if (lf_ < from) lf_ = find(from, '\n');
@@ -77,8 +78,10 @@ void SseDecoder::end_line(uint64_t time_ns, EventOutput& out) {
     hunt_first_line_ = false;
     line_empty_ = true;
   } else {
-    if (state_ == State::kFieldName && name_bytes_ == 0) dispatch(true, time_ns, out);
-    else if (state_ == State::kFieldName) begin_field(time_ns, out);  // a name without colon: empty value
+    if (state_ == State::kFieldName && name_bytes_ == 0)
+      dispatch(true, time_ns, out);
+    else if (state_ == State::kFieldName)
+      begin_field(time_ns, out);  // a name without colon: empty value
     state_ = State::kFieldName;
   }
   name_bytes_ = 0;
@@ -141,19 +144,17 @@ void SseDecoder::feed(std::span<const uint8_t> bytes, uint64_t time_ns, EventOut
         break;
       case State::kEventName: {
         const size_t room = max_name_bytes_ - std::min(max_name_bytes_, event_name_.size());
-        event_name_.append(reinterpret_cast<const char*>(p), std::min<size_t>(room, static_cast<size_t>(line_end - p)));
+        event_name_.append(reinterpret_cast<const char*>(p),
+                           std::min<size_t>(room, static_cast<size_t>(line_end - p)));
         p = line_end;
         break;
       }
-      case State::kSkipLine:
-        p = line_end;
-        break;
+      case State::kSkipLine: p = line_end; break;
       case State::kHunt:
         if (p != line_end) line_empty_ = false;
         p = line_end;
         break;
-      case State::kBom:
-        break;
+      case State::kBom: break;
     }
     if (p != end && p == line_end) {
       skip_lf_ = *p == '\r';

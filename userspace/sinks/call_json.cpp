@@ -113,16 +113,13 @@ class ObjectWriter {
 
 std::string_view level_of(Outcome outcome) {
   switch (outcome) {
-    case Outcome::kOk:
-      return "info";
+    case Outcome::kOk: return "info";
     case Outcome::kServerError:
     case Outcome::kTimeout:
     case Outcome::kConnectionError:
     case Outcome::kStreamError:
-    case Outcome::kTruncated:
-      return "error";
-    default:
-      return "warn";
+    case Outcome::kTruncated: return "error";
+    default: return "warn";
   }
 }
 

@@ -137,8 +137,7 @@ Result<TlsContext> make_tls_context(const WebConfig::Tls& tls) {
   constexpr unsigned char kSessionContext[] = "llmtap";
   SSL_CTX_set_session_id_context(raw, kSessionContext, sizeof kSessionContext - 1);
   switch (tls.client_auth) {
-    case ClientAuth::kNone:
-      break;
+    case ClientAuth::kNone: break;
     case ClientAuth::kRequest:
     case ClientAuth::kRequireAny:
       SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });

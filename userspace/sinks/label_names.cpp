@@ -18,12 +18,9 @@ std::string_view name_of(Hop hop) { return hop == Hop::kInner ? "inner" : "edge"
 
 std::string_view name_of(WorkloadRole role) {
   switch (role) {
-    case WorkloadRole::kServer:
-      return "server";
-    case WorkloadRole::kGateway:
-      return "gateway";
-    case WorkloadRole::kClient:
-      break;
+    case WorkloadRole::kServer: return "server";
+    case WorkloadRole::kGateway: return "gateway";
+    case WorkloadRole::kClient: break;
   }
   return "client";
 }
@@ -52,24 +49,18 @@ std::string_view name_of(TokenSource source) {
   switch (source) {
     // A gateway's numbers are the provider's, passed on.
     case TokenSource::kReported:
-    case TokenSource::kGateway:
-      return "reported";
-    case TokenSource::kEstimated:
-      return "estimated";
-    case TokenSource::kNone:
-      break;
+    case TokenSource::kGateway: return "reported";
+    case TokenSource::kEstimated: return "estimated";
+    case TokenSource::kNone: break;
   }
   return "";
 }
 
 std::string_view name_of(CostSource source) {
   switch (source) {
-    case CostSource::kHeader:
-      return "header";
-    case CostSource::kPriceTable:
-      return "price_table";
-    case CostSource::kNone:
-      break;
+    case CostSource::kHeader: return "header";
+    case CostSource::kPriceTable: return "price_table";
+    case CostSource::kNone: break;
   }
   return "";
 }

@@ -6,13 +6,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
+
+#include "base/ascii.h"
 
 namespace llmtap {
 namespace {
@@ -120,11 +121,9 @@ Result<> Reader::read_tokens(const YAML::Node& node, WebConfig& config) const {
   if (!node.IsSequence()) return error_at(node.Mark(), "bearer_token_sha256 must be a list");
   for (const YAML::Node& item : node) {
     std::string hash = LLMTAP_TRY(scalar(item, "a token hash"));
-    const bool hex = std::ranges::all_of(hash, [](unsigned char c) { return std::isxdigit(c) != 0; });
+    const bool hex = std::ranges::all_of(hash, is_hex);
     if (hash.size() != 64 || !hex) return error_at(item.Mark(), "a token hash must be 64 hex digits");
-    std::ranges::transform(hash, hash.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    config.bearer_token_sha256.push_back(hash);
+    config.bearer_token_sha256.push_back(lowered(hash));
   }
   return Ok{};
 }

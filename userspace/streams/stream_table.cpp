@@ -12,9 +12,8 @@ namespace llmtap {
 namespace {
 
 constexpr std::array<std::string_view, LLMTAP_LOST_MAX> kLossNames{
-    "not_copied", "ring_full", "fault",  "too_large", "iovecs",  "no_args", "map_full",
-    "bypass",     "unseen",    "compat", "redacted",  "unknown", "unknown", "unknown",
-    "unknown",    "unknown"};
+    "not_copied", "ring_full", "fault",    "too_large", "iovecs",  "no_args", "map_full", "bypass",
+    "unseen",     "compat",    "redacted", "unknown",   "unknown", "unknown", "unknown",  "unknown"};
 
 std::string_view loss_name(uint8_t loss) { return loss < LLMTAP_LOST_MAX ? kLossNames[loss] : "unknown"; }
 
@@ -37,14 +36,16 @@ Role to_role(uint8_t role) {
 }
 
 // The kernel may know more sources than this list; all but the socket are TLS libraries.
-Source to_source(uint8_t source) { return source == LLMTAP_SOURCE_SOCKET ? Source::kSocket : Source::kOpenSsl; }
+Source to_source(uint8_t source) {
+  return source == LLMTAP_SOURCE_SOCKET ? Source::kSocket : Source::kOpenSsl;
+}
 
 }  // namespace
 
 struct StreamTable::Connection {
   ConnectionFacts facts;
   std::list<uint64_t>::iterator place;
-  std::array<uint64_t, 2> expected{};          // offset of the next byte
+  std::array<uint64_t, 2> expected{};  // offset of the next byte
   std::array<bool, 2> direction_ended{};
   bool offsets_known = true;  // false: first met in the middle, the first record sets `expected`
   bool opened = false;        // the sink knows it
@@ -54,7 +55,8 @@ struct StreamTable::Connection {
   Direction hello_direction = Direction::kWrite;
 };
 
-StreamTable::StreamTable(const Limits& limits, StreamSink& sink) : limits_(limits), sink_(sink), processes_(limits) {}
+StreamTable::StreamTable(const Limits& limits, StreamSink& sink)
+    : limits_(limits), sink_(sink), processes_(limits) {}
 StreamTable::~StreamTable() = default;
 
 void StreamTable::on_event(const llmtap_event_hdr& event) {
@@ -66,22 +68,29 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
       break;
     }
     case LLMTAP_EVENT_CONN:
-      if (const auto* conn = as<llmtap_conn_event>(event)) on_conn(*conn);
-      else whole = false;
+      if (const auto* conn = as<llmtap_conn_event>(event))
+        on_conn(*conn);
+      else
+        whole = false;
       break;
     case LLMTAP_EVENT_CONN_END:
-      if (const auto* conn_end = as<llmtap_conn_end_event>(event)) on_conn_end(*conn_end);
-      else whole = false;
+      if (const auto* conn_end = as<llmtap_conn_end_event>(event))
+        on_conn_end(*conn_end);
+      else
+        whole = false;
       break;
     case LLMTAP_EVENT_EXEC:
       if (const auto* exec = as<llmtap_process_event>(event))
         processes_.set_comm({event.tgid, exec->process_start_ns},
                             std::string_view(exec->comm, strnlen(exec->comm, sizeof(exec->comm))));
-      else whole = false;
+      else
+        whole = false;
       break;
     case LLMTAP_EVENT_EXIT:
-      if (const auto* exit = as<llmtap_process_event>(event)) on_exit(*exit);
-      else whole = false;
+      if (const auto* exit = as<llmtap_process_event>(event))
+        on_exit(*exit);
+      else
+        whole = false;
       break;
     case LLMTAP_EVENT_PROCESS: {
       const auto* facts = as<llmtap_process_facts_event>(event);
@@ -106,10 +115,8 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
         whole = false;
       }
       break;
-    case LLMTAP_EVENT_MMAP_EXEC:
-      break;  // for discovery
-    default:
-      counters_.unknown_events++;
+    case LLMTAP_EVENT_MMAP_EXEC: break;  // for discovery
+    default: counters_.unknown_events++;
   }
   if (!whole) counters_.malformed_events++;
 }
@@ -204,7 +211,8 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   }
   Connection& conn = *known;
   const auto direction = data.direction == LLMTAP_WRITE ? Direction::kWrite : Direction::kRead;
-  const uint64_t time_ns = direction == Direction::kWrite && data.entry_time_ns ? data.entry_time_ns : data.hdr.time_ns;
+  const uint64_t time_ns =
+      direction == Direction::kWrite && data.entry_time_ns ? data.entry_time_ns : data.hdr.time_ns;
   if (conn.facts.process.tgid != data.hdr.tgid) {
     set_process(conn, processes_.newest(data.hdr.tgid));
     if (conn.opened && !conn.ended) sink_.on_facts(conn.facts);
@@ -272,8 +280,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
 
 void StreamTable::read_hello(Connection& conn, std::span<const uint8_t> bytes) {
   switch (conn.hello->feed(bytes)) {
-    case ClientHelloReader::State::kMore:
-      return;
+    case ClientHelloReader::State::kMore: return;
     case ClientHelloReader::State::kDone: {
       counters_.client_hellos++;
       const std::string sni = conn.hello->hello().sni;
@@ -281,9 +288,7 @@ void StreamTable::read_hello(Connection& conn, std::span<const uint8_t> bytes) {
       if (!sni.empty()) set_sni(conn, sni);
       return;
     }
-    case ClientHelloReader::State::kNotHello:
-      conn.hello.reset();
-      return;
+    case ClientHelloReader::State::kNotHello: conn.hello.reset(); return;
   }
 }
 
@@ -300,7 +305,8 @@ void StreamTable::set_sni(Connection& socket, const std::string& sni) {
 // What the socket below knows and the TLS object does not.
 void StreamTable::adopt_socket_facts(Connection& tls) {
   ConnectionFacts& facts = tls.facts;
-  const Connection* socket = facts.socket_conn_id && facts.socket_conn_id != facts.id ? find(facts.socket_conn_id) : nullptr;
+  const Connection* socket =
+      facts.socket_conn_id && facts.socket_conn_id != facts.id ? find(facts.socket_conn_id) : nullptr;
   if (!socket) return;
   const ConnectionFacts& below = socket->facts;
   if (facts.sni.empty()) facts.sni = below.sni;
@@ -364,18 +370,16 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
       touch(*conn);
       if (!delivered || conn->direction_ended[index(direction)]) return;
       conn->direction_ended[index(direction)] = true;
-      sink_.on_direction_end(conn->facts, direction, eof ? EndReason::kPeerClosed : EndReason::kClosed, time_ns);
+      sink_.on_direction_end(conn->facts, direction, eof ? EndReason::kPeerClosed : EndReason::kClosed,
+                             time_ns);
       return;
     }
     case LLMTAP_END_RESET:
       // The descriptor lives on until it is closed: kept, so that what still comes opens nothing.
       end(*conn, EndReason::kReset, time_ns);
       return;
-    case LLMTAP_END_EXIT:
-      end(*conn, EndReason::kProcessExit, time_ns);
-      break;
-    default:
-      end(*conn, EndReason::kClosed, time_ns);
+    case LLMTAP_END_EXIT: end(*conn, EndReason::kProcessExit, time_ns); break;
+    default: end(*conn, EndReason::kClosed, time_ns);
   }
   erase(*conn);
 }

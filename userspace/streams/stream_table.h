@@ -20,7 +20,7 @@
 namespace llmtap {
 
 struct StreamCounters {
-  uint64_t connections_opened = 0;    // seen by the sink
+  uint64_t connections_opened = 0;  // seen by the sink
   uint64_t connections_ended = 0;
   uint64_t connections_evicted = 0;
   uint64_t tls_ciphertext_bytes = 0;  // of sockets below TLS: neither delivered nor lost

@@ -28,7 +28,8 @@ TEST(DoctorFacts, EachIsNamedOnceAndAdvisesWhatIsWrong) {
       EXPECT_NE(fact.advice, "") << fact.name;
     }
   }
-  for (const char* const name : {"kernel", "BTF", "capability cap_bpf", "lockdown", "process watch", "uprobe_multi"})
+  for (const char* const name :
+       {"kernel", "BTF", "capability cap_bpf", "lockdown", "process watch", "uprobe_multi"})
     EXPECT_TRUE(names.contains(name)) << name;
 }
 

@@ -23,7 +23,8 @@ Endpoint endpoint(uint8_t a, uint8_t d, uint16_t port) {
   return result;
 }
 
-LlmCall call_of(uint32_t tgid, uint64_t connection, CallDirection direction, Endpoint local, Endpoint remote) {
+LlmCall call_of(uint32_t tgid, uint64_t connection, CallDirection direction, Endpoint local,
+                Endpoint remote) {
   auto process = std::make_shared<ProcessFacts>();
   process->key = {tgid, 1};
   LlmCall call;
@@ -146,6 +147,20 @@ TEST_F(HopLinkerTest, OldConnectionsAreForgotten) {
   LlmCall egress = call_of(1, 1, CallDirection::kOutbound, client, server);
   open(egress, 1001 * kSecond);
   EXPECT_EQ(finish(egress, 1002 * kSecond), Hop::kEdge);
+}
+
+TEST_F(HopLinkerTest, LongInboundCallIsRemembered) {
+  LlmCall outbound = call_of(1, 1, CallDirection::kOutbound, client, server);
+  LlmCall inbound = call_of(2, 2, CallDirection::kInbound, server, client);
+  open(outbound, 10 * kSecond);
+  open(inbound, 10 * kSecond);
+  // Ten minutes of a stream.
+  for (uint64_t now = 20; now < 600; now += 10) linker.on_clock({.monotonic_ns = now * kSecond});
+  EXPECT_EQ(finish(outbound, 600 * kSecond), Hop::kInner);
+  EXPECT_EQ(finish(inbound, 600 * kSecond), Hop::kEdge);
+  for (uint64_t now = 600; now < 800; now += 10) linker.on_clock({.monotonic_ns = now * kSecond});
+  open(outbound, 800 * kSecond);
+  EXPECT_EQ(finish(outbound, 801 * kSecond), Hop::kEdge);
 }
 
 }  // namespace

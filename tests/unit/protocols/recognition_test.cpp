@@ -33,7 +33,8 @@ TEST(Recognition, Http2ByTheServersSettings) {
 }
 
 TEST(Recognition, AnythingElseIsMuted) {
-  for (const char* text : {"SSH-2.0-OpenSSH_9\r\n", "*1\r\n$4\r\nPING\r\n", "GETX", "HTTP/2 200", "G ET / HTTP/1.1"}) {
+  for (const char* text :
+       {"SSH-2.0-OpenSSH_9\r\n", "*1\r\n$4\r\nPING\r\n", "GETX", "HTTP/2 200", "G ET / HTTP/1.1"}) {
     const Outcome result = run({ask(text)});
     EXPECT_EQ(result.verdict, Verdict::kMuted) << text;
     EXPECT_EQ(result.counters.other_connections, 1U) << text;
@@ -41,8 +42,8 @@ TEST(Recognition, AnythingElseIsMuted) {
 }
 
 TEST(Recognition, WebSocketIsCountedAndMuted) {
-  const Outcome result = run({ask("GET /ws HTTP/1.1\r\nUpgrade: WebSocket\r\n\r\n"), reply("HTTP/1.1 101 X\r\nUpgrade: WebSocket\r\n\r\n"),
-                          ask("frames")});
+  const Outcome result = run({ask("GET /ws HTTP/1.1\r\nUpgrade: WebSocket\r\n\r\n"),
+                              reply("HTTP/1.1 101 X\r\nUpgrade: WebSocket\r\n\r\n"), ask("frames")});
   EXPECT_EQ(result.counters.websocket_not_read, 1U);
   EXPECT_EQ(result.verdict, Verdict::kMuted);
 }
@@ -63,7 +64,8 @@ TEST(Recognition, AMutedConnectionIsMutedAgainAtEachTurn) {
 }
 
 TEST(Recognition, MidConnectionBytesOfAnythingStayUndecided) {
-  const Outcome result = run({reply("random bytes"), ask("more of them")}, client_facts(Role::kClient, false));
+  const Outcome result =
+      run({reply("random bytes"), ask("more of them")}, client_facts(Role::kClient, false));
   EXPECT_EQ(result.verdict, Verdict::kUndecided);
   EXPECT_EQ(result.counters.http1_connections, 0U);
 }

@@ -20,13 +20,14 @@ class Recorder : public StreamSink {
   void on_open(const ConnectionFacts& facts) override { note(facts, "open"); }
   void on_facts(const ConnectionFacts& facts) override { note(facts, "facts"); }
   void on_chunk(const ConnectionFacts& facts, Direction direction, const StreamChunk& chunk) override {
-    note(facts, arrow(direction) + std::string(chunk.bytes.begin(), chunk.bytes.end()) + " @" + std::to_string(chunk.offset) +
-                    " t" + std::to_string(chunk.time_ns));
+    note(facts, arrow(direction) + std::string(chunk.bytes.begin(), chunk.bytes.end()) + " @" +
+                    std::to_string(chunk.offset) + " t" + std::to_string(chunk.time_ns));
   }
   void on_gap(const ConnectionFacts& facts, Direction direction, uint64_t bytes, uint64_t) override {
     note(facts, arrow(direction) + "gap " + std::to_string(bytes));
   }
-  void on_direction_end(const ConnectionFacts& facts, Direction direction, EndReason reason, uint64_t) override {
+  void on_direction_end(const ConnectionFacts& facts, Direction direction, EndReason reason,
+                        uint64_t) override {
     note(facts, arrow(direction) + "end " + std::to_string(static_cast<int>(reason)));
   }
   void on_end(const ConnectionFacts& facts, EndReason reason, uint64_t) override {
@@ -58,7 +59,8 @@ class StreamTableTest : public ::testing::Test {
     if (event.hdr.tgid == 0) event.hdr.tgid = 42;
     std::vector<uint64_t> record((event.hdr.size + 7) / 8);
     std::memcpy(record.data(), &event, sizeof(event));
-    if (!payload.empty()) std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof(event), payload.data(), payload.size());
+    if (!payload.empty())
+      std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof(event), payload.data(), payload.size());
     table->on_event(*reinterpret_cast<const llmtap_event_hdr*>(record.data()));
   }
   void conn(uint64_t id, llmtap_conn_event event = {}) {
@@ -67,8 +69,8 @@ class StreamTableTest : public ::testing::Test {
     event.first_byte_seen = 1;
     send(event, LLMTAP_EVENT_CONN);
   }
-  void data(uint64_t id, llmtap_direction direction, uint64_t offset, std::string_view bytes, uint32_t original = 0,
-            llmtap_data_event event = {}) {
+  void data(uint64_t id, llmtap_direction direction, uint64_t offset, std::string_view bytes,
+            uint32_t original = 0, llmtap_data_event event = {}) {
     event.hdr.conn_id = id;
     event.direction = static_cast<uint8_t>(direction);
     event.offset = offset;
@@ -112,8 +114,9 @@ TEST_F(StreamTableTest, GapsAreToldAndNamed) {
   data(1, LLMTAP_READ, 10, "abc", 8, cut);
   data(1, LLMTAP_READ, 20, "def");
   conn_end(1, LLMTAP_END_CLOSED, 30, 4);
-  EXPECT_THAT(recorder.lines, ElementsAre("1 open", "1 < gap 10", "1 < abc @10 t101", "1 < gap 5", "1 < gap 2", "1 < def @20 t102",
-                                          "1 < gap 7", "1 > gap 4", "1 end 0"));
+  EXPECT_THAT(recorder.lines,
+              ElementsAre("1 open", "1 < gap 10", "1 < abc @10 t101", "1 < gap 5", "1 < gap 2",
+                          "1 < def @20 t102", "1 < gap 7", "1 > gap 4", "1 end 0"));
   EXPECT_EQ(table->books().lost_bytes_by_reason.at("too_large"), 5U);
   EXPECT_EQ(table->books().lost_bytes_by_reason.at("skipped"), 10U + 2 + 7 + 4);
   EXPECT_EQ(table->books().bytes_in, 34U);

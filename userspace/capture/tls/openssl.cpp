@@ -16,8 +16,8 @@ constexpr std::array<std::string_view, 1> kBoringMarker{"SSL_set_custom_verify"}
 constexpr std::array<std::string_view, 12> kFunctions{
     "SSL_read", "SSL_write", "SSL_read_ex", "SSL_write_ex", "SSL_write_ex2",
     // OpenSSL from 1.1.1 on and no other: only there do the _ex forms not call the plain ones.
-    "SSL_set_block_padding",
-    "SSL_do_handshake", "SSL_connect", "SSL_accept", "SSL_set_fd", "SSL_free", "SSL_shutdown"};
+    "SSL_set_block_padding", "SSL_do_handshake", "SSL_connect", "SSL_accept", "SSL_set_fd", "SSL_free",
+    "SSL_shutdown"};
 
 struct LifecycleHook {
   std::string_view function;
@@ -75,7 +75,9 @@ class Planner {
     return place && place->emulated && hook(*internal, kind, true);
   }
 
-  bool hook_exported(std::string_view name, UprobeKind kind) { return has(name) && hook(at(name).address, kind, true); }
+  bool hook_exported(std::string_view name, UprobeKind kind) {
+    return has(name) && hook(at(name).address, kind, true);
+  }
 
   HookPlan take() { return std::move(plan_); }
   std::string& placement() { return plan_.placement; }
@@ -94,13 +96,15 @@ bool exports_boringssl(const ElfFile& elf) { return has_api(elf) && is_boring(el
 Result<HookPlan> plan_openssl(const ElfFile& elf) {
   if (!elf.is_x86_64()) return Error{"not an x86-64 file"};
   const ElfSymbols symbols = functions(elf, kFunctions);
-  if (!symbols.contains("SSL_read") || !symbols.contains("SSL_write")) return Error{"SSL_read or SSL_write not found"};
+  if (!symbols.contains("SSL_read") || !symbols.contains("SSL_write"))
+    return Error{"SSL_read or SSL_write not found"};
   Planner planner(elf, symbols);
 
   // In AWS-LC and LibreSSL SSL_read_ex calls SSL_read: hooking both would count every byte twice.
   const bool extended = planner.has("SSL_set_block_padding");
   const bool ex2 = extended && planner.has("SSL_write_ex2");  // 3.3: SSL_write_ex jumps into it
-  const bool internal_read = extended && planner.hook_internal("SSL_read", "SSL_read_ex", UprobeKind::kReadInternal);
+  const bool internal_read =
+      extended && planner.hook_internal("SSL_read", "SSL_read_ex", UprobeKind::kReadInternal);
   const bool internal_write =
       extended && planner.hook_internal("SSL_write", ex2 ? "SSL_write_ex2" : "SSL_write_ex",
                                         ex2 ? UprobeKind::kWriteCount5 : UprobeKind::kWriteCount4);
@@ -110,11 +114,14 @@ Result<HookPlan> plan_openssl(const ElfFile& elf) {
   }
   if (!internal_write) {
     if (!planner.hook_exported("SSL_write", UprobeKind::kWrite)) return Error{"no code at SSL_write"};
-    if (ex2) planner.hook_exported("SSL_write_ex2", UprobeKind::kWriteCount5);
-    else if (extended) planner.hook_exported("SSL_write_ex", UprobeKind::kWriteCount4);
+    if (ex2)
+      planner.hook_exported("SSL_write_ex2", UprobeKind::kWriteCount5);
+    else if (extended)
+      planner.hook_exported("SSL_write_ex", UprobeKind::kWriteCount4);
   }
   for (const LifecycleHook& hook : kLifecycle)
-    if (planner.has(hook.function)) planner.hook(planner.at(hook.function).address, hook.kind, hook.with_return);
+    if (planner.has(hook.function))
+      planner.hook(planner.at(hook.function).address, hook.kind, hook.with_return);
 
   planner.placement() = internal_read == internal_write ? (internal_read ? "internal" : "exported")
                         : internal_read                 ? "internal read, exported write"

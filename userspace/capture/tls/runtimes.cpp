@@ -20,16 +20,19 @@ bool is_go(const ElfFile& elf) { return elf.has_section(".go.buildinfo") || elf.
 
 bool is_rust(const ElfFile& elf) { return elf.section_contains(".comment", "rustc version", kCommentBytes); }
 // Panic locations keep the path of the crate's sources, with its version, in stripped programs too.
-bool is_rustls(const ElfFile& elf) { return is_rust(elf) && elf.section_contains(".rodata", "/rustls-0.", kRodataBytes); }
+bool is_rustls(const ElfFile& elf) {
+  return is_rust(elf) && elf.section_contains(".rodata", "/rustls-0.", kRodataBytes);
+}
 
 // Bun exports Node's addon interface and links BoringSSL without its names; programs that it compiled
 // carry their script in a section of its own.
 bool is_bun(const ElfFile& elf) {
   constexpr std::array<std::string_view, 1> kAddonInterface{"napi_create_function"};
   if (elf.has_section(".bun")) return true;
-  const bool uses_shared_tls =
-      std::ranges::any_of(elf.needed(), [](const std::string& name) { return name.starts_with("libssl.so"); });
-  return elf.has_interpreter() && !uses_shared_tls && !is_rust(elf) && !elf.dynamic_functions(kAddonInterface).empty();
+  const bool uses_shared_tls = std::ranges::any_of(
+      elf.needed(), [](const std::string& name) { return name.starts_with("libssl.so"); });
+  return elf.has_interpreter() && !uses_shared_tls && !is_rust(elf) &&
+         !elf.dynamic_functions(kAddonInterface).empty();
 }
 
 constexpr std::array kTable{
