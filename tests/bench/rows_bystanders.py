@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """syscalls, nginx: what a process pays that makes no LLM call."""
-import pathlib
 import re
 import subprocess
 
 from figures import Figure, Line, absent, added, alternate, exact, median_of, no_loss, share, times
-from lab import can_connect, children, free_port, stop, wait_for
+from lab import can_connect, children, cpu_seconds, free_port, stop, wait_for
 
 LOOPS = {"receive_ns": "hooked calls on sockets: recv", "send_ns": "hooked calls on sockets: send", "file_ns": "hooked calls on files", "other_ns": "other system calls"}
 
@@ -59,17 +58,14 @@ http {{
     def __exit__(self, *_):
         stop(self.process)
 
-    def cpu_ns(self):
-        return int(pathlib.Path(f"/proc/{self.worker}/schedstat").read_text().split()[0])
-
     def load(self, seconds):
-        before = self.cpu_ns()
+        before = cpu_seconds(self.worker)
         run = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", f"https://127.0.0.1:{self.port}/"], capture_output=True, text=True,
                              timeout=seconds + 60, check=True)
-        cpu = self.cpu_ns() - before
+        cpu = cpu_seconds(self.worker) - before
         requests = int(re.search(r"(\d+) requests in", run.stdout)[1])
         bad = sum(map(int, re.findall(r"(?:Non-2xx or 3xx responses: |connect |read |write |timeout )(\d+)", run.stdout)))
-        return {"per_second": float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1]), "cpu_us": cpu / requests / 1000, "bad": bad,
+        return {"per_second": float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1]), "cpu_us": cpu / requests * 1e6, "bad": bad,
                 "requests": requests}
 
 
