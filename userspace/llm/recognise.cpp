@@ -71,7 +71,8 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   const bool header_says =
       route.known && route.family == "anthropic" && !head.header("anthropic-version").empty();
   const bool beside_calls = route.known && !route.inference && workload_known && route.family != "mcp";
-  const bool maybe = post && ((route.known && route.family != "mcp" && (e.json || type.empty())) || e.json);
+  const bool maybe = post && ((route.known && route.family != "mcp" && (e.json || type.empty())) || e.json ||
+                              (head.fields_unknown && type.empty()));
   e.weight = host_says || path_says || header_says || beside_calls ? Weight::kCertain
              : maybe                                               ? Weight::kMaybe
                                                                    : Weight::kNone;

@@ -22,13 +22,12 @@ Core::Core(const Limits& limits, const CallTrackerOptions& options, std::vector<
     : limits_(limits),
       coverage_(limits_, options),
       sinks_(with(std::move(sinks), coverage_)),
-      call_verdicts_(verdicts),
       links_(limits_, sinks_),
       calls_(
-          limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_, call_verdicts_),
+          limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_,
+          exchange_verdicts_),
       readers_(limits_, calls_, verdicts),
       streams_(limits_, readers_) {
-  call_verdicts_.readers = &readers_;
   streams_.set_opaque_sink([this](const ConnectionFacts& facts) {
     coverage_.on_opaque(facts, streams_.process(facts.process)->workload);
   });
@@ -43,6 +42,7 @@ void Core::on_clock(const ClockFacts& clock) {
   }
   last_clock_ = clock;
   calls_.on_clock(clock);
+  readers_.on_clock(clock.monotonic_ns);
 }
 
 void Core::finish() { calls_.finish_all(last_clock_.monotonic_ns); }

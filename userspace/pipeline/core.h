@@ -70,24 +70,25 @@ class Core : public EventSink {
   CoreStats stats() const;
 
  private:
-  // Verdicts of llm/ pass the readers, who count open connections by them.
-  struct VerdictTee : VerdictSink {
-    explicit VerdictTee(VerdictSink& to) : next(to) {}
-    void set_verdict(uint64_t connection_id, Verdict verdict) override {
-      if (readers) readers->on_verdict(connection_id, verdict);
-      next.set_verdict(connection_id, verdict);
-    }
-    VerdictSink& next;
-    ConnectionReaders* readers = nullptr;
-  };
-
   void on_clock(const ClockFacts& clock);
+
+  // llm/ speaks of exchanges; what that means for their connection protocols/ knows.
+  class ExchangeVerdicts : public VerdictSink {
+   public:
+    explicit ExchangeVerdicts(Core& core) : core_(core) {}
+    void set_verdict(uint64_t connection_id, Verdict verdict) override {
+      core_.readers_.exchange_verdict(connection_id, verdict);
+    }
+
+   private:
+    Core& core_;
+  };
 
   const Limits limits_;
   CoverageBook coverage_;
   FanOut sinks_;
-  VerdictTee call_verdicts_;
   HopLinker links_;
+  ExchangeVerdicts exchange_verdicts_{*this};
   CallTracker calls_;
   ConnectionReaders readers_;
   StreamTable streams_;

@@ -136,6 +136,11 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
                       {{"http1", "oversized_head"}, count(protocols.oversized_heads)},
                       {{"http1", "coding"}, count(protocols.decode_errors)},
                       {{"http1", "resync"}, count(protocols.resyncs)},
+                      {{"http2", "frame"}, count(protocols.http2_frame_errors)},
+                      {{"http2", "head"}, count(protocols.http2_header_errors)},
+                      {{"http2", "unknown_field"}, count(protocols.http2_unknown_fields)},
+                      {{"http2", "streams"}, count(protocols.http2_streams_evicted)},
+                      {{"http2", "resync"}, count(protocols.http2_resyncs)},
                       {{"json", "body"}, count(core.call_counters.bodies_malformed)}};
   out.queues.push_back({{"open_exchanges"}, count(core.open_exchanges)});
   out.queues.push_back({{"open_connections"}, count(core.open_connections)});

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -21,7 +22,8 @@
 namespace llmtap {
 
 // Books: bytes are those of chunks; lost are those that no exchange is made of ("not_read": another
-// protocol, "resync": hunting for a head, "upgraded", "unrecognised"). Items are exchanges.
+// protocol, "muted": no LLM call among many exchanges, "resync": hunting for a head, "upgraded",
+// "unrecognised"). Items are exchanges.
 class ConnectionReaders : public StreamSink {
  public:
   ConnectionReaders(const Limits& limits, MessageSink& sink, VerdictSink& verdicts);
@@ -36,6 +38,12 @@ class ConnectionReaders : public StreamSink {
   void on_direction_end(const ConnectionFacts&, Direction, EndReason, uint64_t time_ns) override;
   void on_end(const ConnectionFacts&, EndReason, uint64_t time_ns) override;
 
+  // What llm/ says of an exchange on this connection. Passed on, unless the connection carries many at
+  // once: such a one is wanted or muted as a whole, and looked at again.
+  void exchange_verdict(uint64_t connection_id, Verdict);
+  // Looks again at muted connections when their time has come.
+  void on_clock(uint64_t monotonic_ns);
+
   const StageBooks& books() const { return books_; }
   const ProtocolCounters& counters() const { return counters_; }
   size_t decoder_bytes() const { return budget_.used(); }
@@ -44,8 +52,6 @@ class ConnectionReaders : public StreamSink {
   // undecided, "other", or "upgraded" once HTTP/1 gave way to something else.
   using OpenCounts = std::map<std::pair<Verdict, std::string_view>, uint64_t>;
   const OpenCounts& open_counts() const { return open_counts_; }
-  // A verdict that was given elsewhere.
-  void on_verdict(uint64_t connection_id, Verdict);
   // Plain connections with neither end on one of these ports are not read. Empty: all are.
   void set_plain_ports(std::vector<uint16_t> ports) { plain_ports_ = std::move(ports); }
 
@@ -54,9 +60,13 @@ class ConnectionReaders : public StreamSink {
 
   Reader& reader(const ConnectionFacts&);
   void recognise(Reader&, Direction, const StreamChunk&);
+  bool recognise_inside(Reader&, Direction, const StreamChunk&);
   void make_codec(Reader&, const struct Protocol&, Direction, bool asks);
   void feed(Reader&, Direction, const StreamChunk&);
+  void hand_over(Reader&);
+  void end_codec(Reader&, EndReason, uint64_t time_ns);
   void give_up(Reader&);
+  void mute(Reader&, uint64_t time_ns);
   void set_verdict(Reader&, Verdict);
   void place(Reader&, Verdict, std::string_view protocol);
   bool reads_port(const ConnectionFacts&) const;
@@ -70,6 +80,7 @@ class ConnectionReaders : public StreamSink {
   OpenCounts open_counts_;
   std::vector<uint16_t> plain_ports_;
   std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers_;
+  std::set<std::pair<uint64_t, uint64_t>> resamples_;  // when, connection
 };
 
 }  // namespace llmtap

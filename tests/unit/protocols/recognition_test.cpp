@@ -14,13 +14,14 @@ TEST(Recognition, Http1IsWanted) {
   EXPECT_EQ(result.counters.http1_connections, 1U);
 }
 
-TEST(Recognition, Http2IsCountedAndMutedHoweverItIsSplit) {
-  const Script script = {ask(kPreface + std::string("\0\0\0\4\0\0\0\0\0", 9)), reply("anything")};
+TEST(Recognition, Http2IsWantedHoweverItIsSplit) {
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  const Script script = {ask(kPreface + settings), reply(settings)};
   const auto check = [&](const Cutter& cutter, const std::string& what) {
     const Outcome result = run(script, client_facts(), cutter);
-    ASSERT_EQ(result.verdict, Verdict::kMuted) << what;
-    ASSERT_EQ(result.counters.http2_not_read, 1U) << what;
-    ASSERT_EQ(result.books.bytes_in, result.books.bytes_lost) << what;
+    ASSERT_EQ(result.verdict, Verdict::kWanted) << what;
+    ASSERT_EQ(result.counters.http2_connections, 1U) << what;
+    ASSERT_EQ(result.books.bytes_in, result.books.bytes_out) << what;
     ASSERT_TRUE(result.lines.empty()) << what;
   };
   check(no_cut, "whole");
@@ -28,8 +29,8 @@ TEST(Recognition, Http2IsCountedAndMutedHoweverItIsSplit) {
 }
 
 TEST(Recognition, Http2ByTheServersSettings) {
-  EXPECT_EQ(run({reply(std::string("\0\0\x12\4\0\0\0\0\0\0", 10))}).counters.http2_not_read, 1U);
-  EXPECT_EQ(run({reply(std::string("\0\0\x13\4\0\0\0\0\0\0", 10))}).counters.http2_not_read, 0U);
+  EXPECT_EQ(run({reply(std::string("\0\0\x12\4\0\0\0\0\0\0", 10))}).counters.http2_connections, 1U);
+  EXPECT_EQ(run({reply(std::string("\0\0\x13\4\0\0\0\0\0\0", 10))}).counters.http2_connections, 0U);
 }
 
 TEST(Recognition, AnythingElseIsMuted) {
@@ -69,8 +70,8 @@ TEST(Recognition, OpenConnectionsAreCountedByVerdictAndProtocol) {
   EXPECT_EQ(open(Verdict::kWanted, "http1"), 1u);
   EXPECT_EQ(open(Verdict::kMuted, "other"), 1u);
   EXPECT_EQ(open(Verdict::kMuted, "upgraded"), 1u);
-  readers.on_verdict(http.id, Verdict::kTimes);
-  readers.on_verdict(12345, Verdict::kTimes);
+  readers.exchange_verdict(http.id, Verdict::kTimes);
+  readers.exchange_verdict(12345, Verdict::kTimes);
   EXPECT_EQ(open(Verdict::kWanted, "http1"), 0u);
   EXPECT_EQ(open(Verdict::kTimes, "http1"), 1u);
   for (const ConnectionFacts& facts : {http, other, upgraded}) readers.on_end(facts, EndReason::kClosed, 3);
