@@ -116,6 +116,11 @@ class MessageSink {
   // A piece of the current event's data (SSE lines joined by LF, as the standard says).
   virtual void on_event_data(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns) = 0;
   virtual void on_event_end(ExchangeId, Side, const EventEnd&) = 0;
+  // An event whose data lies in one piece; as the two calls, which it makes unless overridden.
+  virtual void on_whole_event(ExchangeId exchange, Side side, std::span<const uint8_t> bytes, const EventEnd& end) {
+    if (!bytes.empty()) on_event_data(exchange, side, bytes, end.first_byte_ns);
+    on_event_end(exchange, side, end);
+  }
   virtual void on_message_end(ExchangeId, Side, const MessageEnd&) = 0;
   virtual void on_exchange_end(ExchangeId, const ExchangeEnd&) = 0;
 };

@@ -13,6 +13,7 @@
 #include "base/stats.h"
 #include "llm/prices.h"
 #include "llm/providers.h"
+#include "llm/reply_record.h"
 #include "llm/workload_roles.h"
 #include "llmtap/limits.h"
 #include "llmtap/message.h"
@@ -39,7 +40,7 @@ struct CallTrackerCounters {
   uint64_t not_llm = 0;                             // exchanges finished without being one
   uint64_t exchanges_refused = 0;                   // table full
   uint64_t tokens_estimated = 0, price_missing = 0;
-  uint64_t bodies_malformed = 0;                    // JSON expected, not found
+  uint64_t bodies_malformed = 0;  // JSON expected, not found
 };
 
 class OpenExchange;
@@ -56,6 +57,7 @@ class CallTracker : public MessageSink {
   void on_body(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns) override;
   void on_event_data(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns) override;
   void on_event_end(ExchangeId, Side, const EventEnd&) override;
+  void on_whole_event(ExchangeId, Side, std::span<const uint8_t> bytes, const EventEnd&) override;
   void on_message_end(ExchangeId, Side, const MessageEnd&) override;
   void on_exchange_end(ExchangeId, const ExchangeEnd&) override;
 
@@ -93,6 +95,7 @@ class CallTracker : public MessageSink {
   std::shared_ptr<const PriceTable> prices_;
   ClockFacts clock_;
   WorkloadRoles roles_;
+  RecordPool records_;  // of all open replies: before open_
   StageBooks books_;
   CallTrackerCounters counters_;
   std::unordered_map<ExchangeId, std::unique_ptr<OpenExchange>, IdHash> open_;
