@@ -4,11 +4,9 @@
 import argparse
 import json
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from compare import samples  # noqa: E402
@@ -96,27 +94,13 @@ class Bench:
         finally:
             end(process)
 
-    def replay(self, kind, megabytes, rounds):
-        path = self.out / f"{kind}.events"
-        made = json.loads(subprocess.run([sys.executable, pathlib.Path(__file__).with_name("make_events.py"), kind, str(megabytes), path],
-                                         capture_output=True, text=True, check=True).stdout)
-        took = []
-        for _ in range(rounds):
-            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-            run = subprocess.run([self.llmtap, "replay", path], capture_output=True, text=True, check=False)
-            if run.returncode:
-                raise Failure(f"llmtap replay: {run.stderr}")
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            took.append((time.monotonic() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
-        lines = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
-        tokens = sum(line.get("output_tokens") or 0 for line in lines)
-        if (len(lines), tokens) != (made["calls"], made["output_tokens"]):
-            raise Failure(f"the replay of {kind} says {len(lines)} calls and {tokens} tokens; the file holds {made['calls']} and {made['output_tokens']}")
-        path.unlink()
-        # CPU time: a busy neighbour does not change it much.
-        seconds = statistics.median(cpu for _, cpu in took)
-        return {**made, "cpu_seconds": seconds, "wall_seconds": statistics.median(wall for wall, _ in took),
-                "mb_per_s": made["payload_bytes"] / seconds / 1e6, "events_per_s": made["events"] / seconds}
+    def core(self, rounds, megabytes):
+        """The rows of bench_core; it fails where a count of calls or tokens is not exact."""
+        run = subprocess.run([self.build / "tests/bench/bench_core", "--rounds", str(rounds), "--megabytes", str(megabytes)],
+                             capture_output=True, text=True, check=False)
+        if run.returncode:
+            raise Failure(f"bench_core: {run.stderr}")
+        return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 def cpu_seconds(pid):
@@ -148,21 +132,31 @@ def show_latency(results):
     print("own share: llmtap less the empty programs. Medians over the rounds.")
 
 
+def show_core(rows):
+    print(f"{'(a) recorded traffic, one core':<32} {'MB/s':>8} {'ms/MB':>8} {'million events/s':>18} {'of bare library':>16}")
+    for row in rows:
+        if row["row"] == "open_streams":
+            print(f"{row['streams']} open streams: {row['bytes_per_stream']} bytes each")
+            continue
+        events = f"{row['million_events_per_s']:.2f} ({row['low']:.2f}-{row['high']:.2f})" if "events" in row else ""
+        ratio = f"{row['ratio_to_bare_library']:.2f}" if "ratio_to_bare_library" in row else ""
+        print(f"{row['row']:<32} {row['mb_per_s']:>8} {row['ms_per_mb']:>8.3f} {events:>18} {ratio:>16}")
+    print("CPU time, medians with 90 % intervals; ratio: CPU of the core to CPU of the decompression library alone.")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--out", default="build/bench")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--only", choices=("replay", "latency", "flood"))
-    parser.add_argument("--megabytes", type=int, default=200)
+    parser.add_argument("--megabytes", type=int, default=64)
     arguments = parser.parse_args()
     bench, results = Bench(arguments.build, arguments.out), {}
     try:
         if arguments.only in (None, "replay"):
-            for kind in ("bodies", "sse"):
-                results["replay_" + kind] = one = bench.replay(kind, arguments.megabytes, 3)
-                print(f"replay {kind:<7} {one['mb_per_s']:>9.0f} MB/s of one core" +
-                      (f"  {one['events_per_s'] / 1e6:>6.2f} million events/s" if one["events"] else ""))
+            results["replay"] = bench.core(arguments.rounds, arguments.megabytes)
+            show_core(results["replay"])
         if arguments.only in (None, "flood"):
             results["flood"] = one = bench.flood(100, 2000)
             print(f"flood: {one['units']:.0f} events at {one['per_second']:.0f}/s: {one['events_lost']:.0f} lost, {one['calls_logged']} of "
