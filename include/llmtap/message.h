@@ -127,6 +127,12 @@ class MessageSink {
   virtual void on_event_end(ExchangeId, Side, const EventEnd&) = 0;
   // Fields behind the body, before on_message_end (gRPC's status is one). Those of HTTP/1 are not read.
   virtual void on_trailers(ExchangeId, Side, std::span<const HeaderField>, uint64_t /*time_ns*/) {}
+  // An event whose data lies in one piece; as the two calls, which it makes unless overridden.
+  virtual void on_whole_event(ExchangeId exchange, Side side, std::span<const uint8_t> bytes,
+                              const EventEnd& end) {
+    if (!bytes.empty()) on_event_data(exchange, side, bytes, end.first_byte_ns);
+    on_event_end(exchange, side, end);
+  }
   virtual void on_message_end(ExchangeId, Side, const MessageEnd&) = 0;
   virtual void on_exchange_end(ExchangeId, const ExchangeEnd&) = 0;
 };

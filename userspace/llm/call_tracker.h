@@ -13,6 +13,7 @@
 #include "base/stats.h"
 #include "llm/prices.h"
 #include "llm/providers.h"
+#include "llm/reply_record.h"
 #include "llm/workload_roles.h"
 #include "llmtap/limits.h"
 #include "llmtap/message.h"
@@ -57,6 +58,7 @@ class CallTracker : public MessageSink {
   void on_body(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns) override;
   void on_event_data(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns) override;
   void on_event_end(ExchangeId, Side, const EventEnd&) override;
+  void on_whole_event(ExchangeId, Side, std::span<const uint8_t> bytes, const EventEnd&) override;
   void on_message_end(ExchangeId, Side, const MessageEnd&) override;
   void on_exchange_end(ExchangeId, const ExchangeEnd&) override;
 
@@ -94,6 +96,7 @@ class CallTracker : public MessageSink {
   std::shared_ptr<const PriceTable> prices_;
   ClockFacts clock_;
   WorkloadRoles roles_;
+  RecordPool records_;  // of all open replies: before open_
   StageBooks books_;
   CallTrackerCounters counters_;
   std::unordered_map<ExchangeId, std::unique_ptr<OpenExchange>, IdHash> open_;

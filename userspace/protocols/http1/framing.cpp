@@ -20,9 +20,11 @@ Framing::Framing(Side side, CodecContext& context, FramingListener& listener)
 }
 
 void Framing::enter(State state) {
+  if (state_ == State::kHead || state_ == State::kHunt) {
+    head_.reset();
+    hunted_ = false;
+  }
   state_ = state;
-  head_.reset();
-  hunted_ = false;
   line_bytes_ = 0;
   chunk_size_ = 0;
   size_ended_ = false;
