@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
@@ -22,6 +23,9 @@ size_t index(Direction direction) { return static_cast<size_t>(direction); }
 uint64_t add_saturated(uint64_t a, uint64_t b) {
   return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
 }
+
+// So long after its socket was closed a TLS object may still be read from; then it is over, freed or not.
+constexpr uint64_t kReadAfterCloseNs = 1'000'000'000;
 
 // Hello, the server's flight, and what follows it: by then a library that is read has shown itself.
 constexpr uint8_t kTurnsToJudge = 3;
@@ -60,6 +64,9 @@ struct StreamTable::Connection {
   uint8_t turns = 0;
   Direction last_direction = Direction::kRead;
   bool judged = false;  // opaque or not
+  // Of a TLS connection: the peer left, as the socket below it saw. The library may still hold
+  // plaintext that the program reads later, so this is not its end.
+  std::optional<EndReason> peer_left;
 };
 
 StreamTable::StreamTable(const Limits& limits, StreamSink& sink)
@@ -109,6 +116,7 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
     case LLMTAP_EVENT_CLOCK:
       if (const auto* clock = as<llmtap_clock_event>(event)) {
         clock_ = {event.time_ns, clock->boottime_ns, clock->realtime_ns};
+        end_without_sockets();
         if (clock_sink_) clock_sink_(clock_);
       } else {
         whole = false;
@@ -203,6 +211,8 @@ void StreamTable::judge_opaque(Connection& connection) {
 
 void StreamTable::end(Connection& connection, EndReason reason, uint64_t time_ns) {
   judge_opaque(connection);
+  const bool by_us = reason == EndReason::kClosed || reason == EndReason::kProcessExit;
+  if (by_us) reason = connection.peer_left.value_or(reason);
   if (connection.opened && !connection.ended) {
     counters_.connections_ended++;
     sink_.on_end(connection.facts, reason, time_ns);
@@ -396,6 +406,7 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
       expected = total[index(direction)];
     }
   }
+  if (conn->facts.source == Source::kSocket) tell_tls_above(*conn, event.reason, time_ns);
   switch (event.reason) {
     case LLMTAP_END_SHUTDOWN_WRITE:
     case LLMTAP_END_EOF: {
@@ -416,6 +427,29 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
     default: end(*conn, EndReason::kClosed, time_ns);
   }
   erase(*conn);
+}
+
+void StreamTable::tell_tls_above(const Connection& socket, uint32_t reason, uint64_t time_ns) {
+  const auto above = tls_id_by_socket_id_.find(socket.facts.id);
+  Connection* const tls = above == tls_id_by_socket_id_.end() ? nullptr : find(above->second);
+  if (!tls || tls->ended) return;
+  switch (reason) {
+    case LLMTAP_END_EOF:
+    case LLMTAP_END_RESET:
+      if (!tls->peer_left)
+        tls->peer_left = reason == LLMTAP_END_EOF ? EndReason::kPeerClosed : EndReason::kReset;
+      break;
+    case LLMTAP_END_CLOSED: without_socket_.emplace_back(time_ns + kReadAfterCloseNs, tls->facts.id); break;
+    default: break;
+  }
+}
+
+void StreamTable::end_without_sockets() {
+  while (!without_socket_.empty() && without_socket_.front().first <= clock_.monotonic_ns) {
+    if (Connection* const tls = find(without_socket_.front().second); tls != nullptr && !tls->ended)
+      end(*tls, EndReason::kClosed, without_socket_.front().first - kReadAfterCloseNs);
+    without_socket_.pop_front();
+  }
 }
 
 void StreamTable::on_exit(const llmtap_process_event& event) {

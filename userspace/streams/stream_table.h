@@ -4,11 +4,13 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "base/stats.h"
 #include "llmtap/facts.h"
@@ -71,6 +73,8 @@ class StreamTable : public EventSink {
   void open(Connection&);
   void end(Connection&, EndReason, uint64_t time_ns);
   void erase(Connection&);
+  void tell_tls_above(const Connection& socket, uint32_t reason, uint64_t time_ns);
+  void end_without_sockets();
   void gap(Connection&, Direction, uint64_t bytes, std::string_view reason, uint64_t time_ns);
   void read_hello(Connection&, std::span<const uint8_t> bytes);
   void set_sni(Connection& socket, const std::string& sni);
@@ -86,6 +90,8 @@ class StreamTable : public EventSink {
   std::list<uint64_t> by_activity_;  // longest idle first
   std::unordered_map<uint32_t, std::unordered_set<uint64_t>> ids_by_tgid_;
   std::unordered_map<uint64_t, uint64_t> tls_id_by_socket_id_;
+  // TLS connections whose socket was closed: when they are over at the latest, and which.
+  std::deque<std::pair<uint64_t, uint64_t>> without_socket_;
   // Processes whose TLS library is read: their sockets are not opaque, even where nothing tells which
   // TLS object is above which socket (memory BIOs).
   std::unordered_set<uint32_t> tgids_with_clear_tls_;
