@@ -52,7 +52,7 @@ http {{
 
     def __enter__(self):
         wait_for("nginx listens", lambda: can_connect(self.port), 20, self.process)
-        (self.worker,) = children(self.process.pid)
+        (self.worker,) = wait_for("nginx's worker", lambda: children(self.process.pid), 20, self.process)
         return self
 
     def __exit__(self, *_):
