@@ -38,6 +38,8 @@ class AttachManager {
   // The process maps these files now, and only these; attaches what is not. After inspect().
   std::vector<RuntimeUse> use(ProcessKey, const std::vector<Mapping>&, Time now);
   void forget(ProcessKey, Time now);
+  // The kernel cannot spare this one process: nothing is attached to a file that it maps. After use().
+  void refuse(ProcessKey, const std::string& reason);
   // Detaches what nobody maps any more. Returns when to come back, Time::max() if nothing waits.
   Time collect(Time now);
 
@@ -57,6 +59,8 @@ class AttachManager {
     std::vector<HookPlace> places;
     std::string placement;
     bool single_stepped = false;
+    HookPlan fallback;    // of the whole file; empty places: none
+    std::string refused;  // why it is never attached
     std::unique_ptr<AttachedLink> link;
     std::set<std::pair<uint32_t, uint64_t>> users;  // tgid, start
     Time unused_since{};
@@ -67,6 +71,7 @@ class AttachManager {
   void attach(uint32_t tgid, const Mapping&, File&);
   void fail(File&, size_t runtime, const std::string& what);
   void make_room();
+  static void refuse(File&, const std::string& reason);
 
   const ProcFs& procfs_;
   UprobeAttacher& attacher_;

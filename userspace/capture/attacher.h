@@ -28,6 +28,10 @@ enum class UprobeKind : uint32_t {
   kSetFd = 10,  // int SSL_set_fd(ssl, int fd)
   kFree = 11,
   kShutdown = 12,
+  kSetConnect = 13,  // void SSL_set_connect_state(ssl)
+  kSetAccept = 14,
+  kReadEarly = 15,  // SSL_read_early_data: around SSL_read_ex
+  kWriteEarly = 16,
 };
 
 struct HookPlace {
@@ -49,6 +53,9 @@ class UprobeAttacher {
   // For every process that maps the file. `path` is resolved before this returns.
   virtual Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
                                                        std::span<const HookPlace> places) = 0;
+  // No return probe in this process, whatever is attached to its files. False: the kernel has no such
+  // means, so its files must not be attached at all.
+  virtual bool refuse_returns(uint32_t tgid) { return false; }
 };
 
 // Called on the discovery thread; takes a copy. `event` is followed by the rest of its record.

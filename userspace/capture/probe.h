@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -34,6 +35,10 @@ enum class HookKind : uint8_t {
   kSetFd = 10,        // int (ssl, int fd): SSL_set_fd, _rfd, _wfd; entry only
   kFree = 11,         // void (ssl); entry only
   kShutdown = 12,     // int (ssl); entry only
+  kSetConnect = 13,   // SSL_set_connect_state; entry only
+  kSetAccept = 14,    // SSL_set_accept_state; entry only
+  kReadEarly = 15,    // SSL_read_early_data: the bytes are those of the SSL_read_ex inside
+  kWriteEarly = 16,   // SSL_write_early_data
 };
 
 // One breakpoint. Kinds that move bytes, and handshakes, need an entry and a return place; the
@@ -55,7 +60,9 @@ struct ProbeOptions {
   bool exclude_own_process = true;
   uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
   bool exact_records = true;            // false: size classes, as on kernels before 6.16
-  bool run_time_stats = false;          // the kernel adds up the programs' run time
+  bool run_time_stats = false;          // the kernel adds up the programs' run time, always
+  bool sample_run_time = false;         // or in one second of every 60, from which it is estimated
+  bool uprobe_sessions = true;          // false: entry and return programs, as on kernels before 6.13
 };
 
 struct ProbeStatistics {
@@ -72,8 +79,9 @@ struct ProbeStatistics {
   LossCount lost[LLMTAP_LOST_MAX];                    // by llmtap_loss
   double ring_used = 0;                               // 0 to 1, now
   uint64_t connections_open = 0;                      // entries in the kernel's map
-  std::vector<Program> programs;                      // zeros unless run_time_stats
+  std::vector<Program> programs;                      // zeros unless run_time_stats or sample_run_time
   bool exact_records = false;                         // dynptr reads; else size classes
+  bool uprobe_sessions = false;                       // one link; no return where none is wanted
 };
 
 class Probe : public EventSource, public VerdictSink {
@@ -92,6 +100,11 @@ class Probe : public EventSource, public VerdictSink {
   // followed by its payload, event.size bytes in all.
   virtual void inject(const llmtap_event_hdr& event) = 0;
   virtual Result<> exclude_process(uint32_t tgid) = 0;
+  // No return probe in this process any more (its TLS calls are not seen), because it is known to run
+  // several stacks on one thread. Of no effect without sessions.
+  virtual Result<> refuse_returns(uint32_t tgid) = 0;
+  // Called on the core thread, once for each process that was seen to do that. Set before poll().
+  virtual void on_stack_switch(std::function<void(uint32_t tgid)> told) = 0;
   virtual ProbeStatistics statistics() const = 0;
 };
 

@@ -63,7 +63,8 @@ CallTracker::CallTracker(const Limits& limits, const CallTrackerOptions& options
       process_(std::move(process)),
       sink_(sink),
       verdicts_(verdicts),
-      roles_(limits.workloads) {}
+      roles_(limits.workloads),
+      records_(limits.json_string_bytes) {}
 
 CallTracker::~CallTracker() = default;
 
@@ -119,6 +120,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     CallState& state = *exchange->state;
     state.route = std::move(route);
     state.dialect = dialect_of_family(state.route.family, state.route.operation, state.route.route);
+    if (state.dialect == Dialect::kNone) state.dialect = evidence.dialect;
     state.anthropic_header = !head.header("anthropic-version").empty();
     state.json_request = evidence.json;
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
@@ -234,7 +236,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   if (call.gateway.name == "litellm" && call.direction == CallDirection::kInbound)
     roles_.is_gateway(call.process->workload);
   if (kind.readable || head.status >= 400) {
-    state.reply = std::make_unique<ReplyReader>(limits_);
+    state.reply = std::make_unique<ReplyReader>(limits_, records_);
     if (call.stream && !kind.stream) state.reply->set_body_is_stream();
   }
 }
@@ -300,6 +302,22 @@ void CallTracker::on_event_end(ExchangeId id, Side side, const EventEnd& end) {
   if (exchange == nullptr || !exchange->state || side == Side::kRequest || !exchange->state->reply) return;
   exchange->state->reply->end_event(end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
                                     end.complete);
+}
+
+void CallTracker::on_whole_event(ExchangeId id, Side side, std::span<const uint8_t> bytes,
+                                 const EventEnd& end) {
+  OpenExchange* exchange = find(id);
+  // What is not known to be a call yet takes the long way, which finds out.
+  if (exchange == nullptr || exchange->kind != OpenExchange::Kind::kCall || side == Side::kRequest ||
+      !exchange->state->reply)
+    return MessageSink::on_whole_event(id, side, bytes, end);
+  CallState& state = *exchange->state;
+  books_.bytes_in += bytes.size();
+  books_.bytes_out += bytes.size();
+  if (state.call.first_body_ns == 0 && !bytes.empty()) state.call.first_body_ns = end.first_byte_ns;
+  exchange->reply_scanned += bytes.size();
+  state.reply->event(text(bytes), end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
+                     end.complete);
 }
 
 void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end) {

@@ -23,6 +23,9 @@ uint64_t add_saturated(uint64_t a, uint64_t b) {
   return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
 }
 
+// Hello, the server's flight, and what follows it: by then a library that is read has shown itself.
+constexpr uint8_t kTurnsToJudge = 3;
+
 // The record as its own type, or null if it is shorter than that. Every struct starts with the header.
 template <typename Event>
 const Event* as(const llmtap_event_hdr& event) {
@@ -53,6 +56,10 @@ struct StreamTable::Connection {
   bool ciphertext = false;
   std::unique_ptr<ClientHelloReader> hello;
   Direction hello_direction = Direction::kWrite;
+  // Of ciphertext:
+  uint8_t turns = 0;
+  Direction last_direction = Direction::kRead;
+  bool judged = false;  // opaque or not
 };
 
 StreamTable::StreamTable(const Limits& limits, StreamSink& sink)
@@ -168,10 +175,34 @@ void StreamTable::open(Connection& connection) {
   if (connection.opened) return;
   connection.opened = true;
   counters_.connections_opened++;
+  counters_.clear_connections[static_cast<size_t>(connection.facts.source)]++;
   sink_.on_open(connection.facts);
 }
 
+void StreamTable::remember_tls(ProcessKey process) {
+  if (tgids_with_clear_tls_.size() >= limits_.processes) tgids_with_clear_tls_.clear();
+  tgids_with_clear_tls_.insert(process.tgid);
+}
+
+void StreamTable::on_ciphertext(Connection& connection, Direction direction) {
+  if (connection.judged) return;
+  if (connection.turns == 0 || direction != connection.last_direction) ++connection.turns;
+  connection.last_direction = direction;
+  if (connection.turns >= kTurnsToJudge) judge_opaque(connection);
+}
+
+void StreamTable::judge_opaque(Connection& connection) {
+  if (connection.judged || !connection.ciphertext) return;
+  connection.judged = true;
+  if (tls_id_by_socket_id_.contains(connection.facts.id) ||
+      tgids_with_clear_tls_.contains(connection.facts.process.tgid))
+    return;
+  counters_.opaque_connections++;
+  if (opaque_sink_) opaque_sink_(connection.facts);
+}
+
 void StreamTable::end(Connection& connection, EndReason reason, uint64_t time_ns) {
+  judge_opaque(connection);
   if (connection.opened && !connection.ended) {
     counters_.connections_ended++;
     sink_.on_end(connection.facts, reason, time_ns);
@@ -206,6 +237,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   if (!known) {
     known = &connection(id, processes_.newest(data.hdr.tgid), to_source(data.source));
     known->offsets_known = false;
+    if (known->facts.source != Source::kSocket) remember_tls(known->facts.process);
   } else {
     touch(*known);
   }
@@ -237,6 +269,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   if (conn.hello && conn.hello_direction == direction) read_hello(conn, bytes);
   if (conn.ciphertext) {
     counters_.tls_ciphertext_bytes += data.original_bytes;
+    on_ciphertext(conn, direction);
     return;
   }
 
@@ -327,6 +360,7 @@ void StreamTable::on_conn(const llmtap_conn_event& event) {
   // A later event may know less (a failed walk): known facts stay.
   if (event.role != LLMTAP_ROLE_UNKNOWN) facts.role = to_role(event.role);
   facts.source = to_source(event.source);
+  if (facts.source != Source::kSocket) remember_tls(facts.process);
   if (event.has_addresses) {
     facts.has_addresses = true;
     std::copy(std::begin(event.local_address), std::end(event.local_address), facts.local.address.begin());
@@ -389,7 +423,10 @@ void StreamTable::on_exit(const llmtap_process_event& event) {
   if (key.start_ns == 0) key = processes_.newest(key.tgid);
   processes_.set_ended(key);
   const auto ids = ids_by_tgid_.find(key.tgid);
-  if (ids == ids_by_tgid_.end()) return;
+  if (ids == ids_by_tgid_.end()) {
+    tgids_with_clear_tls_.erase(key.tgid);
+    return;
+  }
   // In the order of their ids, so that a replay gives the same calls in the same order.
   std::vector<uint64_t> ordered(ids->second.begin(), ids->second.end());
   std::sort(ordered.begin(), ordered.end());
@@ -400,6 +437,7 @@ void StreamTable::on_exit(const llmtap_process_event& event) {
     end(*conn, EndReason::kProcessExit, event.hdr.time_ns);
     erase(*conn);
   }
+  tgids_with_clear_tls_.erase(key.tgid);
 }
 
 }  // namespace llmtap

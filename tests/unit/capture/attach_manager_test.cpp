@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 
 #include "unit/capture/elf_builder.h"
@@ -66,7 +67,7 @@ struct Recorder : UprobeAttacher {
   };
   Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
                                                std::span<const HookPlace> places) override {
-    if (!failure.empty()) return Error{failure};
+    if (!failure.empty() && failures_left-- > 0) return Error{failure};
     struct stat status{};
     EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
     inodes.push_back(status.st_ino);
@@ -74,6 +75,7 @@ struct Recorder : UprobeAttacher {
     return std::make_unique<Link>(live);
   }
   std::string failure;
+  int failures_left = 1000;
   std::vector<uint64_t> inodes;
   std::vector<HookPlace> last_places;
   int live = 0;
@@ -175,6 +177,34 @@ TEST_F(AttachManagerTest, ReportsAFailedAttachAndTriesAgainAtTheNextPass) {
   EXPECT_THAT(look(program, self_), ElementsAre(opaque));
   manager_.begin_pass();
   EXPECT_THAT(look(program, self_), ElementsAre(RuntimeUse{"openssl", CoverageState::kClear, ""}));
+}
+
+Result<HookPlan> plan_with_fallback(const ElfFile&) {
+  HookPlan plan;
+  plan.places = {{0x100, UprobeKind::kReadInternal, false}};
+  plan.placement = "internal";
+  plan.fallback = {{0x200, UprobeKind::kRead, false}};
+  plan.fallback_placement = "exported";
+  return plan;
+}
+
+TEST_F(AttachManagerTest, TakesTheExportedFunctionsWhereTheInnerOnesAreRefused) {
+  const std::array runtimes{
+      TlsRuntime{"openssl", [](const ElfFile&) { return true; }, plan_with_fallback, {}}};
+  AttachManager manager(proc_, recorder_, runtimes, {});
+  const MappedProgram program(openssl_program());
+  recorder_.failure = "attach: Invalid argument";
+  recorder_.failures_left = 1;
+  const auto mappings = program.mappings(proc_, self_);
+  ASSERT_TRUE(manager.inspect(self_.tgid, mappings));
+  EXPECT_THAT(manager.use(self_, mappings, now_),
+              ElementsAre(RuntimeUse{"openssl", CoverageState::kClear, ""}));
+  EXPECT_THAT(recorder_.last_places, ElementsAre(HookPlace{0x200, UprobeKind::kRead, false}));
+  Coverage coverage;
+  manager.describe(coverage);
+  ASSERT_THAT(coverage.targets, SizeIs(1));
+  EXPECT_EQ(coverage.targets[0].placement, "exported");
+  EXPECT_EQ((coverage.attach_failures.at({"openssl", "internal_refused"})), 1u);
 }
 
 TEST_F(AttachManagerTest, LooksAgainAtAFileThatChangedUnderItsInode) {

@@ -308,5 +308,80 @@ TEST_F(StreamTableTest, MalformedEventsAreCounted) {
   EXPECT_TRUE(recorder.lines.empty());
 }
 
+class OpaqueTest : public StreamTableTest {
+ protected:
+  void SetUp() override {
+    StreamTableTest::SetUp();
+    table->set_opaque_sink([this](const ConnectionFacts& facts) { opaque.push_back(facts.sni); });
+  }
+  void tls_data(uint64_t id, llmtap_direction direction, uint64_t offset, std::string_view bytes) {
+    llmtap_data_event event{};
+    event.message_class = offset == 0 ? LLMTAP_CLASS_TLS : LLMTAP_CLASS_UNKNOWN;
+    data(id, direction, offset, bytes, 0, event);
+  }
+  void hello(uint64_t id) {
+    const std::vector<uint8_t> bytes = client_hello("api.openai.com", {});
+    tls_data(id, LLMTAP_WRITE, 0, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  void finish_handshake(uint64_t id) {
+    tls_data(id, LLMTAP_READ, 0, "\x16\x03\x03server");
+    tls_data(id, LLMTAP_WRITE, 4096, "finished");
+  }
+  void tls_object(uint64_t id, uint64_t socket) {
+    llmtap_conn_event event{};
+    event.source = LLMTAP_SOURCE_OPENSSL;
+    event.socket_conn_id = socket;
+    conn(id, event);
+  }
+  std::vector<std::string> opaque;
+};
+
+TEST_F(OpaqueTest, ASocketUnderALibraryThatNobodyReadsIsOpaqueOnce) {
+  conn(1);
+  hello(1);
+  EXPECT_TRUE(opaque.empty());
+  finish_handshake(1);
+  EXPECT_THAT(opaque, ElementsAre("api.openai.com"));
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_EQ(opaque.size(), 1u);
+  EXPECT_EQ(table->counters().opaque_connections, 1u);
+}
+
+TEST_F(OpaqueTest, AConnectionThatEndsEarlyIsJudgedAtItsEnd) {
+  conn(1);
+  hello(1);
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_EQ(opaque.size(), 1u);
+}
+
+TEST_F(OpaqueTest, ASocketBelowATlsObjectIsClear) {
+  conn(1);
+  tls_object(2, 1);
+  hello(1);
+  finish_handshake(1);
+  data(2, LLMTAP_WRITE, 0, "GET / HTTP/1.1");
+  conn_end(2, LLMTAP_END_CLOSED);
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_TRUE(opaque.empty());
+  EXPECT_EQ(table->counters().clear_connections[LLMTAP_SOURCE_OPENSSL], 1u);
+}
+
+TEST_F(OpaqueTest, AProcessWhoseTlsIsReadHasNoOpaqueSockets) {
+  conn(1);
+  tls_object(2, 0);  // a memory BIO: nothing says which socket is below
+  hello(1);
+  finish_handshake(1);
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_TRUE(opaque.empty());
+}
+
+TEST_F(OpaqueTest, PlainTextIsClear) {
+  conn(1);
+  data(1, LLMTAP_WRITE, 0, "GET / HTTP/1.1");
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_TRUE(opaque.empty());
+  EXPECT_EQ(table->counters().clear_connections[LLMTAP_SOURCE_SOCKET], 1u);
+}
+
 }  // namespace
 }  // namespace llmtap::test
