@@ -51,8 +51,12 @@ http {{
         self.process = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-p", folder, "-e", folder / "error.log"])
 
     def __enter__(self):
-        wait_for("nginx listens", lambda: can_connect(self.port), 20, self.process)
-        (self.worker,) = children(self.process.pid)
+        try:
+            wait_for("nginx listens", lambda: can_connect(self.port), 20, self.process)
+            (self.worker,) = wait_for("nginx's worker", lambda: children(self.process.pid), 20, self.process)
+        except Exception:
+            stop(self.process)
+            raise
         return self
 
     def __exit__(self, *_):
