@@ -168,7 +168,8 @@ void Http2Codec::on_data(Side side, uint32_t number, std::span<const uint8_t> by
   auto found = streams_.find(number);
   if (found == streams_.end()) {
     // Of a reply that was under way: only events can be read from their middle.
-    if (side == Side::kRequest || !may_be_orphan(number)) return;
+    const bool missed = context_.mid_connection || lane(Side::kRequest).lost || lane(Side::kResponse).lost;
+    if (side == Side::kRequest || !missed || !may_be_orphan(number)) return;
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (sniff_body(text).shape.framing != BodyFraming::kSse) return;
     found = open_orphan(number, time_ns);
