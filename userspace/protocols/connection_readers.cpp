@@ -38,9 +38,9 @@ ConnectionReaders::ConnectionReaders(const Limits& limits, MessageSink& sink, Ve
 ConnectionReaders::~ConnectionReaders() = default;
 
 ConnectionReaders::Reader& ConnectionReaders::reader(const ConnectionFacts& facts) {
-  auto& entry = readers_[facts.id];
-  if (!entry) {
-    entry = std::make_unique<Reader>();
+  Reader* entry = readers_.find(facts.id);
+  if (entry == nullptr) {
+    entry = &readers_.insert(facts.id, std::make_unique<Reader>());
     entry->id = facts.id;
     entry->context.limits = &limits_;
     entry->context.budget = &budget_;
@@ -55,9 +55,9 @@ ConnectionReaders::Reader& ConnectionReaders::reader(const ConnectionFacts& fact
 void ConnectionReaders::on_open(const ConnectionFacts& facts) { reader(facts); }
 
 void ConnectionReaders::on_facts(const ConnectionFacts& facts) {
-  const auto found = readers_.find(facts.id);
-  if (found == readers_.end()) return;
-  Reader& known = *found->second;
+  Reader* const found = readers_.find(facts.id);
+  if (found == nullptr) return;
+  Reader& known = *found;
   known.context.facts = &facts;
   if (!known.codec && !known.last_direction) known.context.mid_connection = !facts.first_byte_seen;
 }

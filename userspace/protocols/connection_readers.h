@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
 
+#include "base/flat_map.h"
 #include "base/stats.h"
 #include "llmtap/limits.h"
 #include "llmtap/message.h"
@@ -53,7 +53,7 @@ class ConnectionReaders : public StreamSink {
   DecoderBudget budget_;
   ProtocolCounters counters_;
   StageBooks books_;
-  std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers_;
+  FlatMap<uint64_t, Reader, IdHash> readers_;
 };
 
 }  // namespace llmtap
