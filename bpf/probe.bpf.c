@@ -10,6 +10,7 @@
 #include "lib/event.bpf.h"
 #include "lib/conn.bpf.h"
 #include "lib/stream.bpf.h"
+#include "lib/stack.bpf.h"
 
 #include "hooks/process.bpf.c"
 #include "hooks/socket_io.bpf.c"

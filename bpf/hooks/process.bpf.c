@@ -33,6 +33,14 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		pid_tgid = (pid_tgid >> 32 << 32) | (__u32)old_pid;
 		bpf_map_delete_elem(&thread_by_id, &pid_tgid);
 	}
+	if (processes_flagged) {
+		__u32 tgid = pid_tgid >> 32;
+		__u32 *flags = bpf_map_lookup_elem(&process_flags, &tgid);
+
+		/* Of the old program. */
+		if (flags)
+			*flags &= ~LLMTAP_PROCESS_SWITCHES;
+	}
 	return emit_process(LLMTAP_EVENT_EXEC, process_start_ns(task));
 }
 

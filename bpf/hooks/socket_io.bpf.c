@@ -22,7 +22,7 @@ enum io_form {
 	IO_BYPASS,    /* no user memory */
 };
 
-static __always_inline int io_enter(int fd, __u64 pointer, __u64 count, __u32 flags)
+static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64 count, __u32 flags)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread;
@@ -52,7 +52,13 @@ static __always_inline int io_enter(int fd, __u64 pointer, __u64 count, __u32 fl
 	thread->io.entry_time_ns = bpf_ktime_get_ns();
 	thread->io.flags = flags;
 	thread->io.fd = fd;
+	thread->io.direction = direction;
 	thread->io.active = 1;
+	thread->io.counted = 0;
+	if (conn && conn->http && count) {
+		__sync_fetch_and_add(&conn->busy[direction & 1], 1);
+		thread->io.counted = 1;
+	}
 	return 0;
 }
 
@@ -155,6 +161,18 @@ static long mmsg_step(__u32 index, struct mmsg_walk *walk)
 	return 0;
 }
 
+static __always_inline void io_uncount(struct thread *thread)
+{
+	struct conn *conn;
+
+	if (!thread->io.counted)
+		return;
+	thread->io.counted = 0;
+	conn = conn_find(thread->io.sk, 0);
+	if (conn)
+		__sync_fetch_and_add(&conn->busy[thread->io.direction & 1], -1);
+}
+
 static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -164,11 +182,16 @@ static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
 	if (!thread || !thread->io.active)
 		return 0;
 	thread->io.active = 0;
+	io_uncount(thread);
 	if (ret <= 0) {
 		conn = conn_find(thread->io.sk, 0);
 		if (!conn)
 			return 0;
-		if (ret == -ECONNRESET || ret == -EPIPE)
+		if (direction == LLMTAP_WRITE && (ret == -ECONNRESET || ret == -EPIPE)) {
+			/* What the peer said before it went can still be read. */
+			conn->write_failed = !conn->fin_sent;
+			conn_say_end(conn, LLMTAP_END_SHUTDOWN_WRITE);
+		} else if (ret == -ECONNRESET)
 			conn_say_end(conn, LLMTAP_END_RESET);
 		else if (ret == 0 && direction == LLMTAP_READ && thread->io.count)
 			conn_say_end(conn, LLMTAP_END_EOF);
@@ -202,7 +225,7 @@ static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
 	SEC("tracepoint/syscalls/sys_enter_" #name)                                                \
 	int name##_enter(struct sys_enter_ctx *ctx)                                                \
 	{                                                                                          \
-		return io_enter(ctx->args[0], ctx->args[pointer_arg],                              \
+		return io_enter(ctx->args[0], direction, ctx->args[pointer_arg],                   \
 				(count_arg) < 0 ? 1 : ctx->args[(count_arg) < 0 ? 0 : (count_arg)], \
 				(flags_arg) < 0 ? 0 : ctx->args[(flags_arg) < 0 ? 0 : (flags_arg)]); \
 	}                                                                                          \
@@ -231,10 +254,10 @@ int splice_enter(struct sys_enter_ctx *ctx)
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread;
 
-	io_enter(ctx->args[0], LLMTAP_READ, ctx->args[4], 0);
+	io_enter(ctx->args[0], LLMTAP_READ, LLMTAP_READ, ctx->args[4], 0);
 	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
 	if (!thread || !thread->io.active)
-		io_enter(ctx->args[2], LLMTAP_WRITE, ctx->args[4], 0);
+		io_enter(ctx->args[2], LLMTAP_WRITE, LLMTAP_WRITE, ctx->args[4], 0);
 	return 0;
 }
 

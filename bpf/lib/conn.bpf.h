@@ -33,13 +33,15 @@ static __always_inline struct conn *conn_make(__u64 object, __u64 owner, __u8 so
 
 /* The entry of a TCP socket. `moved` bytes of `direction` have just passed and are not yet in the
  * offsets: nothing before them means that the connection's first byte was seen. */
+#define OF_NEW_CONNECTION (~0ULL)
 static __always_inline struct conn *conn_of_socket(__u64 sk, __u64 inode, int fd, int direction,
 						   __u64 moved)
 {
 	struct conn *conn = conn_find(sk, 0);
+	int is_new = moved == OF_NEW_CONNECTION;
 	__u64 read, written;
 
-	if (conn)
+	if (conn && conn->sk)
 		return conn;
 	conn = conn_make(sk, 0, LLMTAP_SOURCE_SOCKET);
 	if (!conn)
@@ -47,12 +49,16 @@ static __always_inline struct conn *conn_of_socket(__u64 sk, __u64 inode, int fd
 	conn->sk = sk;
 	conn->inode = inode;
 	conn->fd = fd;
+	if (is_new)
+		moved = 0;
+	conn->base[LLMTAP_READ] = tcp_position(sk, LLMTAP_READ) -
+				  (direction == LLMTAP_READ ? (__u32)moved : 0);
+	conn->base[LLMTAP_WRITE] = tcp_position(sk, LLMTAP_WRITE) -
+				   (direction == LLMTAP_WRITE ? (__u32)moved : 0);
 	read = tcp_bytes(sk, LLMTAP_READ) - (direction == LLMTAP_READ ? moved : 0);
 	written = tcp_bytes(sk, LLMTAP_WRITE) - (direction == LLMTAP_WRITE ? moved : 0);
-	conn->base[LLMTAP_READ] = read;
-	conn->base[LLMTAP_WRITE] = written;
 	/* 1: the SYN of an active open */
-	conn->first_byte_seen = read == 0 && written <= 1;
+	conn->first_byte_seen = is_new || (read == 0 && written <= 1);
 	return conn;
 }
 
@@ -115,6 +121,41 @@ __noinline int conn_say_end(struct conn *conn, __u32 reason)
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 	conn->ended |= 1 << (reason & 7);
 	return 0;
+}
+
+/* TCP's own position of the direction runs ahead of ours when bytes passed beside the hooks: io_uring,
+ * preadv2, a 32-bit program. `moved` bytes are not yet in our offset. A call still in progress in
+ * another thread has moved TCP's position and not ours: nothing to be said before it returns. */
+static __always_inline __u64 conn_unseen(struct conn *conn, int direction, __u64 moved)
+{
+	__s32 ahead;
+
+	direction &= 1;
+	if (conn->source != LLMTAP_SOURCE_SOCKET || !conn->http || conn->final != FINAL_NO ||
+	    conn->busy[direction] || !tcp_position_is_of_calls(conn->sk))
+		return 0;
+	ahead = tcp_position(conn->sk, direction) - conn->base[direction] -
+		(__u32)(conn->offset[direction] + moved);
+	/* Another thread's bytes were in TCP's books when the entry was made and not in ours. */
+	if (ahead < 0)
+		conn->base[direction] += ahead;
+	return ahead > 0 ? ahead : 0;
+}
+
+/* The calls of nobody will move this socket's bytes any more. */
+static __always_inline void conn_settle(struct conn *conn, int fin_sent)
+{
+	__u32 reason = current_is_compat() ? LLMTAP_LOST_COMPAT : LLMTAP_LOST_UNSEEN;
+	__u64 read = conn_unseen(conn, LLMTAP_READ, 0);
+	__u64 written = conn_unseen(conn, LLMTAP_WRITE, fin_sent);
+
+	if (read + written)
+		count_lost(reason, read + written);
+	conn->offset[LLMTAP_READ] += read;
+	conn->offset[LLMTAP_WRITE] += written;
+	/* The peer was gone when the program wrote, and nothing came from it after that. */
+	if (conn->write_failed && !(conn->ended & (1 << LLMTAP_END_EOF)))
+		conn_say_end(conn, LLMTAP_END_RESET);
 }
 
 static __always_inline void conn_end(__u64 object, __u64 owner, __u32 reason)

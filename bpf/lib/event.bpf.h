@@ -42,7 +42,8 @@ struct emission {
 	__u8 loss;           /* why the rest after copy_left is not copied */
 	__u8 message_class;
 	__u8 urgent;
-	__u8 iovecs_left;
+	__u8 pad[5];
+	__u32 iovecs_left;
 };
 
 #define RECORD_PAYLOAD ((__u64)LLMTAP_MAX_RECORD_PAYLOAD)
@@ -189,7 +190,84 @@ static __always_inline void emit_flat(struct emission *e)
 		bpf_loop(8192, emit_piece, e, 0);
 }
 
-/* Part of an iovec: at most RECORD_PAYLOAD bytes a record; the same iovec is visited again until it
+/* Of as many bytes as fit a record, from as many iovecs as they lie in. Whatever goes wrong ends the
+ * call: the record stands for all that is left of it. */
+__noinline int emit_gathered(struct emission *e)
+{
+	struct llmtap_data_event *event;
+	struct user_iovec iovec;
+	struct bpf_dynptr record;
+	__u64 piece, n, done = 0;
+	__u8 loss = LLMTAP_LOST_IOVECS;
+	int i;
+
+	if (!e)
+		return 0;
+	piece = e->copy_left;
+	if (piece > RECORD_PAYLOAD)
+		piece = RECORD_PAYLOAD;
+	barrier_var(piece);
+	if (piece > RECORD_PAYLOAD)
+		piece = RECORD_PAYLOAD;
+	if (bpf_ringbuf_reserve_dynptr(&events, sizeof(*event) + piece, 0, &record)) {
+		bpf_ringbuf_discard_dynptr(&record, 0);
+		count_lost(LLMTAP_LOST_RING_FULL, e->copy_left);
+		e->copy_left = 0;
+		e->left = 0;
+		return 0;
+	}
+	event = bpf_dynptr_data(&record, 0, sizeof(*event));
+	if (!event) {
+		bpf_ringbuf_discard_dynptr(&record, BPF_RB_NO_WAKEUP);
+		return 0;
+	}
+	bpf_for(i, 0, LLMTAP_MAX_IOVECS) {
+		if (done >= piece || !e->iovecs_left)
+			break;
+		if (bpf_probe_read_user(&iovec, sizeof(iovec), (const void *)e->pointer)) {
+			loss = LLMTAP_LOST_FAULT;
+			break;
+		}
+		n = iovec.len > e->iovec_skip ? iovec.len - e->iovec_skip : 0;
+		if (n > piece - done) {
+			n = piece - done;
+		}
+		if (n && bpf_probe_read_user_dynptr(&record, sizeof(*event) + done, n,
+						    (const void *)(iovec.base + e->iovec_skip))) {
+			loss = LLMTAP_LOST_FAULT;
+			break;
+		}
+		done += n;
+		e->iovec_skip += n;
+		if (e->iovec_skip >= iovec.len) {
+			e->pointer += sizeof(iovec);
+			e->iovec_skip = 0;
+			e->iovecs_left--;
+		}
+	}
+	if (done < piece) {
+		count_lost(loss, e->copy_left - done);
+		e->copy_left = done;
+	} else {
+		loss = e->loss;
+	}
+	n = done == e->copy_left ? e->left : done;
+	fill_data(event, e, done, n, loss);
+	bpf_ringbuf_submit_dynptr(&record, wakeup(e->urgent));
+	e->offset += n;
+	e->left -= n;
+	e->copy_left -= done;
+	e->flags &= ~LLMTAP_FLAG_TURN;
+	return 0;
+}
+
+static long emit_gathered_piece(__u32 index, struct emission *e)
+{
+	emit_gathered(e);
+	return !e->left;
+}
+
+/* Size classes: part of an iovec, at most RECORD_PAYLOAD bytes a record; the same iovec is visited again until it
  * is done, so that no loop nests. */
 static long emit_iovec(__u32 index, struct emission *e)
 {
@@ -229,9 +307,18 @@ static long emit_iovec(__u32 index, struct emission *e)
 /* An array of iovecs at e->pointer. */
 static __always_inline void emit_iovecs(struct emission *e)
 {
-	bpf_loop(8192 + LLMTAP_MAX_IOVECS, emit_iovec, e, 0);
-	if (e->left)
+	if (!e->copy_left) {
 		emit_record(e, 0, 0, e->left);
+	} else if (exact_records && bpf_ksym_exists(bpf_probe_read_user_dynptr)) {
+		if (e->copy_left <= RECORD_PAYLOAD)
+			emit_gathered(e);
+		else
+			bpf_loop(8192, emit_gathered_piece, e, 0);
+	} else {
+		bpf_loop(8192 + LLMTAP_MAX_IOVECS, emit_iovec, e, 0);
+		if (e->left)
+			emit_record(e, 0, 0, e->left);
+	}
 }
 
 #endif

@@ -44,7 +44,32 @@ static __always_inline __u64 tcp_socket_of_fd(int fd, __u64 *inode_number)
 	return (__u64)socket->sk;
 }
 
-/* Bytes that programs have read from / written to the socket in all, by TCP's own books. After an
+/* TCP's own position in a direction. Of its books only these two words are moved by nothing but calls
+ * on the socket; the byte counts move in several steps, in softirq, beside us. */
+static __always_inline __u32 tcp_position(__u64 sk, int direction)
+{
+	struct tcp_sock *tp = cast_to(tcp_sock, sk);
+	struct sock *sock = cast_to(sock, sk);
+	__u32 position;
+
+	if (direction == LLMTAP_WRITE)
+		return tp->write_seq;
+	position = tp->copied_seq;
+	/* A read that reaches the FIN steps over it, often in the call that returns the last bytes.
+	 * tcp_fin() sets SOCK_DONE. */
+	if (sock->__sk_common.skc_flags & (1UL << SOCK_DONE) && position == tp->rcv_nxt)
+		position--;
+	return position;
+}
+
+/* Positions are those of the program's bytes: no kTLS below, no sockmap that reads ahead. */
+static __always_inline int tcp_position_is_of_calls(__u64 sk)
+{
+	return !((struct sock *)cast_to(sock, sk))->sk_user_data &&
+	       !((struct inet_connection_sock *)cast_to(inet_connection_sock, sk))->icsk_ulp_ops;
+}
+
+/* Bytes that programs have read from / written to the socket in all, while nothing arrives. After an
  * active open the SYN counts as one written byte. */
 static __always_inline __u64 tcp_bytes(__u64 sk, int direction)
 {

@@ -11,7 +11,8 @@ struct moved {
 	__u64 entry_time_ns;
 	__u8 direction;
 	__u8 loss;           /* nonzero: the bytes cannot be copied, and why */
-	__u8 pad[6];
+	__u8 early_data;
+	__u8 pad[5];
 };
 
 static __always_inline __u64 verdict_word(const struct conn *conn)
@@ -24,7 +25,7 @@ static __always_inline __u64 verdict_word(const struct conn *conn)
 	return *word;
 }
 
-/* A verdict other than WANTED counts for the turn that userspace had seen when it gave it: the
+/* A verdict other than WANTED counts, but for HTTP/2, for the turn that userspace had seen when it gave it: the
  * latest record it knew must belong to the current turn. */
 static __always_inline __u8 verdict_now(const struct conn *conn)
 {
@@ -32,7 +33,9 @@ static __always_inline __u8 verdict_now(const struct conn *conn)
 	__u8 verdict = word & 7;
 	__u32 behind;
 
-	if (verdict <= LLMTAP_VERDICT_WANTED)
+	/* HTTP/2 turns all the time, and of its frames all or none are of use: userspace takes a
+	 * verdict back when it wants to look again. */
+	if (verdict <= LLMTAP_VERDICT_WANTED || conn->http == LLMTAP_CLASS_HTTP2)
 		return verdict;
 	if (((word >> 4) & 1) != conn->direction)
 		return LLMTAP_VERDICT_UNDECIDED;
@@ -142,20 +145,6 @@ static __always_inline void learn_class(struct conn *conn)
 	}
 }
 
-/* TCP's own count of the direction runs ahead of ours when bytes passed beside the hooks: io_uring,
- * preadv2, vmsplice. They are a gap in front of this call's bytes. */
-static __always_inline __u64 unseen_bytes(const struct conn *conn, const struct moved *moved)
-{
-	__u8 direction = moved->direction & 1;
-	__u64 ahead;
-
-	if (conn->source != LLMTAP_SOURCE_SOCKET)
-		return 0;
-	ahead = tcp_bytes(conn->sk, direction) - conn->base[direction] -
-		conn->offset[direction] - moved->bytes;
-	return ahead < (1ULL << 40) ? ahead : 0;
-}
-
 __noinline int stream_bytes(struct conn *conn, const struct moved *moved)
 {
 	struct emission e = {};
@@ -170,8 +159,8 @@ __noinline int stream_bytes(struct conn *conn, const struct moved *moved)
 	if (!conn->moved || conn->direction != direction) {
 		turn = conn->moved;
 		conn->turned |= conn->moved;
-		if (conn->http)
-			unseen = unseen_bytes(conn, moved);
+		/* A gap in front of this call's bytes. */
+		unseen = conn_unseen(conn, direction, moved->bytes);
 		conn->moved = 1;
 		conn->direction = direction;
 		conn->turn_bytes = 0;
@@ -223,7 +212,7 @@ __noinline int stream_bytes(struct conn *conn, const struct moved *moved)
 	e.pointer = moved->pointer;
 	e.left = moved->bytes;
 	e.copy_left = limit;
-	e.flags = turn ? LLMTAP_FLAG_TURN : 0;
+	e.flags = (turn ? LLMTAP_FLAG_TURN : 0) | (moved->early_data ? LLMTAP_FLAG_EARLY_DATA : 0);
 	e.direction = direction;
 	e.source = conn->source;
 	/* A frame in the middle looks like nothing. */

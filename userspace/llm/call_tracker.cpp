@@ -117,6 +117,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     CallState& state = *exchange->state;
     state.route = std::move(route);
     state.dialect = dialect_of_family(state.route.family, state.route.operation, state.route.route);
+    if (state.dialect == Dialect::kNone) state.dialect = evidence.dialect;
     state.anthropic_header = !head.header("anthropic-version").empty();
     state.json_request = evidence.json;
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
@@ -214,6 +215,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   if (!exchange->state) return;
   CallState& state = *exchange->state;
   LlmCall& call = state.call;
+  call.connection = connection;
   call.status = head.status;
   call.response_start_ns = head.start_ns;
   if (call.http_version == HttpVersion::kUnknown) call.http_version = head.version;
@@ -352,8 +354,11 @@ void CallTracker::finish(OpenExchange& exchange, const ExchangeEnd& end) {
   const ExchangeId id = exchange.http.exchange;
   HttpExchange& http = exchange.http;
   http.end_ns = end.time_ns;
+  if (http.request_bytes == 0) http.request_bytes = end.request_bytes;
+  if (http.response_bytes == 0) http.response_bytes = end.response_bytes;
   if (exchange.kind == OpenExchange::Kind::kCall) {
     LlmCall& call = exchange.state->call;
+    if (end.connection != nullptr) call.connection = *end.connection;
     call.request_bytes = http.request_bytes;
     call.response_bytes = http.response_bytes;
     complete_call(exchange, end, {options_, prices_.get(), clock_, counters_});

@@ -28,6 +28,7 @@ struct CallTrackerOptions {
   std::vector<HostRule> hosts;                 // the user's rows: before the built-in ones
   std::vector<std::string> watched_workloads;  // targets.include: watched whatever their role
   std::vector<std::string> end_user_headers;   // lower case; more names that carry the end user
+  bool count_estimated_cost = false;           // calls whose tokens are estimates have a price, too
   // A client that closes without having got a byte gave up waiting (timeout) after this long, and
   // cancelled before.
   double patience_seconds = 30;
@@ -75,9 +76,7 @@ class CallTracker : public MessageSink {
 
  private:
   struct ExchangeHash {
-    size_t operator()(const ExchangeId& id) const {
-      return IdHash{}(id.connection + (id.number << 40));
-    }
+    size_t operator()(const ExchangeId& id) const { return IdHash{}(id.connection + (id.number << 40)); }
   };
   OpenExchange* find(ExchangeId);
   OpenExchange* add(const ConnectionFacts&, ExchangeId);

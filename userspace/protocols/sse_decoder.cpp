@@ -198,15 +198,12 @@ void SseDecoder::feed(std::span<const uint8_t> bytes, uint64_t time_ns, EventOut
         p = line_end;
         break;
       }
-      case State::kSkipLine:
-        p = line_end;
-        break;
+      case State::kSkipLine: p = line_end; break;
       case State::kHunt:
         if (p != line_end) line_empty_ = false;
         p = line_end;
         break;
-      case State::kBom:
-        break;
+      case State::kBom: break;
     }
     if (p != end && p == line_end) {
       skip_lf_ = *p == '\r';

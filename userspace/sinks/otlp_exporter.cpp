@@ -127,6 +127,9 @@ void set_own(Attributes out, const LlmCall& call) {
   out.text("llmtap.direction", name_of(call.direction));
   out.text("llmtap.hop", name_of(call.hop));
   out.text("llmtap.outcome", name_of(call.outcome));
+  out.number("llmtap.attempt", attempt_of(call));
+  if (call.gateway.overhead_ms) out.real("llmtap.overhead_s", *call.gateway.overhead_ms / 1e3);
+  out.text("llmtap.cache", cache_result(call));
   out.real("llmtap.cost_usd", call.cost_usd);
   out.text("llmtap.key_sha256", call.key_sha256);
   out.text("llmtap.end_user", call.end_user_sha256);
@@ -218,10 +221,15 @@ void OtlpExporter::Impl::run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  bool hopeless = false;
   for (;;) {
     const std::vector<LlmCall> calls = queue.take(options.batch);
     if (calls.empty()) {
       if (queue.stopped()) return;
+      continue;
+    }
+    if (hopeless) {
+      error += calls.size();
       continue;
     }
     bool sent = false;
@@ -238,6 +246,8 @@ void OtlpExporter::Impl::run() {
       sent = false;
     }
     (sent ? ok : error) += calls.size();
+    // A collector that hangs may hold up the end of the program by one time-out, not by one per batch.
+    hopeless = !sent && queue.stopped();
   }
 }
 

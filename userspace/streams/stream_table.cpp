@@ -12,9 +12,8 @@ namespace llmtap {
 namespace {
 
 constexpr std::array<std::string_view, LLMTAP_LOST_MAX> kLossNames{
-    "not_copied", "ring_full", "fault",  "too_large", "iovecs",  "no_args", "map_full",
-    "bypass",     "unseen",    "compat", "redacted",  "unknown", "unknown", "unknown",
-    "unknown",    "unknown"};
+    "not_copied", "ring_full", "fault",    "too_large", "iovecs",  "no_args", "map_full", "bypass",
+    "unseen",     "compat",    "redacted", "unknown",   "unknown", "unknown", "unknown",  "unknown"};
 
 std::string_view loss_name(uint8_t loss) { return loss < LLMTAP_LOST_MAX ? kLossNames[loss] : "unknown"; }
 
@@ -23,6 +22,9 @@ size_t index(Direction direction) { return static_cast<size_t>(direction); }
 uint64_t add_saturated(uint64_t a, uint64_t b) {
   return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
 }
+
+// Hello, the server's flight, and what follows it: by then a library that is read has shown itself.
+constexpr uint8_t kTurnsToJudge = 3;
 
 // The record as its own type, or null if it is shorter than that. Every struct starts with the header.
 template <typename Event>
@@ -37,14 +39,16 @@ Role to_role(uint8_t role) {
 }
 
 // The kernel may know more sources than this list; all but the socket are TLS libraries.
-Source to_source(uint8_t source) { return source == LLMTAP_SOURCE_SOCKET ? Source::kSocket : Source::kOpenSsl; }
+Source to_source(uint8_t source) {
+  return source == LLMTAP_SOURCE_SOCKET ? Source::kSocket : Source::kOpenSsl;
+}
 
 }  // namespace
 
 struct StreamTable::Connection {
   ConnectionFacts facts;
   uint64_t touched = 0;
-  std::array<uint64_t, 2> expected{};          // offset of the next byte
+  std::array<uint64_t, 2> expected{};  // offset of the next byte
   std::array<bool, 2> direction_ended{};
   bool offsets_known = true;  // false: first met in the middle, the first record sets `expected`
   bool opened = false;        // the sink knows it
@@ -52,9 +56,14 @@ struct StreamTable::Connection {
   bool ciphertext = false;
   std::unique_ptr<ClientHelloReader> hello;
   Direction hello_direction = Direction::kWrite;
+  // Of ciphertext:
+  uint8_t turns = 0;
+  Direction last_direction = Direction::kRead;
+  bool judged = false;  // opaque or not
 };
 
-StreamTable::StreamTable(const Limits& limits, StreamSink& sink) : limits_(limits), sink_(sink), processes_(limits) {}
+StreamTable::StreamTable(const Limits& limits, StreamSink& sink)
+    : limits_(limits), sink_(sink), processes_(limits) {}
 StreamTable::~StreamTable() = default;
 
 void StreamTable::on_event(const llmtap_event_hdr& event) {
@@ -66,22 +75,29 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
       break;
     }
     case LLMTAP_EVENT_CONN:
-      if (const auto* conn = as<llmtap_conn_event>(event)) on_conn(*conn);
-      else whole = false;
+      if (const auto* conn = as<llmtap_conn_event>(event))
+        on_conn(*conn);
+      else
+        whole = false;
       break;
     case LLMTAP_EVENT_CONN_END:
-      if (const auto* conn_end = as<llmtap_conn_end_event>(event)) on_conn_end(*conn_end);
-      else whole = false;
+      if (const auto* conn_end = as<llmtap_conn_end_event>(event))
+        on_conn_end(*conn_end);
+      else
+        whole = false;
       break;
     case LLMTAP_EVENT_EXEC:
       if (const auto* exec = as<llmtap_process_event>(event))
         processes_.set_comm({event.tgid, exec->process_start_ns},
                             std::string_view(exec->comm, strnlen(exec->comm, sizeof(exec->comm))));
-      else whole = false;
+      else
+        whole = false;
       break;
     case LLMTAP_EVENT_EXIT:
-      if (const auto* exit = as<llmtap_process_event>(event)) on_exit(*exit);
-      else whole = false;
+      if (const auto* exit = as<llmtap_process_event>(event))
+        on_exit(*exit);
+      else
+        whole = false;
       break;
     case LLMTAP_EVENT_PROCESS: {
       const auto* facts = as<llmtap_process_facts_event>(event);
@@ -106,10 +122,8 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
         whole = false;
       }
       break;
-    case LLMTAP_EVENT_MMAP_EXEC:
-      break;  // for discovery
-    default:
-      counters_.unknown_events++;
+    case LLMTAP_EVENT_MMAP_EXEC: break;  // for discovery
+    default: counters_.unknown_events++;
   }
   if (!whole) counters_.malformed_events++;
 }
@@ -121,7 +135,8 @@ void StreamTable::touch(Connection& connection) { connection.touched = ++activit
 void StreamTable::evict_longest_idle() {
   for (;;) {
     if (idle_.empty()) {
-      connections_.for_each([&](uint64_t id, const Connection& each) { idle_.emplace_back(each.touched, id); });
+      connections_.for_each(
+          [&](uint64_t id, const Connection& each) { idle_.emplace_back(each.touched, id); });
       std::sort(idle_.rbegin(), idle_.rend());
     }
     const auto [touched, id] = idle_.back();
@@ -167,10 +182,34 @@ void StreamTable::open(Connection& connection) {
   if (connection.opened) return;
   connection.opened = true;
   counters_.connections_opened++;
+  counters_.clear_connections[static_cast<size_t>(connection.facts.source)]++;
   sink_.on_open(connection.facts);
 }
 
+void StreamTable::remember_tls(ProcessKey process) {
+  if (tgids_with_clear_tls_.size() >= limits_.processes) tgids_with_clear_tls_.clear();
+  tgids_with_clear_tls_.insert(process.tgid);
+}
+
+void StreamTable::on_ciphertext(Connection& connection, Direction direction) {
+  if (connection.judged) return;
+  if (connection.turns == 0 || direction != connection.last_direction) ++connection.turns;
+  connection.last_direction = direction;
+  if (connection.turns >= kTurnsToJudge) judge_opaque(connection);
+}
+
+void StreamTable::judge_opaque(Connection& connection) {
+  if (connection.judged || !connection.ciphertext) return;
+  connection.judged = true;
+  if (tls_id_by_socket_id_.contains(connection.facts.id) ||
+      tgids_with_clear_tls_.contains(connection.facts.process.tgid))
+    return;
+  counters_.opaque_connections++;
+  if (opaque_sink_) opaque_sink_(connection.facts);
+}
+
 void StreamTable::end(Connection& connection, EndReason reason, uint64_t time_ns) {
+  judge_opaque(connection);
   if (connection.opened && !connection.ended) {
     counters_.connections_ended++;
     sink_.on_end(connection.facts, reason, time_ns);
@@ -205,12 +244,14 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   if (!known) {
     known = &connection(id, processes_.newest(data.hdr.tgid), to_source(data.source));
     known->offsets_known = false;
+    if (known->facts.source != Source::kSocket) remember_tls(known->facts.process);
   } else {
     touch(*known);
   }
   Connection& conn = *known;
   const auto direction = data.direction == LLMTAP_WRITE ? Direction::kWrite : Direction::kRead;
-  const uint64_t time_ns = direction == Direction::kWrite && data.entry_time_ns ? data.entry_time_ns : data.hdr.time_ns;
+  const uint64_t time_ns =
+      direction == Direction::kWrite && data.entry_time_ns ? data.entry_time_ns : data.hdr.time_ns;
   if (conn.facts.process.tgid != data.hdr.tgid) {
     set_process(conn, processes_.newest(data.hdr.tgid));
     if (conn.opened && !conn.ended) sink_.on_facts(conn.facts);
@@ -235,6 +276,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   if (conn.hello && conn.hello_direction == direction) read_hello(conn, bytes);
   if (conn.ciphertext) {
     counters_.tls_ciphertext_bytes += data.original_bytes;
+    on_ciphertext(conn, direction);
     return;
   }
 
@@ -278,8 +320,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
 
 void StreamTable::read_hello(Connection& conn, std::span<const uint8_t> bytes) {
   switch (conn.hello->feed(bytes)) {
-    case ClientHelloReader::State::kMore:
-      return;
+    case ClientHelloReader::State::kMore: return;
     case ClientHelloReader::State::kDone: {
       counters_.client_hellos++;
       const std::string sni = conn.hello->hello().sni;
@@ -287,9 +328,7 @@ void StreamTable::read_hello(Connection& conn, std::span<const uint8_t> bytes) {
       if (!sni.empty()) set_sni(conn, sni);
       return;
     }
-    case ClientHelloReader::State::kNotHello:
-      conn.hello.reset();
-      return;
+    case ClientHelloReader::State::kNotHello: conn.hello.reset(); return;
   }
 }
 
@@ -306,7 +345,8 @@ void StreamTable::set_sni(Connection& socket, const std::string& sni) {
 // What the socket below knows and the TLS object does not.
 void StreamTable::adopt_socket_facts(Connection& tls) {
   ConnectionFacts& facts = tls.facts;
-  const Connection* socket = facts.socket_conn_id && facts.socket_conn_id != facts.id ? find(facts.socket_conn_id) : nullptr;
+  const Connection* socket =
+      facts.socket_conn_id && facts.socket_conn_id != facts.id ? find(facts.socket_conn_id) : nullptr;
   if (!socket) return;
   const ConnectionFacts& below = socket->facts;
   if (facts.sni.empty()) facts.sni = below.sni;
@@ -327,6 +367,7 @@ void StreamTable::on_conn(const llmtap_conn_event& event) {
   // A later event may know less (a failed walk): known facts stay.
   if (event.role != LLMTAP_ROLE_UNKNOWN) facts.role = to_role(event.role);
   facts.source = to_source(event.source);
+  if (facts.source != Source::kSocket) remember_tls(facts.process);
   if (event.has_addresses) {
     facts.has_addresses = true;
     std::copy(std::begin(event.local_address), std::end(event.local_address), facts.local.address.begin());
@@ -370,18 +411,16 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
       touch(*conn);
       if (!delivered || conn->direction_ended[index(direction)]) return;
       conn->direction_ended[index(direction)] = true;
-      sink_.on_direction_end(conn->facts, direction, eof ? EndReason::kPeerClosed : EndReason::kClosed, time_ns);
+      sink_.on_direction_end(conn->facts, direction, eof ? EndReason::kPeerClosed : EndReason::kClosed,
+                             time_ns);
       return;
     }
     case LLMTAP_END_RESET:
       // The descriptor lives on until it is closed: kept, so that what still comes opens nothing.
       end(*conn, EndReason::kReset, time_ns);
       return;
-    case LLMTAP_END_EXIT:
-      end(*conn, EndReason::kProcessExit, time_ns);
-      break;
-    default:
-      end(*conn, EndReason::kClosed, time_ns);
+    case LLMTAP_END_EXIT: end(*conn, EndReason::kProcessExit, time_ns); break;
+    default: end(*conn, EndReason::kClosed, time_ns);
   }
   erase(*conn);
 }
@@ -391,7 +430,10 @@ void StreamTable::on_exit(const llmtap_process_event& event) {
   if (key.start_ns == 0) key = processes_.newest(key.tgid);
   processes_.set_ended(key);
   const auto ids = ids_by_tgid_.find(key.tgid);
-  if (ids == ids_by_tgid_.end()) return;
+  if (ids == ids_by_tgid_.end()) {
+    tgids_with_clear_tls_.erase(key.tgid);
+    return;
+  }
   // In the order of their ids, so that a replay gives the same calls in the same order.
   std::vector<uint64_t> ordered(ids->second.begin(), ids->second.end());
   std::sort(ordered.begin(), ordered.end());
@@ -402,6 +444,7 @@ void StreamTable::on_exit(const llmtap_process_event& event) {
     end(*conn, EndReason::kProcessExit, event.hdr.time_ns);
     erase(*conn);
   }
+  tgids_with_clear_tls_.erase(key.tgid);
 }
 
 }  // namespace llmtap
