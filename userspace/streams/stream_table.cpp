@@ -51,7 +51,7 @@ Source to_source(uint8_t source) {
 
 struct StreamTable::Connection {
   ConnectionFacts facts;
-  std::list<uint64_t>::iterator place;
+  uint64_t touched = 0;
   std::array<uint64_t, 2> expected{};  // offset of the next byte
   std::array<bool, 2> direction_ended{};
   bool offsets_known = true;  // false: first met in the middle, the first record sets `expected`
@@ -136,13 +136,26 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
   if (!whole) counters_.malformed_events++;
 }
 
-StreamTable::Connection* StreamTable::find(uint64_t id) {
-  const auto found = connections_.find(id);
-  return found == connections_.end() ? nullptr : found->second.get();
-}
+StreamTable::Connection* StreamTable::find(uint64_t id) { return connections_.find(id); }
 
-void StreamTable::touch(Connection& connection) {
-  by_activity_.splice(by_activity_.end(), by_activity_, connection.place);
+void StreamTable::touch(Connection& connection) { connection.touched = ++activity_; }
+
+void StreamTable::evict_longest_idle() {
+  for (;;) {
+    if (idle_.empty()) {
+      connections_.for_each(
+          [&](uint64_t id, const Connection& each) { idle_.emplace_back(each.touched, id); });
+      std::sort(idle_.rbegin(), idle_.rend());
+    }
+    const auto [touched, id] = idle_.back();
+    idle_.pop_back();
+    Connection* const idle = find(id);
+    if (idle == nullptr || idle->touched != touched) continue;
+    counters_.connections_evicted++;
+    end(*idle, EndReason::kEvicted, clock_.monotonic_ns);
+    erase(*idle);
+    return;
+  }
 }
 
 StreamTable::Connection& StreamTable::connection(uint64_t id, ProcessKey process, Source source) {
@@ -150,20 +163,14 @@ StreamTable::Connection& StreamTable::connection(uint64_t id, ProcessKey process
     touch(*known);
     return *known;
   }
-  while (connections_.size() >= std::max<size_t>(limits_.connections, 1)) {
-    Connection& idle = *find(by_activity_.front());
-    counters_.connections_evicted++;
-    end(idle, EndReason::kEvicted, clock_.monotonic_ns);
-    erase(idle);
-  }
-  auto& made = connections_[id];
-  made = std::make_unique<Connection>();
-  made->facts.id = id;
-  made->facts.source = source;
-  made->place = by_activity_.insert(by_activity_.end(), id);
-  made->facts.process = process;
+  while (connections_.size() >= std::max<size_t>(limits_.connections, 1)) evict_longest_idle();
+  Connection& made = connections_.insert(id, std::make_unique<Connection>());
+  made.facts.id = id;
+  made.facts.source = source;
+  made.facts.process = process;
+  touch(made);
   ids_by_tgid_[process.tgid].insert(id);
-  return *made;
+  return made;
 }
 
 // A socket is passed on by fork or SCM_RIGHTS: the process is who uses it now.
@@ -230,8 +237,8 @@ void StreamTable::erase(Connection& connection) {
     const auto above = tls_id_by_socket_id_.find(facts.socket_conn_id);
     if (above != tls_id_by_socket_id_.end() && above->second == facts.id) tls_id_by_socket_id_.erase(above);
   }
-  by_activity_.erase(connection.place);
-  connections_.erase(facts.id);
+  const uint64_t id = facts.id;
+  connections_.erase(id);
 }
 
 void StreamTable::gap(Connection& connection, Direction direction, uint64_t bytes, std::string_view reason,

@@ -6,12 +6,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <list>
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
+#include "base/flat_map.h"
 #include "base/stats.h"
 #include "llmtap/facts.h"
 #include "llmtap/limits.h"
@@ -69,6 +70,7 @@ class StreamTable : public EventSink {
   Connection& connection(uint64_t id, ProcessKey process, Source source);
   Connection* find(uint64_t id);
   void touch(Connection&);
+  void evict_longest_idle();
   void set_process(Connection&, ProcessKey);
   void open(Connection&);
   void end(Connection&, EndReason, uint64_t time_ns);
@@ -86,8 +88,11 @@ class StreamTable : public EventSink {
   const Limits limits_;
   StreamSink& sink_;
   ProcessTable processes_;
-  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
-  std::list<uint64_t> by_activity_;  // longest idle first
+  FlatMap<uint64_t, Connection, IdHash> connections_;
+  uint64_t activity_ = 0;  // counts touches
+  // (last touch, id) of the connections when the table was full, longest idle last; who was touched
+  // since is not idle. Made again when it is used up.
+  std::vector<std::pair<uint64_t, uint64_t>> idle_;
   std::unordered_map<uint32_t, std::unordered_set<uint64_t>> ids_by_tgid_;
   std::unordered_map<uint64_t, uint64_t> tls_id_by_socket_id_;
   // TLS connections whose socket was closed: when they are over at the latest, and which.
