@@ -36,7 +36,7 @@ static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
 	struct conn *tls, *socket;
 
 	/* Not connected yet: the handshake's own socket calls will bind it. */
-	if (!sk || !((struct sock *)cast_to(sock, sk))->__sk_common.skc_dport)
+	if (!sk || !is_connected(sk))
 		return;
 	tls = conn_make(ssl, tgid, LLMTAP_SOURCE_OPENSSL);
 	socket = conn_of_socket(sk, inode, fd, LLMTAP_WRITE, 0);
@@ -93,12 +93,10 @@ static __always_inline void tls_save(struct thread *thread, const struct tls_cal
 	thread->tls_top = slot;
 }
 
-SEC("uprobe.multi")
-int tls_enter(struct pt_regs *ctx)
+static __always_inline int tls_enter_of_kind(struct pt_regs *ctx, __u8 kind)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u64 tgid = pid_tgid >> 32;
-	__u8 kind = bpf_get_attach_cookie(ctx);
 	struct tls_call call = {.sp = PT_REGS_SP(ctx),
 				.ssl = PT_REGS_PARM1(ctx),
 				.buffer = PT_REGS_PARM2(ctx),
@@ -166,6 +164,8 @@ int tls_enter(struct pt_regs *ctx)
 	tls_save(thread, &call);
 	return 0;
 }
+
+UPROBE_BY_KIND(tls_enter)
 
 /* The call that returns here, if its entry was seen and it is to be counted. */
 static __always_inline int tls_take(struct thread *thread, __u64 sp, struct tls_call *call)

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Who opened a connection and when it is over. */
 
-SEC("tracepoint/syscalls/sys_enter_connect")
-int connect_enter(struct sys_enter_ctx *ctx)
+SYSCALL_ENTER(connect)
 {
-	return io_enter(ctx->args[0], 0, 1, 0);
+	return io_enter(args->arg[0], 0, 1, 0);
 }
 
-SEC("tracepoint/syscalls/sys_exit_connect")
-int connect_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(connect)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
@@ -17,7 +15,7 @@ int connect_exit(struct sys_exit_ctx *ctx)
 	if (!thread || !thread->io.active)
 		return 0;
 	thread->io.active = 0;
-	if (ctx->ret && ctx->ret != -EINPROGRESS)
+	if (ret && ret != -EINPROGRESS)
 		return 0;
 	conn = conn_of_socket(thread->io.sk, thread->io.inode, thread->io.fd, LLMTAP_WRITE, 0);
 	if (!conn) {
@@ -50,27 +48,23 @@ static __always_inline int accepted(__s64 fd)
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_accept")
-int accept_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(accept)
 {
-	return accepted(ctx->ret);
+	return accepted(ret);
 }
 
-SEC("tracepoint/syscalls/sys_exit_accept4")
-int accept4_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(accept4)
 {
-	return accepted(ctx->ret);
+	return accepted(ret);
 }
 
-SEC("tracepoint/syscalls/sys_enter_shutdown")
-int shutdown_enter(struct sys_enter_ctx *ctx)
+SYSCALL_ENTER(shutdown)
 {
 	/* SHUT_WR, SHUT_RDWR */
-	return ctx->args[1] == 1 || ctx->args[1] == 2 ? io_enter(ctx->args[0], 0, 1, 0) : 0;
+	return args->arg[1] == 1 || args->arg[1] == 2 ? io_enter(args->arg[0], 0, 1, 0) : 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_shutdown")
-int shutdown_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(shutdown)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
@@ -80,16 +74,14 @@ int shutdown_exit(struct sys_exit_ctx *ctx)
 		return 0;
 	thread->io.active = 0;
 	conn = conn_find(thread->io.sk, 0);
-	if (conn && !ctx->ret)
+	if (conn && !ret)
 		conn_say_end(conn, LLMTAP_END_SHUTDOWN_WRITE);
 	return 0;
 }
 
 static __always_inline __u32 close_reason(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	return task->flags & PF_EXITING ? LLMTAP_END_EXIT : LLMTAP_END_CLOSED;
+	return task_read(flags) & PF_EXITING ? LLMTAP_END_EXIT : LLMTAP_END_CLOSED;
 }
 
 /* The last file of the socket is being closed: inet_release() has taken socket->sk away before it
