@@ -20,6 +20,34 @@ static __always_inline int tls_is_handshake(__u8 kind)
 	       kind == LLMTAP_HOOK_ACCEPT;
 }
 
+static __always_inline int tls_is_early(__u8 kind)
+{
+	return kind == LLMTAP_HOOK_READ_EARLY || kind == LLMTAP_HOOK_WRITE_EARLY;
+}
+
+/* Who began. A program that sets it on an object in use begins another connection with it. */
+static __always_inline void tls_set_role(__u64 ssl, __u64 tgid, __u8 role)
+{
+	struct conn *conn = conn_find(ssl, tgid);
+
+	if (conn && conn->moved) {
+		conn_end(ssl, tgid, LLMTAP_END_CLOSED);
+		conn = 0;
+	}
+	if (!conn)
+		conn = conn_make(ssl, tgid, LLMTAP_SOURCE_OPENSSL);
+	if (!conn) {
+		count_lost(LLMTAP_LOST_MAP_FULL, 0);
+		return;
+	}
+	if (conn->announced && conn->role == role)
+		return;
+	conn->tls_object = ssl;
+	conn->role = role;
+	conn->first_byte_seen = 1;
+	conn_announce(conn);
+}
+
 /* OpenSSL 3.2 and later: the first int of an SSL object is its type, bit 0x80 set for QUIC. */
 static __always_inline int tls_is_quic(__u64 ssl)
 {
@@ -36,7 +64,7 @@ static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
 	struct conn *tls, *socket;
 
 	/* Not connected yet: the handshake's own socket calls will bind it. */
-	if (!sk || !((struct sock *)cast_to(sock, sk))->__sk_common.skc_dport)
+	if (!sk || !is_connected(sk))
 		return;
 	tls = conn_make(ssl, tgid, LLMTAP_SOURCE_OPENSSL);
 	socket = conn_of_socket(sk, inode, fd, LLMTAP_WRITE, 0);
@@ -48,13 +76,30 @@ static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
 	conn_bind(tls, socket, 1);
 }
 
-/* Remembers the call. A call of the same object at the same stack pointer is a tail call of the
+/* Nothing of this call would become a record: it need not return to us. Of how many bytes a read moves
+ * nothing is known then; the offset shows a gap all the same. */
+static __always_inline int tls_is_muted(struct conn *conn, const struct tls_call *call)
+{
+	__u8 direction = tls_is_read(call->kind) ? LLMTAP_READ : LLMTAP_WRITE;
+
+	if (!(tls_is_read(call->kind) || tls_is_write(call->kind)) || !conn->socket_conn_id || !conn->moved)
+		return 0;
+	if (conn->final == FINAL_OTHER)
+		return 1;
+	if (conn->direction != direction || verdict_now(conn) != LLMTAP_VERDICT_MUTED)
+		return 0;
+	__sync_fetch_and_add(&conn->offset[direction],
+			     direction == LLMTAP_WRITE && call->bytes ? call->bytes : 1);
+	return 1;
+}
+
+/* Remembers the call. Returns 1 if its return is of no interest. A call of the same object at the same stack pointer is a tail call of the
  * wrapper (SSL_write_ex jumps into SSL_write_ex2); one whose buffer lies in an outer call's is its
  * callee (SSL_read_ex calls SSL_read in LibreSSL). Both count once. */
-static __always_inline void tls_save(struct thread *thread, const struct tls_call *call)
+static __always_inline int tls_save(struct thread *thread, const struct tls_call *call, int session)
 {
 	int slot = -1;
-	__u8 inner = 0;
+	__u8 inner = 0, early = 0;
 
 #pragma unroll
 	for (int i = 0; i < LLMTAP_TLS_NESTING; i++) {
@@ -62,22 +107,27 @@ static __always_inline void tls_save(struct thread *thread, const struct tls_cal
 
 		if (other->sp == call->sp) {
 			if (other->ssl == call->ssl && other->buffer == call->buffer) {
-				other->tail_calls++;
-				return;
+				/* Without a return of its own it returns once, for both. */
+				if (!session)
+					other->tail_calls++;
+				return 1;
 			}
 			slot = i; /* left behind by a jump out of the call */
 		} else if (!other->sp) {
 			if (slot < 0)
 				slot = i;
 		} else if (other->ssl == call->ssl &&
-			   tls_is_read(other->kind) == tls_is_read(call->kind) &&
-			   (tls_is_read(call->kind) || tls_is_write(call->kind)) &&
+			   ((tls_is_read(other->kind) && tls_is_read(call->kind)) ||
+			    (tls_is_write(other->kind) && tls_is_write(call->kind))) &&
 			   call->buffer >= other->buffer &&
 			   call->buffer + call->bytes <= other->buffer + other->bytes &&
 			   call->sp < other->sp) {
 			inner = 1;
 		}
+		early |= other->sp > call->sp && other->ssl == call->ssl && tls_is_early(other->kind);
 	}
+	if (session && inner)
+		return 1;
 	if (slot < 0) {
 		count_lost(LLMTAP_LOST_MAP_FULL, 0);
 		/* All are left-overs or the nesting is absurd: begin again. */
@@ -90,15 +140,16 @@ static __always_inline void tls_save(struct thread *thread, const struct tls_cal
 		thread->tls_depth++;
 	thread->tls[slot] = *call;
 	thread->tls[slot].inner = inner;
+	thread->tls[slot].early = early;
 	thread->tls_top = slot;
+	return 0;
 }
 
-SEC("uprobe.multi")
-int tls_enter(struct pt_regs *ctx)
+/* Returns 1 if a session need not see the return. */
+static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u64 tgid = pid_tgid >> 32;
-	__u8 kind = bpf_get_attach_cookie(ctx);
 	struct tls_call call = {.sp = PT_REGS_SP(ctx),
 				.ssl = PT_REGS_PARM1(ctx),
 				.buffer = PT_REGS_PARM2(ctx),
@@ -109,26 +160,36 @@ int tls_enter(struct pt_regs *ctx)
 
 	barrier_var(fourth);
 	barrier_var(fifth);
-	if (process_excluded(tgid) || tls_is_quic(call.ssl))
-		return 0;
+	if (process_flagged(tgid, LLMTAP_PROCESS_EXCLUDED | LLMTAP_PROCESS_SWITCHES) ||
+	    tls_is_quic(call.ssl))
+		return 1;
 	if (kind == LLMTAP_HOOK_SET_FD) {
 		tls_set_fd(call.ssl, tgid, PT_REGS_PARM2(ctx));
-		return 0;
+		return 1;
 	}
 	if (kind == LLMTAP_HOOK_FREE) {
 		conn_end(call.ssl, tgid, LLMTAP_END_CLOSED);
-		return 0;
+		return 1;
 	}
 	if (kind == LLMTAP_HOOK_SHUTDOWN) {
 		conn = conn_find(call.ssl, tgid);
 		if (conn)
 			conn_say_end(conn, LLMTAP_END_SHUTDOWN_WRITE);
-		return 0;
+		return 1;
+	}
+	if (kind == LLMTAP_HOOK_SET_CONNECT || kind == LLMTAP_HOOK_SET_ACCEPT) {
+		tls_set_role(call.ssl, tgid,
+			     kind == LLMTAP_HOOK_SET_CONNECT ? LLMTAP_ROLE_CLIENT : LLMTAP_ROLE_SERVER);
+		return 1;
 	}
 	thread = thread_make(pid_tgid);
 	if (!thread) {
 		count_lost(LLMTAP_LOST_MAP_FULL, 0);
-		return 0;
+		return 1;
+	}
+	if (!on_own_stack(thread, call.sp)) {
+		process_switches(tgid);
+		return 1;
 	}
 	call.entry_time_ns = bpf_ktime_get_ns();
 	if (kind == LLMTAP_HOOK_READ || kind == LLMTAP_HOOK_WRITE) {
@@ -150,22 +211,33 @@ int tls_enter(struct pt_regs *ctx)
 		conn = conn_make(call.ssl, tgid, LLMTAP_SOURCE_OPENSSL);
 		if (!conn) {
 			count_lost(LLMTAP_LOST_MAP_FULL, 0);
-			return 0;
+			return 1;
 		}
 		conn->tls_object = call.ssl;
 	}
+	if (session && tls_is_muted(conn, &call))
+		return 1;
 	if (tls_is_handshake(kind) && !conn->moved) {
+		__u8 role = kind == LLMTAP_HOOK_CONNECT	 ? LLMTAP_ROLE_CLIENT
+			    : kind == LLMTAP_HOOK_ACCEPT ? LLMTAP_ROLE_SERVER
+							 : conn->role;
+
+		conn->announced &= conn->first_byte_seen && role == conn->role;
 		conn->first_byte_seen = 1;
-		if (kind == LLMTAP_HOOK_CONNECT)
-			conn->role = LLMTAP_ROLE_CLIENT;
-		else if (kind == LLMTAP_HOOK_ACCEPT)
-			conn->role = LLMTAP_ROLE_SERVER;
+		conn->role = role;
 	}
 	if (!conn->announced)
 		conn_announce(conn);
-	tls_save(thread, &call);
+	return tls_save(thread, &call, session);
+}
+
+static __always_inline int tls_enter_of_kind(struct pt_regs *ctx, __u8 kind)
+{
+	tls_entry(ctx, kind, 0);
 	return 0;
 }
+
+UPROBE_BY_KIND(tls_enter)
 
 /* The call that returns here, if its entry was seen and it is to be counted. */
 static __always_inline int tls_take(struct thread *thread, __u64 sp, struct tls_call *call)
@@ -201,8 +273,7 @@ static __always_inline void bind_by_last_read(struct thread *thread, struct conn
 		conn_bind(tls, socket, 0);
 }
 
-SEC("uretprobe.multi")
-int tls_return(struct pt_regs *ctx)
+static __always_inline int tls_leave(struct pt_regs *ctx)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	/* `ret` pops the return address that was at the stack pointer at entry. */
@@ -233,7 +304,7 @@ int tls_return(struct pt_regs *ctx)
 		return 0;
 	if (!tls_is_read(call.kind))
 		thread->pending_ssl = conn->socket_conn_id ? 0 : call.ssl;
-	if (tls_is_handshake(call.kind))
+	if (tls_is_handshake(call.kind) || tls_is_early(call.kind))
 		return 0;
 	if (ret <= 0) {
 		/* The `_ex` forms turn "would block" into 0 as well. */
@@ -256,6 +327,7 @@ int tls_return(struct pt_regs *ctx)
 	if (!moved.bytes || moved.bytes > call.bytes)
 		return 0;
 	moved.pointer = call.buffer;
+	moved.early_data = call.early;
 	moved.entry_time_ns = call.entry_time_ns;
 	moved.direction = tls_is_read(call.kind) ? LLMTAP_READ : LLMTAP_WRITE;
 	if (moved.direction == LLMTAP_READ)
@@ -263,3 +335,21 @@ int tls_return(struct pt_regs *ctx)
 	stream_bytes(conn, &moved);
 	return 0;
 }
+
+SEC("uretprobe.multi")
+int tls_return(struct pt_regs *ctx)
+{
+	return tls_leave(ctx);
+}
+
+#ifndef LLMTAP_COMPATIBLE
+/* 6.13: entry and return in one program; where the entry returns 1 the return address stays as it is.
+ * The loader takes this or the two above. */
+SEC("?uprobe.multi")
+int tls_session(struct pt_regs *ctx)
+{
+	if (bpf_session_is_return())
+		return tls_leave(ctx);
+	return tls_entry(ctx, bpf_get_attach_cookie(ctx), 1);
+}
+#endif

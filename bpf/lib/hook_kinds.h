@@ -17,6 +17,10 @@ enum llmtap_hook_kind {
 	LLMTAP_HOOK_SET_FD = 10,        /* int (ssl, int fd) */
 	LLMTAP_HOOK_FREE = 11,          /* void (ssl) */
 	LLMTAP_HOOK_SHUTDOWN = 12,      /* int (ssl) */
+	LLMTAP_HOOK_SET_CONNECT = 13,   /* void (ssl) */
+	LLMTAP_HOOK_SET_ACCEPT = 14,
+	LLMTAP_HOOK_READ_EARLY = 15,    /* as COUNT4; the bytes are those of the call inside */
+	LLMTAP_HOOK_WRITE_EARLY = 16,
 };
 
 #endif

@@ -43,16 +43,25 @@ struct sock_common {
 	__u16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	unsigned char skc_state;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct socket;
 
 struct sock {
+	socket_lock_t sk_lock;
+	unsigned char sk_shutdown;
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
+	void *sk_user_data;
 	__u16 sk_protocol;
 };
 
@@ -63,6 +72,12 @@ struct tcp_sock {
 	__u32 snd_una;
 	__u64 bytes_received;
 	__u64 bytes_acked;
+};
+
+struct tcp_ulp_ops;
+
+struct inet_connection_sock {
+	const struct tcp_ulp_ops *icsk_ulp_ops;
 };
 
 struct socket {
@@ -97,7 +112,26 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct mm_struct {
+	unsigned long start_stack;
+};
+
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+};
+
+struct thread_struct {
+	unsigned long fsbase;
+};
+
+struct thread_info {
+	__u32 status;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	struct mm_struct *mm;
 	unsigned int flags;
 	int pid;
 	int tgid;
@@ -105,12 +139,20 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct thread_struct thread;
 	char comm[16];
+};
+
+/* The kernel's names of the registers; <asm/ptrace.h> has those of userspace. */
+struct pt_regs___kernel {
+	unsigned long di, si, dx, r10, r8, r9, orig_ax;
 };
 
 struct linux_binprm;
 
 #pragma clang attribute pop
+
+#define TS_COMPAT 0x2
 
 #define PF_EXITING 0x4
 #define S_IFMT 0xf000
@@ -119,6 +161,16 @@ struct linux_binprm;
 #define IPPROTO_TCP 6
 #define AF_INET 2
 #define AF_INET6 10
+
+#define USER32_CS 0x23 /* code segment of 32-bit programs */
+#define SOCK_DONE 1 /* bit of skc_flags */
+#define TCP_SYN_SENT 2
+#define TCP_FIN_WAIT1 4
+#define TCP_FIN_WAIT2 5
+#define TCP_TIME_WAIT 6
+#define TCP_CLOSE 7
+#define TCP_LAST_ACK 9
+#define TCP_CLOSING 11
 
 #define EPIPE 32
 #define ECONNRESET 104
@@ -153,6 +205,8 @@ struct user_mmsghdr {
 	__u32 pad;
 };
 
+/* 6.13 */
+extern _Bool bpf_session_is_return(void) __ksym __weak;
 /* 6.2. Works on any value; a load that faults reads 0. */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 /* 6.16 */
@@ -161,5 +215,38 @@ extern int bpf_probe_read_user_dynptr(const struct bpf_dynptr *dptr, __u64 off, 
 
 #define cast_to(type, pointer) \
 	((struct type *)bpf_rdonly_cast((const void *)(pointer), bpf_core_type_id_kernel(struct type)))
+
+/* How kernel memory that no program argument names is read; the loader chooses. */
+enum kernel_reads {
+	KERNEL_READS_NONE = 0,    /* lockdown=confidentiality before 6.2 */
+	KERNEL_READS_CHECKED = 1, /* loads that the verifier checks: bpf_rdonly_cast */
+	KERNEL_READS_HELPER = 2,  /* bpf_probe_read_kernel */
+};
+const volatile __u32 kernel_reads = KERNEL_READS_CHECKED;
+/* bpf_get_current_task_btf, 5.11 */
+const volatile __u32 task_is_typed = 1;
+
+/* A scalar or pointer member of the kernel structure at any address; 0 where there is none. */
+#define kernel_read(type, pointer, member)                                                         \
+	({                                                                                         \
+		typeof(((struct type *)0)->member) value_ = 0;                                     \
+		if (kernel_reads == KERNEL_READS_CHECKED && bpf_ksym_exists(bpf_rdonly_cast))      \
+			value_ = cast_to(type, pointer)->member;                                   \
+		else if (kernel_reads == KERNEL_READS_HELPER)                                      \
+			bpf_probe_read_kernel(&value_, sizeof(value_),                             \
+					      &((struct type *)(pointer))->member);                \
+		value_;                                                                            \
+	})
+
+/* A member of the current task. */
+#define task_read(member)                                                                          \
+	({                                                                                         \
+		typeof(((struct task_struct *)0)->member) of_task_;                                \
+		if (task_is_typed)                                                                 \
+			of_task_ = bpf_get_current_task_btf()->member;                             \
+		else                                                                               \
+			of_task_ = kernel_read(task_struct, bpf_get_current_task(), member);       \
+		of_task_;                                                                          \
+	})
 
 #endif

@@ -46,7 +46,7 @@ struct ProcessFacts {
   std::string workload;      // label: rule, container, unit, script or module, executable; never empty
   std::string container_id;  // 64 hex digits, or empty
   std::string cgroup;
-  std::string unit;          // systemd unit, or empty
+  std::string unit;  // systemd unit, or empty
 };
 
 struct Endpoint {
@@ -55,7 +55,11 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
-enum class Role : uint8_t { kUnknown = LLMTAP_ROLE_UNKNOWN, kServer = LLMTAP_ROLE_SERVER, kClient = LLMTAP_ROLE_CLIENT };
+enum class Role : uint8_t {
+  kUnknown = LLMTAP_ROLE_UNKNOWN,
+  kServer = LLMTAP_ROLE_SERVER,
+  kClient = LLMTAP_ROLE_CLIENT
+};
 enum class Source : uint8_t { kSocket = LLMTAP_SOURCE_SOCKET, kOpenSsl = LLMTAP_SOURCE_OPENSSL };
 
 struct ConnectionFacts {

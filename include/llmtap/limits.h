@@ -39,7 +39,8 @@ struct Limits {
   // Defect::kDecompressError.
   size_t decoder_bytes = 64 << 20;
   // A decompression bomb: output beyond `ratio` times the input, once more than `floor` came out.
-  size_t decompress_ratio = 2000;
+  // deflate cannot exceed 1032:1 (a match of 258 bytes costs two bits): below it, or gzip is never stopped.
+  size_t decompress_ratio = 400;
   size_t decompress_floor_bytes = 16 << 20;
 
   // llm/: nesting that the JSON scanner follows; deeper: the rest of that value is skipped.
@@ -48,7 +49,7 @@ struct Limits {
   size_t json_string_bytes = 1024;
   // Open LLM calls. At the cap new ones are not made, counted.
   size_t open_calls = 100'000;
-  size_t tool_calls_per_call = 64;     // names kept; the count goes on
+  size_t tool_calls_per_call = 64;  // names kept; the count goes on
   size_t finish_reasons_per_call = 16;
   // Workloads whose role is remembered. More: role by the call at hand, counted.
   size_t workloads = 10'000;
@@ -59,8 +60,8 @@ struct Limits {
   size_t endpoints_per_workload = 100;
   size_t tools_per_workload = 50;
   size_t series = 50'000;
-  size_t export_queue = 4096;          // finished calls waiting for one sink; full: dropped, counted
-  size_t recent_calls = 1000;          // kept for `llmtap calls`
+  size_t export_queue = 4096;  // finished calls waiting for one sink; full: dropped, counted
+  size_t recent_calls = 1000;  // kept for `llmtap calls`
 };
 
 }  // namespace llmtap

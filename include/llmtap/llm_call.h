@@ -22,14 +22,39 @@ enum class Hop : uint8_t { kUnknown, kEdge, kInner };
 enum class WorkloadRole : uint8_t { kClient, kServer, kGateway };
 
 enum class Outcome : uint8_t {
-  kOk, kClientError, kAuthError, kRateLimited, kContentBlocked, kBudgetExceeded, kNotFound,
-  kServerError, kTimeout, kConnectionError, kClientAborted, kStreamError, kTruncated,
+  kOk,
+  kClientError,
+  kAuthError,
+  kRateLimited,
+  kContentBlocked,
+  kBudgetExceeded,
+  kNotFound,
+  kServerError,
+  kTimeout,
+  kConnectionError,
+  kClientAborted,
+  kStreamError,
+  kTruncated,
 };
 
 // Why a call's numbers may be missing something.
-enum class Incomplete : uint8_t { kNo, kTruncated, kLostSegment, kMidStreamAttach, kParseError, kDecompressError };
+enum class Incomplete : uint8_t {
+  kNo,
+  kTruncated,
+  kLostSegment,
+  kMidStreamAttach,
+  kParseError,
+  kDecompressError
+};
 
-enum class AbortReason : uint8_t { kNone, kClientClosed, kUpstreamReset, kUpstreamErrorEvent, kIdleTimeout, kTruncated };
+enum class AbortReason : uint8_t {
+  kNone,
+  kClientClosed,
+  kUpstreamReset,
+  kUpstreamErrorEvent,
+  kIdleTimeout,
+  kTruncated
+};
 
 enum class TokenSource : uint8_t { kNone, kReported, kGateway, kEstimated };
 enum class CostSource : uint8_t { kNone, kHeader, kPriceTable };
@@ -60,6 +85,7 @@ struct GatewayFacts {
   std::optional<double> key_spend_usd, key_max_budget_usd;
   std::optional<double> key_tpm_limit, key_rpm_limit;
   std::optional<double> overhead_ms, response_duration_ms;
+  std::optional<bool> cache_hit;  // by a cache status header
 };
 
 // Gaps between consecutive token-bearing events, in the ITL buckets of the metric reference
@@ -81,8 +107,9 @@ struct LlmCall {
   ConnectionFacts connection;
   CallDirection direction = CallDirection::kOutbound;
   WorkloadRole role = WorkloadRole::kClient;
-  Hop hop = Hop::kUnknown;          // by links/, before the sinks see the finished call
-  bool connection_reused = false;   // not the connection's first exchange
+  Hop hop = Hop::kUnknown;         // by links/, before the sinks see the finished call
+  bool refused_upstream = false;   // by links/: an inbound refusal (429) that an outbound call got first
+  bool connection_reused = false;  // not the connection's first exchange
 
   // Request.
   std::string method, route, path;  // route: template; path: without query, secrets masked
@@ -92,7 +119,7 @@ struct LlmCall {
   std::string dialect;              // "openai_chat", "anthropic", …
   std::string requested_model, response_model;
   bool stream = false;
-  std::string user_agent;           // allow-listed, ≤ 128 printable bytes
+  std::string user_agent;  // allow-listed, ≤ 128 printable bytes
   std::optional<uint64_t> max_tokens;
   std::optional<double> temperature, top_p;
   std::optional<uint64_t> choice_count;
@@ -100,12 +127,12 @@ struct LlmCall {
   uint32_t sdk_retry_count = 0;
 
   // Response.
-  int status = 0;                   // 0: no reply
+  int status = 0;  // 0: no reply
   Outcome outcome = Outcome::kOk;
-  std::string error_class;          // rate_limit, quota, context_length, …; empty: none
-  std::string error_code;           // provider's code or type, masked and bounded
+  std::string error_class;                  // rate_limit, quota, context_length, …; empty: none
+  std::string error_code;                   // provider's code or type, masked and bounded
   std::vector<std::string> finish_reasons;  // raw, by choice
-  std::string finish_class;         // stop, length, tool, filter, error, other
+  std::string finish_class;                 // stop, length, tool, filter, error, other
   uint32_t tool_calls = 0;
   std::vector<std::string> tool_names;
   AbortReason abort = AbortReason::kNone;
@@ -115,38 +142,40 @@ struct LlmCall {
   std::string request_id, response_id, provider_request_id, trace_id, parent_span_id;
   std::string previous_response_id, conversation_id;
   std::string key_sha256, end_user_sha256;
-  uint64_t fingerprint = 0;         // of the last user message; 0: none. For links/ only, never shown
+  uint64_t fingerprint = 0;  // of the last user message; 0: none. For links/ only, never shown
 
   // Sizes (body bytes on the wire) and stream shape.
   uint64_t request_bytes = 0, response_bytes = 0;
-  uint64_t stream_chunks = 0;       // data events without the terminator
-  uint64_t content_chunks = 0;      // those that bear tokens
+  uint64_t stream_chunks = 0;   // data events without the terminator
+  uint64_t content_chunks = 0;  // those that bear tokens
   InterTokenGaps gaps;
 
   TokenCounts tokens;
   std::optional<double> cost_usd;
   CostSource cost_source = CostSource::kNone;
-  bool cost_booked = false;         // by links/: this hop carries the chain's cost
+  bool cost_booked = false;  // by links/: this hop carries the chain's cost
   bool price_missing = false;
 
   std::vector<RateLimit> rate_limits;
-  std::string limit_type;           // of a 429, D12; empty otherwise
+  std::string limit_type;  // of a 429, D12; empty otherwise
   std::optional<double> retry_after_seconds;
   GatewayFacts gateway;
 
   // Clock marks.
-  uint64_t request_start_ns = 0;    // T1 / T4
-  uint64_t request_end_ns = 0;      // T2 / T5
-  uint64_t response_start_ns = 0;   // T9 / T6: first byte of the response head
-  uint64_t first_body_ns = 0;       //    / T6b
+  uint64_t request_start_ns = 0;   // T1 / T4
+  uint64_t request_end_ns = 0;     // T2 / T5
+  uint64_t response_start_ns = 0;  // T9 / T6: first byte of the response head
+  uint64_t first_body_ns = 0;      //    / T6b
   uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0;
-  uint64_t first_token_ns = 0;      // T10 / T7: the earliest of the three
+  uint64_t first_token_ns = 0;  // T10 / T7: the earliest of the three
   uint64_t last_token_ns = 0;
-  uint64_t end_ns = 0;              // T11 / T8
+  uint64_t end_ns = 0;                          // T11 / T8
   uint64_t start_wall_ns = 0, end_wall_ns = 0;  // Unix time, by the clock events
 
   const std::string& model() const { return response_model.empty() ? requested_model : response_model; }
-  double duration_seconds() const { return end_ns > request_start_ns ? double(end_ns - request_start_ns) * 1e-9 : 0; }
+  double duration_seconds() const {
+    return end_ns > request_start_ns ? double(end_ns - request_start_ns) * 1e-9 : 0;
+  }
 };
 
 // Every inbound HTTP exchange of a watched workload, LLM call or not.
@@ -155,7 +184,7 @@ struct HttpExchange {
   std::shared_ptr<const ProcessFacts> process;
   CallDirection direction = CallDirection::kInbound;
   WorkloadRole role = WorkloadRole::kServer;
-  bool watched = false;             // role gateway or server, or named by targets.include
+  bool watched = false;  // role gateway or server, or named by targets.include
   std::string method, route;
   int status = 0;
   uint64_t request_bytes = 0, response_bytes = 0;

@@ -68,11 +68,11 @@ enum class BodyFraming : uint8_t { kPlain, kSse, kNdjson, kGrpc };
 
 // One SSE event dispatched, one NDJSON line or gRPC message ended. Its data came before in pieces.
 struct EventEnd {
-  std::string_view name;  // SSE `event:` field, empty when absent; empty for NDJSON and gRPC
-  uint64_t time_ns = 0;   // of the byte that dispatched it
+  std::string_view name;       // SSE `event:` field, empty when absent; empty for NDJSON and gRPC
+  uint64_t time_ns = 0;        // of the byte that dispatched it
   uint64_t first_byte_ns = 0;  // of its first data byte
   uint64_t data_bytes = 0;
-  bool complete = true;   // false: the stream ended, or bytes were lost, inside it: discard it
+  bool complete = true;  // false: the stream ended, or bytes were lost, inside it: discard it
 };
 
 enum class Defect : uint8_t {
@@ -95,16 +95,20 @@ struct MessageEnd {
 // How the exchange as a whole ended.
 struct ExchangeEnd {
   enum class How : uint8_t {
-    kComplete,        // request and response ended as HTTP says
-    kNoResponse,      // connection ended before a response head
-    kClientAborted,   // the asking side closed or reset before the response was complete
-    kServerAborted,   // the answering side did
-    kLost,            // we cannot tell: a gap, or the probe gave up
-    kUpgraded,        // 101 or CONNECT 2xx: the connection changed its protocol
+    kComplete,       // request and response ended as HTTP says
+    kNoResponse,     // connection ended before a response head
+    kClientAborted,  // the asking side closed or reset before the response was complete
+    kServerAborted,  // the answering side did
+    kLost,           // we cannot tell: a gap, or the probe gave up
+    kUpgraded,       // 101 or CONNECT 2xx: the connection changed its protocol
   };
   How how = How::kComplete;
   uint64_t time_ns = 0;
   Defect defect = Defect::kNone;  // the first of either side
+  // Body bytes seen on the wire of a side that began and got no on_message_end.
+  uint64_t request_bytes = 0, response_bytes = 0;
+  // The connection as it is known by now: addresses may have come after the heads. Null: nothing new.
+  const ConnectionFacts* connection = nullptr;
 };
 
 // What llm/ (and the plain-HTTP accounting) implements. Order per exchange: on_request_head,
@@ -123,6 +127,12 @@ class MessageSink {
   virtual void on_event_end(ExchangeId, Side, const EventEnd&) = 0;
   // Fields behind the body, before on_message_end (gRPC's status is one). Those of HTTP/1 are not read.
   virtual void on_trailers(ExchangeId, Side, std::span<const HeaderField>, uint64_t /*time_ns*/) {}
+  // An event whose data lies in one piece; as the two calls, which it makes unless overridden.
+  virtual void on_whole_event(ExchangeId exchange, Side side, std::span<const uint8_t> bytes,
+                              const EventEnd& end) {
+    if (!bytes.empty()) on_event_data(exchange, side, bytes, end.first_byte_ns);
+    on_event_end(exchange, side, end);
+  }
   virtual void on_message_end(ExchangeId, Side, const MessageEnd&) = 0;
   virtual void on_exchange_end(ExchangeId, const ExchangeEnd&) = 0;
 };

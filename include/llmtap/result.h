@@ -32,13 +32,11 @@ class [[nodiscard]] Result : public std::expected<T, Error> {
 
   // Puts "what: " before the message of a failure.
   Result context(std::string_view what) && {
-    if (!this->has_value())
-      this->error().message.insert(0, std::string(what) + ": ");
+    if (!this->has_value()) this->error().message.insert(0, std::string(what) + ": ");
     return std::move(*this);
   }
   Result hint(std::string_view what_to_do) && {
-    if (!this->has_value() && this->error().hint.empty())
-      this->error().hint = what_to_do;
+    if (!this->has_value() && this->error().hint.empty()) this->error().hint = what_to_do;
     return std::move(*this);
   }
 };
@@ -52,10 +50,9 @@ T take_value(Result<T>&& result) {
 }  // namespace llmtap
 
 // The value of `expression`, or return its error from the enclosing function.
-#define LLMTAP_TRY(expression)                                       \
-  __extension__({                                                    \
-    auto&& llmtap_result_ = (expression);                            \
-    if (!llmtap_result_.has_value())                                 \
-      return ::llmtap::Error(std::move(llmtap_result_).error());     \
-    ::llmtap::take_value(std::move(llmtap_result_));                  \
+#define LLMTAP_TRY(expression)                                                                  \
+  __extension__({                                                                               \
+    auto&& llmtap_result_ = (expression);                                                       \
+    if (!llmtap_result_.has_value()) return ::llmtap::Error(std::move(llmtap_result_).error()); \
+    ::llmtap::take_value(std::move(llmtap_result_));                                            \
   })

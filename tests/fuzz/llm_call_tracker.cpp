@@ -38,9 +38,15 @@ uint8_t byte(std::string_view& input) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static constexpr std::string_view kTargets[] = {"/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/chat",
-                                                  "/v1beta/models/m:streamGenerateContent", "/x", "/v1/models"};
-  static constexpr std::string_view kTypes[] = {"application/json", "text/event-stream", "application/x-ndjson", ""};
+  static constexpr std::string_view kTargets[] = {"/v1/chat/completions",
+                                                  "/v1/messages",
+                                                  "/v1/responses",
+                                                  "/api/chat",
+                                                  "/v1beta/models/m:streamGenerateContent",
+                                                  "/x",
+                                                  "/v1/models"};
+  static constexpr std::string_view kTypes[] = {"application/json", "text/event-stream",
+                                                "application/x-ndjson", ""};
   std::string_view input(reinterpret_cast<const char*>(data), size);
   Counting sink;
   Limits limits;
@@ -79,14 +85,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       case 2: tracker.on_body(id, side, bytes, now); break;
       case 3: tracker.on_event_data(id, side, bytes, now); break;
       case 4: tracker.on_event_end(id, side, {"", now, now, bytes.size(), (what & 2) != 0}); break;
-      case 5: tracker.on_message_end(id, side, {now, bytes.size(), bytes.size(), static_cast<Defect>(what % 6)}); break;
-      case 6: tracker.on_exchange_end(id, {static_cast<ExchangeEnd::How>(what % 6), now, Defect::kNone}); break;
+      case 5:
+        tracker.on_message_end(id, side, {now, bytes.size(), bytes.size(), static_cast<Defect>(what % 6)});
+        break;
+      case 6:
+        tracker.on_exchange_end(id, {static_cast<ExchangeEnd::How>(what % 6), now, Defect::kNone});
+        break;
       default: tracker.on_clock({now, now, now}); break;
     }
   }
   tracker.finish_all(now);
   const StageBooks& books = tracker.books();
-  if (books.bytes_in != books.bytes_out + books.bytes_lost || books.items_in != books.items_out + books.items_lost)
+  if (books.bytes_in != books.bytes_out + books.bytes_lost ||
+      books.items_in != books.items_out + books.items_lost)
     std::abort();
   if (sink.opened != sink.finished || tracker.open_exchanges() != 0) std::abort();
   return 0;

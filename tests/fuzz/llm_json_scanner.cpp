@@ -11,8 +11,14 @@ using namespace llmtap;
 
 const JsonPaths& paths() {
   static constexpr JsonRule kRules[] = {
-      {"a", 0},          {"a", 1, JsonWant::kOpen}, {"a.b", 2},  {"a[]", 3}, {"a[].b[].a", 4, JsonWant::kText},
-      {"b", 5, JsonWant::kText}, {"b.a[].b", 6},    {"ab", 7},
+      {"a", 0},
+      {"a", 1, JsonWant::kOpen},
+      {"a.b", 2},
+      {"a[]", 3},
+      {"a[].b[].a", 4, JsonWant::kText},
+      {"b", 5, JsonWant::kText},
+      {"b.a[].b", 6},
+      {"ab", 7},
   };
   static const JsonPaths compiled(kRules);
   return compiled;

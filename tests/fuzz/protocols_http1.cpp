@@ -62,7 +62,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string whole = run(input, 4096, SIZE_MAX);
   for (const size_t step : {1, 3, 17}) {
     const std::string cut = run(input, step, SIZE_MAX);
-    if (whole != cut) std::fprintf(stderr, "--- whole\n%s\n--- pieces of %zu\n%s\n", whole.c_str(), step, cut.c_str());
+    if (whole != cut)
+      std::fprintf(stderr, "--- whole\n%s\n--- pieces of %zu\n%s\n", whole.c_str(), step, cut.c_str());
     LLMTAP_CHECK(whole == cut);
   }
   for (size_t turn = 0; turn < 4; ++turn) run(input, 50, turn);

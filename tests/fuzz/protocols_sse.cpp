@@ -21,8 +21,10 @@ std::string decode(Decoder decoder, std::span<const uint8_t> input, size_t step)
     const std::vector<uint8_t> piece(part.begin(), part.end());
     decoder.feed(piece, 1, out);
   }
-  if constexpr (std::is_same_v<Decoder, SseDecoder>) decoder.finish(1, out);
-  else decoder.finish(true, 1, out);
+  if constexpr (std::is_same_v<Decoder, SseDecoder>)
+    decoder.finish(1, out);
+  else
+    decoder.finish(true, 1, out);
   return trace.text;
 }
 

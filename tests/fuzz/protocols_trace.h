@@ -24,8 +24,12 @@ class Trace : public MessageSink, public VerdictSink {
     text += std::to_string(head.status);
     fields(head.headers);
   }
-  void on_body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t) override { piece(id, side, 'b', bytes); }
-  void on_event_data(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t) override { piece(id, side, 'd', bytes); }
+  void on_body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t) override {
+    piece(id, side, 'b', bytes);
+  }
+  void on_event_data(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t) override {
+    piece(id, side, 'd', bytes);
+  }
   void on_event_end(ExchangeId id, Side side, const EventEnd& end) override {
     begin(id, side, 'e');
     text.append(end.name).append(std::to_string(end.data_bytes)).append(end.complete ? "" : "incomplete");
@@ -36,7 +40,8 @@ class Trace : public MessageSink, public VerdictSink {
   }
   void on_message_end(ExchangeId id, Side side, const MessageEnd& end) override {
     begin(id, side, 'm');
-    text += std::to_string(end.wire_bytes) + "/" + std::to_string(end.body_bytes) + "/" + std::to_string(static_cast<int>(end.defect));
+    text += std::to_string(end.wire_bytes) + "/" + std::to_string(end.body_bytes) + "/" +
+            std::to_string(static_cast<int>(end.defect));
   }
   void on_exchange_end(ExchangeId id, const ExchangeEnd& end) override {
     begin(id, Side::kRequest, 'x');
@@ -50,7 +55,8 @@ class Trace : public MessageSink, public VerdictSink {
     text += "\n" + std::to_string(id.number) + (side == Side::kRequest ? ">" : "<") + kind + " ";
   }
   void fields(std::span<const HeaderField> headers) {
-    for (const HeaderField& field : headers) text.append("{").append(field.name).append("|").append(field.value).append("}");
+    for (const HeaderField& field : headers)
+      text.append("{").append(field.name).append("|").append(field.value).append("}");
   }
   void piece(ExchangeId id, Side side, char kind, std::span<const uint8_t> bytes) {
     const std::string key = std::to_string(id.number) + (side == Side::kRequest ? ">" : "<") + kind;

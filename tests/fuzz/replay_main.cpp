@@ -21,17 +21,10 @@ void mutate(std::vector<uint8_t>& bytes, std::mt19937& random) {
     const size_t at = random() % bytes.size();
     const auto here = bytes.begin() + static_cast<std::ptrdiff_t>(at);
     switch (random() % 4) {
-      case 0:
-        bytes[at] = static_cast<uint8_t>(random());
-        break;
-      case 1:
-        bytes.erase(here);
-        break;
-      case 2:
-        bytes.insert(here, static_cast<uint8_t>("\r\n: 0;\xff,"[random() % 8]));
-        break;
-      default:
-        bytes[at] = static_cast<uint8_t>(bytes[at] ^ 1U << random() % 8);
+      case 0: bytes[at] = static_cast<uint8_t>(random()); break;
+      case 1: bytes.erase(here); break;
+      case 2: bytes.insert(here, static_cast<uint8_t>("\r\n: 0;\xff,"[random() % 8])); break;
+      default: bytes[at] = static_cast<uint8_t>(bytes[at] ^ 1U << random() % 8);
     }
   }
 }

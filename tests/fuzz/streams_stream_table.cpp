@@ -15,7 +15,9 @@ using namespace llmtap;
 
 class OrderCheck : public StreamSink {
  public:
-  void on_open(const ConnectionFacts& facts) override { LLMTAP_CHECK(open_.emplace(facts.id, State{}).second); }
+  void on_open(const ConnectionFacts& facts) override {
+    LLMTAP_CHECK(open_.emplace(facts.id, State{}).second);
+  }
   void on_facts(const ConnectionFacts& facts) override { state(facts); }
   void on_chunk(const ConnectionFacts& facts, Direction direction, const StreamChunk& chunk) override {
     LLMTAP_CHECK(!chunk.bytes.empty());
@@ -27,7 +29,9 @@ class OrderCheck : public StreamSink {
     state(facts);
     LLMTAP_CHECK(bytes != 0);
   }
-  void on_direction_end(const ConnectionFacts& facts, Direction, EndReason, uint64_t) override { state(facts); }
+  void on_direction_end(const ConnectionFacts& facts, Direction, EndReason, uint64_t) override {
+    state(facts);
+  }
   void on_end(const ConnectionFacts& facts, EndReason, uint64_t) override {
     state(facts);
     open_.erase(facts.id);

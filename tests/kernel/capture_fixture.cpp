@@ -3,11 +3,13 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstring>
 
 namespace llmtap {
@@ -71,7 +73,10 @@ void CaptureTest::open(const ProbeOptions& options) {
 
 uint32_t CaptureTest::fork_body(const std::function<int()>& body) {
   const pid_t child = fork();
-  if (child == 0) _exit(body());
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that gives up leaves nobody behind
+    _exit(body());
+  }
   EXPECT_GT(child, 0);
   return static_cast<uint32_t>(child);
 }

@@ -25,8 +25,8 @@ struct SeenStream {
     uint64_t time_ns = 0, entry_time_ns = 0;
   };
   std::vector<Record> records;
-  std::string bytes;        // captured ones, in order
-  uint64_t gap_bytes = 0;   // offsets that no record stands for, between records
+  std::string bytes;       // captured ones, in order
+  uint64_t gap_bytes = 0;  // offsets that no record stands for, between records
   uint64_t next_offset = 0;
 };
 

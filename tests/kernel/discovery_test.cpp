@@ -98,8 +98,9 @@ class Recorder : public UprobeAttacher, public EventInjector {
     uint64_t inode;
   };
 
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places) override {
-    struct stat status {};
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
+                                               std::span<const HookPlace> places) override {
+    struct stat status{};
     if (::stat(path.c_str(), &status) != 0) return Error{path + ": " + ::strerror(errno)};
     const std::lock_guard lock(mutex_);
     log_.push_back("attach " + std::to_string(status.st_ino));
@@ -161,10 +162,11 @@ class DiscoveryTest : public ::testing::Test {
     // Our own copy of libssl: another inode, which no other process of the machine maps.
     fs::path library;
     for (const char* const place : {"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"})
-      if (library.empty() && fs::exists(fs::path(place) / "libssl.so.3")) library = fs::path(place) / "libssl.so.3";
+      if (library.empty() && fs::exists(fs::path(place) / "libssl.so.3"))
+        library = fs::path(place) / "libssl.so.3";
     ASSERT_FALSE(library.empty());
     fs::copy_file(library, folder_ / "libssl.so.3");
-    struct stat status {};
+    struct stat status{};
     ASSERT_EQ(::stat((folder_ / "libssl.so.3").c_str(), &status), 0);
     inode_ = status.st_ino;
     // Only what the kernel tells may find a process.
@@ -248,6 +250,38 @@ TEST_F(DiscoveryTest, SeesAProcessStartAndSaysWhoItIsFirst) {
   EXPECT_EQ(discovery.snapshot()->scans, 1u) << "found by the kernel's record, not by another scan";
 }
 
+TEST_F(DiscoveryTest, LeavesAloneWhatIsExcluded) {
+  const auto before = tls_child();
+  ASSERT_TRUE(mapped(before->tgid(), "libssl.so.3"));
+  std::mutex mutex;
+  std::set<uint32_t> excluded;
+  options_.exclusion = Exclusion({"openssl"});
+  options_.exclude = [&](uint32_t tgid) {
+    const std::lock_guard lock(mutex);
+    excluded.insert(tgid);
+  };
+  const auto is_excluded = [&](uint32_t tgid) {
+    return eventually([&] {
+      const std::lock_guard lock(mutex);
+      return excluded.contains(tgid);
+    });
+  };
+  Discovery discovery(recorder_, recorder_, options_);
+  ASSERT_TRUE(discovery.start().has_value());
+  ASSERT_TRUE(wait_scanned(discovery));
+  EXPECT_TRUE(is_excluded(before->tgid()));
+  const auto after = tls_child();
+  EXPECT_TRUE(is_excluded(after->tgid())) << "at its exec";
+  ASSERT_TRUE(mapped(after->tgid(), "libssl.so.3"));
+  discovery.ensure_facts(after->tgid());
+  const auto asked = tls_child();  // its exec is handled after the request
+  EXPECT_TRUE(is_excluded(asked->tgid()));
+  EXPECT_EQ(recorder_.facts_told(before->tgid()), 0u);
+  EXPECT_EQ(users(discovery), 0u) << "nothing was attached for them";
+  const auto lines = recorder_.log();
+  EXPECT_EQ(std::ranges::count(lines, "attach " + std::to_string(inode_)), 0);
+}
+
 TEST_F(DiscoveryTest, SeesALibraryThatIsLoadedLate) {
   const std::string python = find_program("python3");
   if (python.empty()) GTEST_SKIP() << "needs python3";
@@ -255,7 +289,9 @@ TEST_F(DiscoveryTest, SeesALibraryThatIsLoadedLate) {
   ASSERT_TRUE(discovery.start().has_value());
   ASSERT_TRUE(wait_scanned(discovery));
   std::ofstream(folder_ / "agent.py") << "import sys, ctypes\nprint('up', flush=True)\nsys.stdin.readline()\n"
-                                         "ctypes.CDLL('" << (folder_ / "libssl.so.3").string() << "')\n"
+                                         "ctypes.CDLL('"
+                                      << (folder_ / "libssl.so.3").string()
+                                      << "')\n"
                                          "sys.stdin.readline()\n";
   Child child({python, (folder_ / "agent.py").string(), "--key=secret"});
   ASSERT_EQ(child.hear(), "up\n");

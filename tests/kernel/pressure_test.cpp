@@ -81,7 +81,9 @@ TEST_F(PressureTest, VerdictsLastOneTurn) {
   const uint32_t tgid = fork_body([&] {
     TcpPair pair;
     for (int i = 0; i < 3; ++i) {
-      if (!send_all(pair.client, request.substr(0, 20000)) || receive(pair.server, 20000).size() != 20000 || !wait(i)) return 1;
+      if (!send_all(pair.client, request.substr(0, 20000)) || receive(pair.server, 20000).size() != 20000 ||
+          !wait(i))
+        return 1;
       if (!send_all(pair.client, request.substr(20000))) return 2;
       if (receive(pair.server, request.size() - 20000).size() != request.size() - 20000) return 3;
       if (!send_all(pair.server, reply) || receive(pair.client, reply.size()) != reply || !wait(i)) return 4;
@@ -132,7 +134,9 @@ TEST_F(PressureTest, WantedOutlivesTurns) {
     return 0;
   });
   const SeenConnection* client = nullptr;
-  poll_until([&] { return (client = with_role(tgid, LLMTAP_ROLE_CLIENT)) && client->stream[LLMTAP_WRITE].next_offset; });
+  poll_until([&] {
+    return (client = with_role(tgid, LLMTAP_ROLE_CLIENT)) && client->stream[LLMTAP_WRITE].next_offset;
+  });
   probe_->set_verdict(client->facts.hdr.conn_id, Verdict::kWanted);
   ASSERT_EQ(::write(gate[1], "x", 1), 1);
   poll_until([&] { return seen_.exits.contains(tgid); });

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plain HTTP over system calls: each call's bytes, once, at their offset.
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,7 +18,8 @@
 namespace llmtap {
 namespace {
 
-const std::string kRequest = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kRequest =
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
 const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 class SocketTest : public CaptureTest {
@@ -62,7 +66,8 @@ TEST_F(SocketTest, BothEndsOfAnExchange) {
   EXPECT_EQ(client_->stream[LLMTAP_READ].records.at(0).message_class, LLMTAP_CLASS_HTTP1_RESPONSE);
   EXPECT_TRUE(client_->stream[LLMTAP_READ].records.at(0).flags & LLMTAP_FLAG_TURN);
   EXPECT_FALSE(client_->stream[LLMTAP_WRITE].records.at(0).flags & LLMTAP_FLAG_TURN);
-  EXPECT_LE(client_->stream[LLMTAP_READ].records.at(0).entry_time_ns, client_->stream[LLMTAP_READ].records.at(0).time_ns);
+  EXPECT_LE(client_->stream[LLMTAP_READ].records.at(0).entry_time_ns,
+            client_->stream[LLMTAP_READ].records.at(0).time_ns);
   ASSERT_TRUE(client_->ends.contains(LLMTAP_END_CLOSED));
   EXPECT_EQ(client_->ends.at(LLMTAP_END_CLOSED).write_offset, kRequest.size());
   EXPECT_EQ(client_->ends.at(LLMTAP_END_CLOSED).read_offset, kReply.size());
@@ -97,7 +102,8 @@ TEST_F(SocketTest, VectorsAndMessages) {
   const uint32_t tgid = run([&] {
     TcpPair pair;
     std::string a = head, b = body.substr(0, 1000), c = body.substr(1000);
-    std::array<iovec, 4> out{{{nullptr, 0}, {a.data(), a.size()}, {b.data(), b.size()}, {c.data(), c.size()}}};
+    std::array<iovec, 4> out{
+        {{nullptr, 0}, {a.data(), a.size()}, {b.data(), b.size()}, {c.data(), c.size()}}};
     if (writev(pair.client, out.data(), 4) != static_cast<ssize_t>(a.size() + 5000)) return 1;
     std::string got(a.size() + 5000, '\0');
     std::array<iovec, 2> in{{{got.data(), 10}, {got.data() + 10, got.size() - 10}}};
@@ -123,7 +129,8 @@ TEST_F(SocketTest, VectorsAndMessages) {
   EXPECT_EQ(server_->read(), head + body);
   EXPECT_EQ(server_->written(), kReply);
   EXPECT_EQ(client_->read(), kReply);
-  for (const auto& record : client_->stream[LLMTAP_WRITE].records) EXPECT_EQ(record.sequence, 0U);
+  EXPECT_EQ(client_->stream[LLMTAP_WRITE].records.size(), 1U);
+  EXPECT_EQ(server_->stream[LLMTAP_READ].records.size(), 1U);
   EXPECT_EQ(client_->stream[LLMTAP_WRITE].gap_bytes, 0U);
 }
 
@@ -137,7 +144,8 @@ TEST_F(SocketTest, LargeWritesAreWhole) {
       TcpPair pair;
       std::string got;
       std::thread reader([&] { got = receive(pair.server, request.size()); });
-      const bool sent = write(pair.client, request.data(), request.size()) == static_cast<ssize_t>(request.size());
+      const bool sent =
+          write(pair.client, request.data(), request.size()) == static_cast<ssize_t>(request.size());
       reader.join();
       return sent && got == request ? 0 : 1;
     });
@@ -226,6 +234,216 @@ TEST_F(SocketTest, SendfileIsAGapOfItsLength) {
   EXPECT_EQ(records[1].loss, LLMTAP_LOST_BYPASS);
   EXPECT_EQ(records[2].offset, 1019U);
   EXPECT_EQ(client_->read().size(), 1023U);
+}
+
+// More than a record holds, its bounds inside iovecs: pieces of the bound, one sequence number.
+TEST_F(SocketTest, ManyVectorsOfALargeCall) {
+  const std::string request = "POST / HTTP/1.1\r\n\r\n" + pattern(700000);
+  const uint32_t tgid = run([&] {
+    TcpPair pair;
+    std::string copy = request, got;
+    std::vector<iovec> vectors;
+    for (size_t at = 0; at < copy.size(); at += 1001)
+      vectors.push_back({copy.data() + at, std::min<size_t>(1001, copy.size() - at)});
+    std::thread reader([&] { got = receive(pair.server, request.size()); });
+    const bool sent = writev(pair.client, vectors.data(), static_cast<int>(vectors.size())) ==
+                      static_cast<ssize_t>(copy.size());
+    reader.join();
+    return sent && got == request ? 0 : 1;
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_TRUE(client_->written() == request);
+  const auto& records = client_->stream[LLMTAP_WRITE].records;
+  ASSERT_EQ(records.size(), 3U);
+  EXPECT_EQ(records[1].captured_bytes, LLMTAP_MAX_RECORD_PAYLOAD);
+  EXPECT_EQ(records[2].sequence, 0U);
+}
+
+TEST_F(SocketTest, ManyMessagesOfOneCall) {
+  const std::string request = "POST / HTTP/1.1\r\n\r\n" + pattern(500);
+  const uint32_t tgid = run([&] {
+    TcpPair pair;
+    std::string copy = request;
+    std::vector<iovec> vectors(copy.size());
+    std::vector<mmsghdr> messages(copy.size());
+    for (size_t i = 0; i < copy.size(); ++i) {
+      vectors[i] = {copy.data() + i, 1};
+      messages[i].msg_hdr.msg_iov = &vectors[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    if (sendmmsg(pair.client, messages.data(), static_cast<unsigned>(messages.size()), 0) !=
+        static_cast<int>(copy.size()))
+      return 1;
+    return receive(pair.server, request.size()) == request ? 0 : 2;
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_EQ(client_->written(), request);
+}
+
+// The peer said its piece and went: writing fails, reading does not.
+TEST_F(SocketTest, AFailedWriteDoesNotEndTheReply) {
+  const uint32_t tgid = run([] {
+    TcpPair pair;
+    send_all(pair.client, kRequest);
+    if (receive(pair.server, 10).size() != 10 || !send_all(pair.server, kReply)) return 1;
+    pair.close_server();  // with unread bytes: a reset
+    pollfd gone{pair.client, 0, 0};
+    if (poll(&gone, 1, 10000) != 1) return 2;
+    if (send(pair.client, "x", 1, MSG_NOSIGNAL) != -1) return 3;
+    return receive(pair.client, kReply.size()) == kReply ? 0 : 4;
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_EQ(client_->read(), kReply);
+  ASSERT_TRUE(client_->ends.contains(LLMTAP_END_SHUTDOWN_WRITE));
+  EXPECT_EQ(client_->ends.at(LLMTAP_END_SHUTDOWN_WRITE).read_offset, 0U);
+  ASSERT_TRUE(client_->ends.contains(LLMTAP_END_RESET));
+  EXPECT_EQ(client_->ends.at(LLMTAP_END_RESET).read_offset, kReply.size());
+}
+
+// Whatever moves TCP's own positions without moving a byte of the program.
+TEST_F(SocketTest, NothingIsUnseenWhereNothingIsLost) {
+  const uint32_t tgid = run([] {
+    std::array<char, 4096> buffer{};
+    const std::string large = "POST / HTTP/1.1\r\n\r\n" + pattern(300000);
+    for (int i = 0; i < 100; ++i) {
+      // Bytes arrive while the connection is accepted and while they are read.
+      TcpPair pair;
+      std::thread sender([&] { send_all(pair.client, large); });
+      const bool whole = receive(pair.server, large.size()) == large;
+      sender.join();
+      if (!whole || !send_all(pair.server, kReply)) return 1;
+      if (i % 4 == 0) shutdown(pair.server, SHUT_WR);
+      if (i % 4 == 1) pair.close_server();
+      pollfd closed{pair.client, POLLRDHUP, 0};
+      if (i % 4 < 2 && poll(&closed, 1, 10000) != 1) return 2;
+      if (recv(pair.client, buffer.data(), 5, MSG_PEEK) != 5) return 3;
+      // The last bytes and the FIN in one call.
+      if (recv(pair.client, buffer.data(), buffer.size(), 0) != static_cast<ssize_t>(kReply.size())) return 4;
+      if (i % 4 == 0) send_all(pair.client, kRequest);  // left unread
+      if (i % 4 == 2) {
+        shutdown(pair.client, SHUT_WR);
+        receive(pair.server, 1);
+        send_all(pair.server, kReply);
+        receive(pair.client, kReply.size());
+      }
+      if (i % 4 == 3) {
+        send_all(pair.client, kRequest);
+        if (recv(pair.server, nullptr, 10, MSG_TRUNC) != 10) return 5;
+        receive(pair.server, kRequest.size() - 10);
+        send_all(pair.server, kReply);
+        receive(pair.client, kReply.size());
+      }
+    }
+    return 0;
+  });
+  EXPECT_GE(seen_.connections(tgid, LLMTAP_SOURCE_SOCKET).size(), 200U);
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_UNSEEN].events, 0U);
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_UNSEEN].bytes, 0U);
+}
+
+// Two threads in one direction: TCP counts a call that has not returned yet.
+TEST_F(SocketTest, CallsInProgressAreNotUnseen) {
+  run([] {
+    TcpPair pair;
+    for (int i = 0; i < 200; ++i) {
+      send_all(pair.client, kRequest);
+      receive(pair.server, kRequest.size());
+      std::thread other([&] { send_all(pair.server, kReply); });
+      send_all(pair.server, kReply);
+      other.join();
+      receive(pair.client, 2 * kReply.size());
+    }
+    return 0;
+  });
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_UNSEEN].bytes, 0U);
+}
+
+TEST_F(SocketTest, ASocketThatIsConnectedTwice) {
+  const uint32_t tgid = run([] {
+    TcpPair first, second;
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0) return 1;
+    getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+    const int client = socket(AF_INET, SOCK_STREAM, 0);
+    // Nobody listens yet.
+    if (connect(client, reinterpret_cast<sockaddr*>(&address), size) == 0 || listen(listener, 1) != 0)
+      return 2;
+    for (int i = 0; i < 2; ++i) {
+      if (connect(client, reinterpret_cast<sockaddr*>(&address), size) != 0) return 3;
+      const int server = accept(listener, nullptr, nullptr);
+      for (int turn = 0; turn < 3; ++turn) {
+        send_all(client, kRequest);
+        if (receive(server, kRequest.size()) != kRequest || !send_all(server, kReply)) return 4;
+        if (receive(client, kReply.size()) != kReply) return 5;
+      }
+      sockaddr none{};
+      none.sa_family = AF_UNSPEC;
+      if (connect(client, &none, sizeof(none)) != 0) return 6;
+      close(server);
+    }
+    return 0;
+  });
+  size_t clients = 0;
+  for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_SOCKET)) {
+    if (connection->facts.role != LLMTAP_ROLE_CLIENT) continue;
+    ++clients;
+    EXPECT_EQ(connection->written(), kRequest + kRequest + kRequest);
+  }
+  EXPECT_EQ(clients, 2U);
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_UNSEEN].bytes, 0U);
+}
+
+// Its system calls fire no tracepoint of their own.
+TEST_F(SocketTest, A32BitProgramIsCounted) {
+  const uint32_t tgid = run([] {
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener, 1) != 0)
+      return 1;
+    getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+    const pid_t child = fork();
+    if (child == 0) {
+      // The program connects to the address that it finds at its standard input, and sends 100 bytes.
+      std::array<int, 2> ends{};
+      if (pipe(ends.data()) != 0 || ::write(ends[1], &address, sizeof(address)) != sizeof(address)) _exit(1);
+      dup2(ends[0], 0);
+      execl(LLMTAP_COMPAT_CLIENT, "compat_client", static_cast<char*>(nullptr));
+      _exit(2);
+    }
+    const int server = accept(listener, nullptr, nullptr);
+    if (receive(server, 100).size() != 100) return 2;
+    close(server);
+    int status = -1;
+    return waitpid(child, &status, 0) == child && status == 0 ? 0 : 3;
+  });
+  EXPECT_EQ(seen_.connections(tgid, LLMTAP_SOURCE_SOCKET).size(), 0U);
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_COMPAT].bytes, 100U);
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_COMPAT].events, 1U);
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_UNSEEN].bytes, 0U);
+}
+
+TEST_F(SocketTest, BytesBesideTheHooksAreFoundAtTheEndToo) {
+  const uint32_t tgid = run([] {
+    TcpPair pair;
+    send_all(pair.client, kRequest);
+    receive(pair.server, kRequest.size());
+    send_all(pair.server, kReply);
+    std::array<char, 200> buffer{};
+    iovec vector{buffer.data(), buffer.size()};
+    return preadv2(pair.client, &vector, 1, -1, 0) == static_cast<ssize_t>(kReply.size()) ? 0 : 1;
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  ASSERT_TRUE(client_->ends.contains(LLMTAP_END_CLOSED));
+  EXPECT_EQ(client_->ends.at(LLMTAP_END_CLOSED).read_offset, kReply.size());
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_UNSEEN].bytes, kReply.size());
+  EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_UNSEEN].events, 1U);
 }
 
 // preadv2 is not hooked: TCP's own count tells at the next turn.

@@ -27,7 +27,8 @@ Mapping mapping_of(const void* address) {
     char dash = 0;
     std::string permissions, device, inode;
     std::istringstream fields(line);
-    fields >> std::hex >> mapping.start >> dash >> mapping.end >> permissions >> mapping.offset >> device >> inode >> mapping.path;
+    fields >> std::hex >> mapping.start >> dash >> mapping.end >> permissions >> mapping.offset >> device >>
+        inode >> mapping.path;
     if (wanted >= mapping.start && wanted < mapping.end) return mapping;
   }
   return {};
@@ -56,12 +57,19 @@ std::vector<UprobePlace> libssl_places() {
   add("SSL_do_handshake", HookKind::kHandshake, true);
   add("SSL_set_fd", HookKind::kSetFd, false);
   add("SSL_shutdown", HookKind::kShutdown, false);
+  add("SSL_connect", HookKind::kConnect, true);
+  add("SSL_accept", HookKind::kAccept, true);
+  add("SSL_set_connect_state", HookKind::kSetConnect, false);
+  add("SSL_set_accept_state", HookKind::kSetAccept, false);
+  add("SSL_read_early_data", HookKind::kReadEarly, true);
+  add("SSL_write_early_data", HookKind::kWriteEarly, true);
   add("SSL_free", HookKind::kFree, false);
   return places;
 }
 
 TlsContexts::TlsContexts() {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
+  char curve[] = "P-256";  // a macro that casts const away
+  EVP_PKEY* key = EVP_EC_gen(curve);
   X509* certificate = X509_new();
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
   X509_gmtime_adj(X509_getm_notBefore(certificate), 0);

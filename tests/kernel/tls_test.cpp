@@ -13,7 +13,8 @@
 namespace llmtap {
 namespace {
 
-const std::string kRequest = "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kRequest =
+    "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
 const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 class TlsTest : public CaptureTest {
@@ -68,7 +69,9 @@ TEST_F(TlsTest, CiphertextIsNotCopied) {
   const uint32_t tgid = run([&] {
     return tls_exchange(
         contexts_, [&](SSL* ssl) { return tls_write_all(ssl, kRequest + body) && tls_read(ssl, 2) == "ok"; },
-        [&](SSL* ssl) { return tls_read(ssl, kRequest.size() + body.size()).size() > 0 && tls_write_all(ssl, "ok"); });
+        [&](SSL* ssl) {
+          return tls_read(ssl, kRequest.size() + body.size()).size() > 0 && tls_write_all(ssl, "ok");
+        });
   });
   ASSERT_NO_FATAL_FAILURE(ends(tgid));
   EXPECT_TRUE(client_->written() == kRequest + body);
@@ -94,8 +97,8 @@ TEST_F(TlsTest, ExFormsAndPeek) {
           size_t n = 0;
           std::array<char, 200> buffer{};
           return SSL_write_ex(ssl, kRequest.data(), kRequest.size(), &n) == 1 && n == kRequest.size() &&
-                 SSL_peek(ssl, buffer.data(), 10) == 10 && SSL_read_ex(ssl, buffer.data(), buffer.size(), &n) == 1 &&
-                 n == kReply.size();
+                 SSL_peek(ssl, buffer.data(), 10) == 10 &&
+                 SSL_read_ex(ssl, buffer.data(), buffer.size(), &n) == 1 && n == kReply.size();
         },
         serve);
   });
@@ -116,6 +119,83 @@ TEST_F(TlsTest, LargeWriteIsWhole) {
   EXPECT_EQ(client_->stream[LLMTAP_WRITE].records.size(), 2U);
   EXPECT_TRUE(server_->read() == request);
   EXPECT_EQ(probe_->statistics().lost[LLMTAP_LOST_FAULT].events, 0U);
+}
+
+// Both roles without any socket: only the calls say them.
+TEST_F(TlsTest, RolesFromTheCallsAlone) {
+  const uint32_t tgid = run([&] {
+    SSL* client = SSL_new(contexts_.client);
+    SSL* server = SSL_new(contexts_.server);
+    BIO *to_client = nullptr, *to_server = nullptr;
+    BIO_new_bio_pair(&to_client, 65536, &to_server, 65536);
+    SSL_set_bio(client, to_server, to_server);
+    SSL_set_bio(server, to_client, to_client);
+    SSL_set_connect_state(client);
+    SSL_set_accept_state(server);
+    int client_done = 0, server_done = 0;
+    for (int i = 0; i < 20 && (client_done != 1 || server_done != 1); ++i) {
+      client_done = SSL_do_handshake(client);
+      server_done = SSL_do_handshake(server);
+    }
+    const bool fine = tls_write_all(client, kRequest) && tls_read(server, kRequest.size()) == kRequest;
+    SSL_free(client);
+    SSL_free(server);
+    return fine ? 0 : 1;
+  });
+  ASSERT_NO_FATAL_FAILURE(ends(tgid));
+  EXPECT_EQ(client_->facts.role, LLMTAP_ROLE_CLIENT);
+  EXPECT_EQ(server_->facts.role, LLMTAP_ROLE_SERVER);
+}
+
+TEST_F(TlsTest, EarlyDataIsMarkedAndCountedOnce) {
+  SSL_CTX_set_max_early_data(contexts_.server, 16384);
+  SSL_CTX_set_options(contexts_.server, SSL_OP_NO_ANTI_REPLAY);
+  const uint32_t tgid = run([&] {
+    SSL_SESSION* session = nullptr;
+    const auto keep = [&](SSL* ssl) {
+      const bool fine = ask(ssl);
+      session = SSL_get1_session(ssl);
+      return fine;
+    };
+    if (tls_exchange(contexts_, keep, serve) != 0) return 1;
+    TcpPair pair;
+    std::string got;
+    bool served = false;
+    std::thread thread([&] {
+      SSL* ssl = SSL_new(contexts_.server);
+      SSL_set_fd(ssl, pair.server);
+      std::array<char, 1000> buffer{};
+      size_t n = 0;
+      int result = 0;
+      while ((result = SSL_read_early_data(ssl, buffer.data(), buffer.size(), &n)) ==
+             SSL_READ_EARLY_DATA_SUCCESS)
+        got.append(buffer.data(), n);
+      served = result == SSL_READ_EARLY_DATA_FINISH && SSL_accept(ssl) == 1 && tls_write_all(ssl, kReply);
+      SSL_free(ssl);
+    });
+    SSL* ssl = SSL_new(contexts_.client);
+    SSL_set_fd(ssl, pair.client);
+    SSL_set_session(ssl, session);
+    size_t n = 0;
+    const bool sent = SSL_write_early_data(ssl, kRequest.data(), kRequest.size(), &n) == 1 &&
+                      SSL_connect(ssl) == 1 && tls_read(ssl, kReply.size()) == kReply;
+    SSL_free(ssl);
+    thread.join();
+    return sent && served && got == kRequest ? 0 : 2;
+  });
+  size_t clients = 0, servers = 0;
+  for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL)) {
+    for (const auto direction : {LLMTAP_WRITE, LLMTAP_READ}) {
+      const SeenStream& stream = connection->stream[direction];
+      if (stream.records.empty() || !(stream.records[0].flags & LLMTAP_FLAG_EARLY_DATA)) continue;
+      EXPECT_EQ(stream.bytes, kRequest);
+      EXPECT_EQ(connection->stream[1 - direction].bytes, kReply);
+      EXPECT_FALSE(connection->stream[1 - direction].records.at(0).flags & LLMTAP_FLAG_EARLY_DATA);
+      ++(direction == LLMTAP_WRITE ? clients : servers);
+    }
+  }
+  EXPECT_EQ(clients, 1U);
+  EXPECT_EQ(servers, 1U);
 }
 
 // Node, asyncio, .NET: the library never touches the socket, the next or last call of the thread does.
@@ -181,6 +261,65 @@ TEST_F(TlsTest, ProcessEndEndsItsObjects) {
   ASSERT_NO_FATAL_FAILURE(ends(tgid));
   EXPECT_TRUE(client_->ends.contains(LLMTAP_END_EXIT));
   EXPECT_EQ(client_->ends.at(LLMTAP_END_EXIT).write_offset, kRequest.size());
+}
+
+// Muted: the call's return is not hooked, and what it moved is a gap.
+TEST_F(TlsTest, AMutedCallPaysNoReturn) {
+  std::array<int, 2> gate{};
+  ASSERT_EQ(pipe(gate.data()), 0);
+  const std::string part = pattern(1000);
+  const uint32_t tgid = fork_body([&] {
+    return tls_exchange(
+        contexts_,
+        [&](SSL* ssl) {
+          char go = 0;
+          return tls_write_all(ssl, kRequest) && ::read(gate[0], &go, 1) == 1 && tls_write_all(ssl, part) &&
+                 tls_read(ssl, 2) == "ok" && tls_write_all(ssl, kRequest);
+        },
+        [&](SSL* ssl) {
+          return tls_read(ssl, kRequest.size() + 1000).size() == kRequest.size() + 1000 &&
+                 tls_write_all(ssl, "ok") && tls_read(ssl, kRequest.size()) == kRequest;
+        });
+  });
+  const SeenConnection* client = nullptr;
+  poll_until([&] {
+    for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL))
+      if (connection->written().starts_with("POST")) client = connection;
+    return client != nullptr;
+  });
+  probe_->set_verdict(client->facts.hdr.conn_id, Verdict::kMuted);
+  ASSERT_EQ(::write(gate[1], "x", 1), 1);
+  poll_until([&] { return seen_.exits.contains(tgid); });
+  expect_success(tgid);
+  EXPECT_EQ(client->written(), kRequest + kRequest);
+  EXPECT_EQ(client->stream[LLMTAP_WRITE].gap_bytes, part.size());
+}
+
+class TwoProgramsTest : public CaptureTest {};
+
+TEST_F(TwoProgramsTest, WithoutSessionsTheBytesAreTheSame) {
+  ASSERT_NO_FATAL_FAILURE(open({.uprobe_sessions = false}));
+  EXPECT_FALSE(probe_->statistics().uprobe_sessions);
+  auto link = probe_->attach_uprobes(libssl_path(), libssl_places());
+  ASSERT_TRUE(link.has_value()) << link.error().message;
+  const TlsContexts contexts;
+  const uint32_t tgid = run([&] {
+    return tls_exchange(
+        contexts,
+        [](SSL* ssl) {
+          size_t n = 0;
+          return SSL_write_ex(ssl, kRequest.data(), kRequest.size(), &n) == 1 &&
+                 tls_read(ssl, kReply.size()) == kReply;
+        },
+        serve);
+  });
+  const auto connections = seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL);
+  ASSERT_EQ(connections.size(), 2U);
+  for (const SeenConnection* connection : connections) {
+    const bool is_client = connection->facts.role == LLMTAP_ROLE_CLIENT;
+    EXPECT_EQ(connection->stream[is_client ? LLMTAP_WRITE : LLMTAP_READ].bytes, kRequest);
+    EXPECT_EQ(connection->stream[is_client ? LLMTAP_READ : LLMTAP_WRITE].bytes, kReply);
+  }
 }
 
 TEST_F(TlsTest, DetachedProbesSeeNothing) {

@@ -35,7 +35,7 @@ AttachManager::File* AttachManager::look_up(uint32_t tgid, const Mapping& mappin
   const auto known = files_.find(mapping.file);
   if (known != files_.end() && known->second.pass == pass_) return &known->second;
 
-  struct stat status {};
+  struct stat status{};
   const auto opened = procfs_.open_mapping(tgid, mapping);
   if (!opened || ::fstat(opened->get(), &status) != 0) return nullptr;
   const int64_t changed_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
@@ -63,6 +63,9 @@ void AttachManager::examine(int fd, File& file) {
   file.places.clear();
   file.placement.clear();
   file.single_stepped = false;
+  file.fallback = {};
+  file.refused.clear();
+  bool has_fallback = false;
   const FdSource source(fd);
   const auto elf = ElfFile::open(source);
   if (!elf) return;
@@ -70,7 +73,8 @@ void AttachManager::examine(int fd, File& file) {
     if (runtime.only_if_none && !file.runtimes.empty()) continue;
     if (!runtime.recognise(*elf)) continue;
     if (!runtime.plan) {
-      file.runtimes.push_back({std::string(runtime.name), CoverageState::kOpaque, std::string(runtime.opaque_reason)});
+      file.runtimes.push_back(
+          {std::string(runtime.name), CoverageState::kOpaque, std::string(runtime.opaque_reason)});
       continue;
     }
     auto plan = runtime.plan(*elf);
@@ -83,7 +87,37 @@ void AttachManager::examine(int fd, File& file) {
     file.places.insert(file.places.end(), plan->places.begin(), plan->places.end());
     file.placement += (file.placement.empty() ? "" : "; ") + plan->placement;
     file.single_stepped |= plan->single_stepped;
+    const bool exported = !plan->fallback.empty();
+    has_fallback |= exported;
+    const auto& places = exported ? plan->fallback : plan->places;
+    file.fallback.places.insert(file.fallback.places.end(), places.begin(), places.end());
+    file.fallback.placement += (file.fallback.placement.empty() ? "" : "; ") +
+                               (exported ? plan->fallback_placement : plan->placement);
+    file.fallback.single_stepped |= exported ? plan->fallback_single_stepped : plan->single_stepped;
   }
+  if (!has_fallback) file.fallback = {};
+  const auto checked = self_checked_code(*elf);
+  if (!checked) return;
+  const auto first = elf->code_offset(checked->first), last = elf->code_offset(checked->second);
+  const auto inside = [&](const HookPlace& place) {
+    return first && last && place.offset >= *first && place.offset < *last;
+  };
+  if (std::ranges::any_of(file.places, inside) || std::ranges::any_of(file.fallback.places, inside))
+    refuse(file, "self_checked_code");
+}
+
+void AttachManager::refuse(File& file, const std::string& reason) {
+  file.refused = reason;
+  file.link.reset();
+  for (RuntimeUse& use : file.runtimes)
+    if (use.state == CoverageState::kClear) use.state = CoverageState::kOpaque, use.reason = reason;
+}
+
+void AttachManager::refuse(ProcessKey process, const std::string& reason) {
+  const auto held = files_by_process_.find(key_of(process));
+  if (held == files_by_process_.end()) return;
+  for (const FileKey& key : held->second)
+    if (const auto file = files_.find(key); file != files_.end()) refuse(file->second, reason);
 }
 
 bool AttachManager::inspect(uint32_t tgid, const std::vector<Mapping>& mappings) {
@@ -94,13 +128,25 @@ bool AttachManager::inspect(uint32_t tgid, const std::vector<Mapping>& mappings)
 }
 
 void AttachManager::attach(uint32_t tgid, const Mapping& mapping, File& file) {
-  if (file.link || file.places.empty() || file.attach_pass == pass_) return;
+  if (file.link || file.places.empty() || file.attach_pass == pass_ || !file.refused.empty()) return;
   const auto opened = procfs_.open_mapping(tgid, mapping);
   if (!opened) return;  // the process is gone; another user or the next scan tries again
   file.attach_pass = pass_;
   // Through our own descriptor: the same file whatever the process does meanwhile, and deleted files
   // and other mount namespaces are as reachable as any.
-  auto link = attacher_.attach("/proc/self/fd/" + std::to_string(opened->get()), file.places);
+  const std::string path = "/proc/self/fd/" + std::to_string(opened->get());
+  auto link = attacher_.attach(path, file.places);
+  // The kernel's own decoder may refuse a place that ours took; nothing at all is never better.
+  if (!link && !file.fallback.places.empty()) {
+    ++failures_[{file.runtimes.front().runtime, "internal_refused"}];
+    link = attacher_.attach(path, file.fallback.places);
+    if (link) {
+      file.places = std::move(file.fallback.places);
+      file.placement = std::move(file.fallback.placement);
+      file.single_stepped = file.fallback.single_stepped;
+      file.fallback = {};
+    }
+  }
   for (RuntimeUse& use : file.runtimes) {
     const bool was_attempted = use.state == CoverageState::kClear || use.reason.starts_with("attach_");
     if (!was_attempted) continue;
@@ -111,7 +157,8 @@ void AttachManager::attach(uint32_t tgid, const Mapping& mapping, File& file) {
   if (link) file.link = std::move(*link);
 }
 
-std::vector<RuntimeUse> AttachManager::use(ProcessKey process, const std::vector<Mapping>& mappings, Time now) {
+std::vector<RuntimeUse> AttachManager::use(ProcessKey process, const std::vector<Mapping>& mappings,
+                                           Time now) {
   std::set<FileKey>& held = files_by_process_[key_of(process)];
   std::set<FileKey> now_held;
   std::vector<RuntimeUse> uses;
@@ -168,7 +215,8 @@ void AttachManager::describe(Coverage& coverage) const {
     for (const RuntimeUse& use : file.runtimes)
       if (use.state == CoverageState::kClear || use.reason.starts_with("attach_"))
         coverage.targets.push_back({use.runtime, file.path, key.major, key.minor, key.inode, file.generation,
-                                    file.placement, file.single_stepped, file.places.size(), file.users.size(), file.link != nullptr});
+                                    file.placement, file.single_stepped, file.places.size(),
+                                    file.users.size(), file.link != nullptr});
   }
   coverage.attach_failures = failures_;
 }

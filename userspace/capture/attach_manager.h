@@ -26,7 +26,8 @@ class AttachManager {
     std::chrono::milliseconds linger{10'000};  // breakpoints stay this long after the last process
   };
 
-  AttachManager(const ProcFs& procfs, UprobeAttacher& attacher, std::span<const TlsRuntime> runtimes, Options options)
+  AttachManager(const ProcFs& procfs, UprobeAttacher& attacher, std::span<const TlsRuntime> runtimes,
+                Options options)
       : procfs_(procfs), attacher_(attacher), runtimes_(runtimes), options_(options) {}
 
   // A new look at everything: files seen before it are checked for change again, failed attaches retried.
@@ -37,6 +38,8 @@ class AttachManager {
   // The process maps these files now, and only these; attaches what is not. After inspect().
   std::vector<RuntimeUse> use(ProcessKey, const std::vector<Mapping>&, Time now);
   void forget(ProcessKey, Time now);
+  // The kernel cannot spare this one process: nothing is attached to a file that it maps. After use().
+  void refuse(ProcessKey, const std::string& reason);
   // Detaches what nobody maps any more. Returns when to come back, Time::max() if nothing waits.
   Time collect(Time now);
 
@@ -49,13 +52,15 @@ class AttachManager {
     int64_t size = 0;
     int64_t changed_ns = 0;
     uint64_t generation = 0;
-    uint64_t pass = 0;        // when it was last checked for change
+    uint64_t pass = 0;         // when it was last checked for change
     uint64_t attach_pass = 0;  // when attaching was last tried
     std::string path;
     std::vector<RuntimeUse> runtimes;
     std::vector<HookPlace> places;
     std::string placement;
     bool single_stepped = false;
+    HookPlan fallback;    // of the whole file; empty places: none
+    std::string refused;  // why it is never attached
     std::unique_ptr<AttachedLink> link;
     std::set<std::pair<uint32_t, uint64_t>> users;  // tgid, start
     Time unused_since{};
@@ -66,6 +71,7 @@ class AttachManager {
   void attach(uint32_t tgid, const Mapping&, File&);
   void fail(File&, size_t runtime, const std::string& what);
   void make_room();
+  static void refuse(File&, const std::string& reason);
 
   const ProcFs& procfs_;
   UprobeAttacher& attacher_;

@@ -15,18 +15,23 @@ namespace llmtap {
 
 // The attach cookie: values of enum llmtap_hook_kind in bpf/lib/hook_kinds.h.
 enum class UprobeKind : uint32_t {
-  kRead = 1,          // int SSL_read(ssl, buf, int num)
-  kWrite = 2,         // int SSL_write(ssl, buf, int num)
-  kReadCount4 = 3,    // int (ssl, buf, size_t num, size_t *count): SSL_read_ex
-  kWriteCount4 = 4,   // SSL_write_ex, and ssl_write_internal up to 3.2
-  kWriteCount5 = 5,   // int (ssl, buf, size_t num, flags, size_t *count): SSL_write_ex2, ssl_write_internal from 3.3
+  kRead = 1,         // int SSL_read(ssl, buf, int num)
+  kWrite = 2,        // int SSL_write(ssl, buf, int num)
+  kReadCount4 = 3,   // int (ssl, buf, size_t num, size_t *count): SSL_read_ex
+  kWriteCount4 = 4,  // SSL_write_ex, and ssl_write_internal up to 3.2
+  kWriteCount5 =
+      5,  // int (ssl, buf, size_t num, flags, size_t *count): SSL_write_ex2, ssl_write_internal from 3.3
   kReadInternal = 6,  // ssl_read_internal: arguments of SSL_read_ex, result > 0 is success, 0 the end
   kHandshake = 7,     // int SSL_do_handshake(ssl)
   kConnect = 8,
   kAccept = 9,
-  kSetFd = 10,        // int SSL_set_fd(ssl, int fd)
+  kSetFd = 10,  // int SSL_set_fd(ssl, int fd)
   kFree = 11,
   kShutdown = 12,
+  kSetConnect = 13,  // void SSL_set_connect_state(ssl)
+  kSetAccept = 14,
+  kReadEarly = 15,  // SSL_read_early_data: around SSL_read_ex
+  kWriteEarly = 16,
 };
 
 struct HookPlace {
@@ -48,6 +53,9 @@ class UprobeAttacher {
   // For every process that maps the file. `path` is resolved before this returns.
   virtual Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
                                                        std::span<const HookPlace> places) = 0;
+  // No return probe in this process, whatever is attached to its files. False: the kernel has no such
+  // means, so its files must not be attached at all.
+  virtual bool refuse_returns(uint32_t tgid) { return false; }
 };
 
 // Called on the discovery thread; takes a copy. `event` is followed by the rest of its record.

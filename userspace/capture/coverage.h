@@ -48,7 +48,7 @@ struct AttachTarget {
 
 struct Coverage {
   bool initial_scan_done = false;
-  bool watching = false;     // new processes are seen at once; else at the next scan
+  bool watching = false;  // new processes are seen at once; else at the next scan
   std::string watch_error;
   uint64_t processes_scanned = 0;  // looks at a process, cumulative
   uint64_t scans = 0;              // of all processes

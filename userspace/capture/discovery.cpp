@@ -25,7 +25,8 @@ uint64_t monotonic_ns() {
 
 }  // namespace
 
-Discovery::Discovery(UprobeAttacher& attacher, EventInjector& injector, DiscoveryOptions options, ProcFs procfs)
+Discovery::Discovery(UprobeAttacher& attacher, EventInjector& injector, DiscoveryOptions options,
+                     ProcFs procfs)
     : attacher_(attacher), injector_(injector), options_(std::move(options)), procfs_(std::move(procfs)) {}
 
 Discovery::~Discovery() { stop(); }
@@ -36,8 +37,10 @@ Result<> Discovery::start() {
   manager_ = std::make_unique<AttachManager>(procfs_, attacher_, kRuntimes, options_.attach);
   // Before the first look at /proc: what starts while that goes on is in the rings.
   auto watch = MmapWatch::open(options_.ring_pages);
-  if (watch) watch_ = std::move(*watch);
-  else coverage_.watch_error = watch.error().message;
+  if (watch)
+    watch_ = std::move(*watch);
+  else
+    coverage_.watch_error = watch.error().message;
   coverage_.watching = watch_.has_value();
   stopping_ = false;
   thread_ = std::thread([this] { run(); });
@@ -60,6 +63,15 @@ void Discovery::ensure_facts(uint32_t tgid) {
       return;
     }
     requests_.push_back(tgid);
+  }
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
+}
+
+void Discovery::refuse(uint32_t tgid) {
+  {
+    const std::lock_guard lock(mutex_);
+    refusals_.push_back(tgid);
   }
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
@@ -125,6 +137,7 @@ void Discovery::scan_all() {
   for (const auto& [tgid, process] : processes_)
     if (!present.contains(tgid)) gone.push_back(tgid);
   for (const uint32_t tgid : gone) forget(tgid);
+  std::erase_if(judged_, [&](const auto& entry) { return !present.contains(entry.first); });
   // Youngest first: what just started is about to make its first call.
   std::ranges::sort(tgids, std::greater<>());
   for (const uint32_t tgid : tgids) {
@@ -145,6 +158,10 @@ void Discovery::scan(uint32_t tgid, bool asked) {
   }
   if (!start) return;
   const ProcessKey key{tgid, *start};
+  if (excluded(key)) {
+    forget(tgid);
+    return;
+  }
   const auto mappings = procfs_.mappings(key);
   // Gone; or without files: a kernel thread, or a process in the middle of an exec.
   if (!mappings || (mappings->empty() && !asked)) {
@@ -166,14 +183,30 @@ void Discovery::scan(uint32_t tgid, bool asked) {
     if (!record || record->facts.key != key) return;
     // The core must know who it is before the first byte.
     emit(*record);
-    it = processes_.emplace(tgid, Process{std::move(*record), {}, false}).first;
+    it = processes_.emplace(tgid, Process{std::move(*record), {}, false, {}}).first;
     changed_ = true;
   }
   it->second.asked |= asked;
   auto runtimes = manager_->use(key, *mappings, Clock::now());
+  apply_refusal(it->second, *mappings, runtimes);
   if (runtimes.empty()) runtimes.push_back({"none", CoverageState::kNone, {}});
   if (runtimes != it->second.runtimes) changed_ = true;
   it->second.runtimes = std::move(runtimes);
+}
+
+void Discovery::apply_refusal(Process& process, const std::vector<Mapping>& mappings,
+                              std::vector<RuntimeUse>& runtimes) {
+  const ProcessKey key = process.record.facts.key;
+  if (process.refused.empty()) {
+    if (std::ranges::none_of(mappings,
+                             [](const Mapping& mapping) { return !fiber_runtime(mapping.path).empty(); }))
+      return;
+    process.refused = "fiber_runtime";
+    changed_ = true;
+  }
+  if (!attacher_.refuse_returns(key.tgid)) manager_->refuse(key, process.refused);
+  for (RuntimeUse& use : runtimes)
+    if (use.state == CoverageState::kClear) use = {use.runtime, CoverageState::kOpaque, process.refused};
 }
 
 void Discovery::handle(const std::vector<WatchEvent>& events) {
@@ -192,8 +225,10 @@ void Discovery::handle(const std::vector<WatchEvent>& events) {
         if (const auto known = processes_.find(event.tgid); known != processes_.end()) {
           const bool asked = known->second.asked;
           forget(event.tgid);
-          if (asked) scan(event.tgid, true);
-          else dirty.insert(event.tgid);
+          if (asked)
+            scan(event.tgid, true);
+          else
+            dirty.insert(event.tgid);
         }
         if (auto record = read_record(event.tgid)) remember_exec(std::move(*record));
         break;
@@ -214,11 +249,19 @@ void Discovery::handle(const std::vector<WatchEvent>& events) {
 }
 
 void Discovery::answer_requests() {
-  std::vector<uint32_t> requests;
+  std::vector<uint32_t> requests, refusals;
   {
     const std::lock_guard lock(mutex_);
     requests.swap(requests_);
+    refusals.swap(refusals_);
     coverage_.dropped_requests = dropped_requests_;
+  }
+  for (const uint32_t tgid : refusals) {
+    const auto known = processes_.find(tgid);
+    if (known == processes_.end() || !known->second.refused.empty()) continue;
+    known->second.refused = "stack_switch";
+    changed_ = true;
+    scan(tgid, false);
   }
   std::ranges::sort(requests);
   requests.erase(std::unique(requests.begin(), requests.end()), requests.end());
@@ -249,8 +292,31 @@ void Discovery::check_exits(Clock::time_point now) {
 
 std::optional<ProcessRecord> Discovery::read_record(uint32_t tgid) {
   auto record = procfs_.record(tgid);
-  if (record && !record->complete) record_checks_.try_emplace(tgid, RecordCheck{Clock::now() + kRecordRetry, 0});
+  if (record && !record->complete)
+    record_checks_.try_emplace(tgid, RecordCheck{Clock::now() + kRecordRetry, 0});
+  if (record) judge(*record);
   return record;
+}
+
+bool Discovery::excluded(ProcessKey key) {
+  if (options_.exclusion.empty()) return false;
+  auto known = judged_.find(key.tgid);
+  if (known == judged_.end() || known->second.start_ns != key.start_ns) {
+    if (!read_record(key.tgid)) return false;
+    known = judged_.find(key.tgid);
+  }
+  return known != judged_.end() && known->second.start_ns == key.start_ns && known->second.excluded;
+}
+
+// Each time a record was read: exec makes another program of a process. One that was left alone stays so
+// until it ends, as in the kernel.
+void Discovery::judge(const ProcessRecord& record) {
+  if (options_.exclusion.empty()) return;
+  Judged& judged = judged_[record.facts.key.tgid];
+  if (judged.start_ns != record.facts.key.start_ns) judged = {record.facts.key.start_ns, false};
+  if (judged.excluded || !options_.exclusion.matches(record.facts)) return;
+  judged.excluded = true;
+  if (options_.exclude) options_.exclude(record.facts.key.tgid);
 }
 
 void Discovery::check_records(Clock::time_point now) {
@@ -267,6 +333,8 @@ void Discovery::check_records(Clock::time_point now) {
       continue;
     }
     if (record && record->complete) {
+      judge(*record);
+      if (excluded(record->facts.key)) forget(tgid);
       const auto known = processes_.find(tgid);
       if (known != processes_.end() && known->second.record.facts.key == record->facts.key) {
         known->second.record = *record;
@@ -294,7 +362,8 @@ void Discovery::remember_exec(ProcessRecord record) {
     exec_order_.push_back(key);
   while (exec_order_.size() > options_.exec_records) {
     const auto oldest = exec_records_.find(exec_order_.front().tgid);
-    if (oldest != exec_records_.end() && oldest->second.facts.key == exec_order_.front()) exec_records_.erase(oldest);
+    if (oldest != exec_records_.end() && oldest->second.facts.key == exec_order_.front())
+      exec_records_.erase(oldest);
     exec_order_.pop_front();
   }
 }
@@ -310,8 +379,8 @@ void Discovery::publish() {
   coverage_.targets.clear();
   if (changed_) {
     for (const auto& [tgid, process] : processes_)
-      coverage_.processes.push_back(
-          {process.record.facts.key, process.record.facts.exe, process.record.facts.workload, process.runtimes});
+      coverage_.processes.push_back({process.record.facts.key, process.record.facts.exe,
+                                     process.record.facts.workload, process.runtimes});
     manager_->describe(coverage_);
   }
   const std::lock_guard lock(mutex_);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include "capture/attach_manager.h"
 #include "capture/attacher.h"
 #include "capture/coverage.h"
+#include "capture/exclusion.h"
 #include "capture/mmap_watch.h"
 #include "capture/process_facts.h"
 
@@ -24,14 +26,16 @@ namespace llmtap {
 
 struct DiscoveryOptions {
   AttachManager::Options attach;
-  std::chrono::milliseconds rescan{30'000};         // the safety net
+  std::chrono::milliseconds rescan{30'000};           // the safety net
   std::chrono::milliseconds rescan_unwatched{1'000};  // where perf events are refused
-  std::chrono::milliseconds exit_check{200};        // after an exit: other threads may live on
-  size_t ring_pages = 64;                           // of each CPU's side-band ring; a power of two
-  size_t requests = 4096;                           // ensure_facts() waiting; beyond: dropped, counted
-  size_t exec_records = 8192;                       // facts read at exec, kept for a process that is asked for later
-  size_t processes = 65536;                         // described in the snapshot; beyond: attached, not described
-  std::set<uint32_t> skip;                          // beside this process itself
+  std::chrono::milliseconds exit_check{200};          // after an exit: other threads may live on
+  size_t ring_pages = 64;                             // of each CPU's side-band ring; a power of two
+  size_t requests = 4096;                             // ensure_facts() waiting; beyond: dropped, counted
+  size_t exec_records = 8192;  // facts read at exec, kept for a process that is asked for later
+  size_t processes = 65536;    // described in the snapshot; beyond: attached, not described
+  std::set<uint32_t> skip;     // beside this process itself
+  Exclusion exclusion;         // never attached, never followed
+  std::function<void(uint32_t tgid)> exclude;  // tells the kernel of one, on the discovery thread
 };
 
 class Discovery {
@@ -48,6 +52,8 @@ class Discovery {
 
   // Any thread. A PROCESS event follows if the process is still there, or was seen to exec.
   void ensure_facts(uint32_t tgid);
+  // Any thread. The process runs several stacks on one thread and is not observed for that.
+  void refuse(uint32_t tgid);
   std::shared_ptr<const Coverage> snapshot() const;
 
  private:
@@ -56,6 +62,7 @@ class Discovery {
     ProcessRecord record;
     std::vector<RuntimeUse> runtimes;
     bool asked = false;
+    std::string refused;  // why its TLS is not read, whatever the library
   };
 
   void run();
@@ -63,9 +70,12 @@ class Discovery {
   void scan(uint32_t tgid, bool asked);
   void handle(const std::vector<WatchEvent>&);
   void answer_requests();
+  void apply_refusal(Process&, const std::vector<Mapping>&, std::vector<RuntimeUse>&);
   void check_exits(Clock::time_point now);
   void check_records(Clock::time_point now);
   std::optional<ProcessRecord> read_record(uint32_t tgid);
+  bool excluded(ProcessKey);
+  void judge(const ProcessRecord&);
   void forget(uint32_t tgid);
   void remember_exec(ProcessRecord);
   void emit(const ProcessRecord&);
@@ -84,6 +94,11 @@ class Discovery {
   // Owned by the thread.
   std::unique_ptr<AttachManager> manager_;
   std::unordered_map<uint32_t, Process> processes_;
+  struct Judged {
+    uint64_t start_ns = 0;
+    bool excluded = false;
+  };
+  std::unordered_map<uint32_t, Judged> judged_;  // only with an exclusion; dropped when the process is gone
   std::unordered_map<uint32_t, ProcessRecord> exec_records_;
   std::deque<ProcessKey> exec_order_;
   std::map<uint32_t, Clock::time_point> exit_checks_;
@@ -99,6 +114,7 @@ class Discovery {
 
   mutable std::mutex mutex_;
   std::vector<uint32_t> requests_;
+  std::vector<uint32_t> refusals_;
   uint64_t dropped_requests_ = 0;
   std::shared_ptr<const Coverage> snapshot_ = std::make_shared<const Coverage>();
 };

@@ -5,12 +5,12 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <sys/capability.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -20,7 +20,7 @@
 #include <utility>
 
 #include "capture/mmap_watch.h"
-#include "capture/unique_fd.h"
+#include "capture/uprobe_link.h"
 
 namespace llmtap {
 namespace {
@@ -29,8 +29,6 @@ using enum DoctorStatus;
 
 constexpr long kBpfFsMagic = 0xcafe4a11;
 constexpr long kTraceFsMagic = 0x74726163;
-constexpr int kTraceUprobeMulti = 48;    // enum bpf_attach_type, Linux 6.6
-constexpr int kTraceUprobeSession = 57;  // Linux 6.13
 
 std::string read_line(const char* path) {
   std::ifstream file(path);
@@ -65,7 +63,15 @@ struct Capability {
   const char* why;
 };
 
-void add_capabilities(std::vector<DoctorFact>& facts) {
+std::string capability_name(cap_value_t value) {
+  const std::unique_ptr<char, int (*)(void*)> name(::cap_to_name(value), ::cap_free);
+  return name ? name.get() : "?";
+}
+
+}  // namespace
+
+std::vector<DoctorFact> capability_facts() {
+  std::vector<DoctorFact> facts;
   constexpr std::array<Capability, 6> kNeeded{{
       {CAP_BPF, CAP_SYS_ADMIN, "loads the BPF programs"},
       {CAP_PERFMON, CAP_SYS_ADMIN, "attaches them and sees processes start"},
@@ -78,13 +84,13 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
   utsname kernel{};
   ::uname(&kernel);
   for (const Capability& needed : kNeeded) {
-    if (needed.value == CAP_SYS_RESOURCE && parse_kernel_release(kernel.release) >= std::pair(5, 11)) continue;
+    if (needed.value == CAP_SYS_RESOURCE && parse_kernel_release(kernel.release) >= std::pair(5, 11))
+      continue;
     const auto has = [&](cap_value_t value) {
       cap_flag_value_t flag = CAP_CLEAR;
       return held && ::cap_get_flag(held.get(), value, CAP_EFFECTIVE, &flag) == 0 && flag == CAP_SET;
     };
-    const std::unique_ptr<char, int (*)(void*)> name(::cap_to_name(needed.value), ::cap_free);
-    DoctorFact fact{"capability " + std::string(name ? name.get() : "?"), kOk, needed.why, {}};
+    DoctorFact fact{"capability " + capability_name(needed.value), kOk, needed.why, {}};
     if (!has(needed.value) && !has(needed.instead)) {
       const bool essential = needed.value == CAP_BPF || needed.value == CAP_PERFMON;
       fact.status = essential ? kMissing : kDegraded;
@@ -92,11 +98,27 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
     }
     facts.push_back(std::move(fact));
   }
+  return facts;
 }
 
-DoctorFact mount_fact(std::string name, std::initializer_list<const char*> places, long magic, std::string advice) {
+std::string missing_capabilities() {
+  constexpr std::string_view kPrefix = "capability ";
+  std::string missing;
+  for (const DoctorFact& fact : capability_facts()) {
+    if (fact.status != kMissing) continue;
+    if (!missing.empty()) missing += ", ";
+    for (const char c : std::string_view(fact.name).substr(kPrefix.size()))
+      missing += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return missing;
+}
+
+namespace {
+
+DoctorFact mount_fact(std::string name, std::initializer_list<const char*> places, long magic,
+                      std::string advice) {
   for (const char* const place : places) {
-    struct statfs status {};
+    struct statfs status{};
     if (::statfs(place, &status) == 0 && static_cast<long>(status.f_type) == magic)
       return {std::move(name), kOk, place, {}};
   }
@@ -110,7 +132,8 @@ DoctorFact lockdown_fact() {
     return {"lockdown", kUnknown, "securityfs not readable", {}};
   const std::string level = line.substr(open + 1, close - open - 1);
   if (level == "confidentiality")
-    return {"lockdown", kDegraded, level, "kernel memory is not read by helpers; connections may lack addresses"};
+    return {"lockdown", kDegraded, level,
+            "kernel memory is not read by helpers; connections may lack addresses"};
   return {"lockdown", kOk, level, {}};
 }
 
@@ -122,64 +145,47 @@ DoctorFact perf_fact() {
           "without CAP_PERFMON new processes are found a second late and their first calls are missed"};
 }
 
-// `r0 = 0; exit`, as a program of this attach type; -1 and errno if the kernel refuses.
-UniqueFd load_empty(int attach_type) {
-  const std::array<bpf_insn, 2> code{{{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-                                      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
-  LIBBPF_OPTS(bpf_prog_load_opts, options);
-  options.expected_attach_type = static_cast<bpf_attach_type>(attach_type);
-  return UniqueFd(::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_doctor", "GPL", code.data(), code.size(), &options));
-}
-
-// A kernel that knows the link type looks up the path before anything else; one that does not, or that
-// took the attach type for an unchecked number, says EINVAL.
 DoctorFact uprobe_link_fact(std::string name, int attach_type, std::string advice) {
-  const UniqueFd program = load_empty(attach_type);
-  if (!program) {
-    const bool refused = errno == EPERM || errno == EACCES;
-    return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(errno), std::move(advice)};
-  }
-  // The kernel's own layout (union bpf_attr, link_create.uprobe_multi): older libraries and headers
-  // do not know the session type.
-  struct {
-    uint32_t program, target, attach_type, flags;
-    uint64_t path, offsets, ref_ctr_offsets, cookies;
-    uint32_t count, multi_flags, pid, pad;
-  } request{};
-  const uint64_t offset = 0;
-  request.program = static_cast<uint32_t>(program.get());
-  request.attach_type = static_cast<uint32_t>(attach_type);
-  request.path = reinterpret_cast<uintptr_t>("/");
-  request.offsets = reinterpret_cast<uintptr_t>(&offset);
-  request.count = 1;
-  const UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
-  const int error = errno;
-  if (!link && error == EBADF) return {std::move(name), kOk, "links of many places", {}};
-  return {std::move(name), kDegraded, std::string("link: ") + ::strerror(error), std::move(advice)};
+  const UprobeTrial trial = try_uprobe_link(attach_type);
+  if (trial.known()) return {std::move(name), kOk, "links of many places", {}};
+  if (trial.loaded)
+    return {std::move(name), kDegraded, std::string("link: ") + ::strerror(trial.error), std::move(advice)};
+  const bool refused = trial.error == EPERM || trial.error == EACCES;
+  return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(trial.error),
+          std::move(advice)};
 }
 
 void add_bpf_features(std::vector<DoctorFact>& facts) {
-  facts.push_back(uprobe_link_fact("uprobe_multi", kTraceUprobeMulti,
-                                   "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here"));
+  facts.push_back(
+      uprobe_link_fact("uprobe_multi", kTraceUprobeMulti,
+                       "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here"));
   facts.push_back(uprobe_link_fact("uprobe session", kTraceUprobeSession,
                                    "Linux 6.13 lets connections that are not read skip the return probe"));
 
-  const int dynptr = ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_ringbuf_reserve_dynptr, nullptr);
-  facts.push_back({"ring buffer dynptr", dynptr == 1 ? kOk : dynptr == 0 ? kDegraded : kUnknown,
-                   dynptr < 0 ? ::strerror(-dynptr) : dynptr ? "exact-size records" : "not in this kernel",
+  const int dynptr =
+      ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_ringbuf_reserve_dynptr, nullptr);
+  facts.push_back({"ring buffer dynptr",
+                   dynptr == 1   ? kOk
+                   : dynptr == 0 ? kDegraded
+                                 : kUnknown,
+                   dynptr < 0 ? ::strerror(-dynptr)
+                   : dynptr   ? "exact-size records"
+                              : "not in this kernel",
                    dynptr == 1 ? "" : "Linux 5.19 copies each call once; size classes are used here"});
 
   const std::unique_ptr<btf, void (*)(btf*)> kernel(::btf__load_vmlinux_btf(), ::btf__free);
   const auto function_fact = [&](std::string name, const char* function, std::string advice) {
     if (!kernel) return DoctorFact{std::move(name), kUnknown, "no kernel BTF", {}};
     const bool there = ::btf__find_by_name_kind(kernel.get(), function, BTF_KIND_FUNC) > 0;
-    return DoctorFact{std::move(name), there ? kOk : kDegraded, there ? function : std::string("no ") + function,
+    return DoctorFact{std::move(name), there ? kOk : kDegraded,
+                      there ? function : std::string("no ") + function,
                       there ? std::string() : std::move(advice)};
   };
   facts.push_back(function_fact("dynptr user reads", "bpf_probe_read_user_dynptr",
                                 "Linux 6.16 copies large calls without scratch memory"));
-  facts.push_back(function_fact("checked kernel walks", "bpf_rdonly_cast",
-                                "Linux 6.2 finds a connection's socket without kernel reads, also under lockdown"));
+  facts.push_back(
+      function_fact("checked kernel walks", "bpf_rdonly_cast",
+                    "Linux 6.2 finds a connection's socket without kernel reads, also under lockdown"));
 }
 
 }  // namespace
@@ -199,8 +205,9 @@ std::vector<DoctorFact> collect_doctor_facts() {
   std::vector<DoctorFact> facts;
   facts.push_back(kernel_fact());
   facts.push_back(btf_fact());
-  add_capabilities(facts);
-  facts.push_back(mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
+  for (DoctorFact& fact : capability_facts()) facts.push_back(std::move(fact));
+  facts.push_back(
+      mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
   facts.push_back(mount_fact("tracefs", {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}, kTraceFsMagic,
                              "raw tracepoints are used instead"));
   facts.push_back(lockdown_fact());

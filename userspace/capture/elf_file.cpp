@@ -14,8 +14,8 @@ constexpr size_t kChunkBytes = 256 * 1024;
 constexpr size_t kNameBytes = 256;
 constexpr size_t kMaxDynamicEntries = 4096;
 constexpr size_t kMaxNeeded = 512;
-constexpr size_t kMaxChain = 65536;        // symbols of one hash bucket
-constexpr size_t kMaxNameOffsets = 4096;   // places of the wanted names in a string table
+constexpr size_t kMaxChain = 65536;       // symbols of one hash bucket
+constexpr size_t kMaxNameOffsets = 4096;  // places of the wanted names in a string table
 
 bool is_defined_function(const Elf64_Sym& symbol) {
   return ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx != SHN_UNDEF && symbol.st_value != 0;
@@ -100,15 +100,18 @@ void ElfFile::read_sections(const Elf64_Ehdr& header) {
     if (add_overflows(section.sh_offset, section.sh_size)) continue;
     std::string name;
     if (section.sh_name < names.sh_size && !add_overflows(names.sh_offset, section.sh_name))
-      name = string_at(names.sh_offset + section.sh_name, std::min<uint64_t>(kNameBytes, names.sh_size - section.sh_name));
+      name = string_at(names.sh_offset + section.sh_name,
+                       std::min<uint64_t>(kNameBytes, names.sh_size - section.sh_name));
     // Indices are kept: sh_link refers to them.
     sections_.resize(static_cast<size_t>(&section - raw.data()));
-    sections_.push_back({std::move(name), section.sh_type, section.sh_link, section.sh_offset, section.sh_size});
+    sections_.push_back(
+        {std::move(name), section.sh_type, section.sh_link, section.sh_offset, section.sh_size});
   }
 }
 
 void ElfFile::read_dynamic(const Elf64_Phdr& segment) {
-  std::vector<Elf64_Dyn> entries(std::min<uint64_t>(segment.p_filesz / sizeof(Elf64_Dyn), kMaxDynamicEntries));
+  std::vector<Elf64_Dyn> entries(
+      std::min<uint64_t>(segment.p_filesz / sizeof(Elf64_Dyn), kMaxDynamicEntries));
   const size_t got = source_->read(segment.p_offset, std::as_writable_bytes(std::span(entries)));
   entries.resize(got / sizeof(Elf64_Dyn));
   std::vector<uint64_t> needed;
@@ -134,8 +137,9 @@ void ElfFile::read_dynamic(const Elf64_Phdr& segment) {
     return;
   }
   const auto name = [&](uint64_t offset) {
-    return offset < dynstr_bytes_ ? string_at(dynstr_ + offset, std::min<uint64_t>(kNameBytes, dynstr_bytes_ - offset))
-                                  : std::string();
+    return offset < dynstr_bytes_
+               ? string_at(dynstr_ + offset, std::min<uint64_t>(kNameBytes, dynstr_bytes_ - offset))
+               : std::string();
   };
   if (soname) soname_ = name(*soname);
   for (const uint64_t offset : needed) needed_.push_back(name(offset));
@@ -186,7 +190,8 @@ size_t ElfFile::read_code(uint64_t address, std::span<std::byte> out) const {
   for (const Elf64_Phdr& load : loads_) {
     if (!(load.p_flags & PF_X) || address < load.p_vaddr || address - load.p_vaddr >= load.p_filesz) continue;
     const uint64_t skip = address - load.p_vaddr;
-    return source_->read(load.p_offset + skip, out.first(std::min<uint64_t>(out.size(), load.p_filesz - skip)));
+    return source_->read(load.p_offset + skip,
+                         out.first(std::min<uint64_t>(out.size(), load.p_filesz - skip)));
   }
   return 0;
 }
@@ -207,7 +212,8 @@ std::optional<ElfSymbol> ElfFile::gnu_hash_lookup(std::string_view name) const {
   struct {
     uint32_t buckets, first_symbol, bloom_words, bloom_shift;
   } header{};
-  if (!read_struct(gnu_hash_, header) || header.buckets == 0 || header.bloom_words == 0 || header.bloom_shift > 31)
+  if (!read_struct(gnu_hash_, header) || header.buckets == 0 || header.bloom_words == 0 ||
+      header.bloom_shift > 31)
     return std::nullopt;
   const uint32_t hash = gnu_hash(name);
   const uint64_t bloom = gnu_hash_ + sizeof(header);
@@ -218,7 +224,8 @@ std::optional<ElfSymbol> ElfFile::gnu_hash_lookup(std::string_view name) const {
   const uint64_t buckets = bloom + 8ull * header.bloom_words;
   const uint64_t chains = buckets + 4ull * header.buckets;
   uint32_t index = 0;
-  if (!read_struct(buckets + 4ull * (hash % header.buckets), index) || index < header.first_symbol) return std::nullopt;
+  if (!read_struct(buckets + 4ull * (hash % header.buckets), index) || index < header.first_symbol)
+    return std::nullopt;
   for (size_t steps = 0; steps < kMaxChain; ++steps, ++index) {
     uint32_t chain = 0;
     if (!read_struct(chains + 4ull * (index - header.first_symbol), chain)) return std::nullopt;
@@ -245,7 +252,8 @@ ElfSymbols ElfFile::dynamic_functions(std::span<const std::string_view> names) c
     struct {
       uint32_t buckets, chains;  // DT_HASH: one chain entry for each symbol
     } header{};
-    if (read_struct(sysv_hash_, header)) return search({dynsym_, header.chains, dynstr_, dynstr_bytes_}, names);
+    if (read_struct(sysv_hash_, header))
+      return search({dynsym_, header.chains, dynstr_, dynstr_bytes_}, names);
   }
   if (const auto table = section_table(SHT_DYNSYM)) return search(*table, names);
   return found;
@@ -261,13 +269,15 @@ ElfSymbols ElfFile::symtab_functions(std::span<const std::string_view> names) co
 // so a name is looked for before every NUL, not only between two.
 ElfSymbols ElfFile::search(const Table& table, std::span<const std::string_view> names) const {
   ElfSymbols found;
-  if (table.strings_bytes > kMaxTableBytes || table.symbol_count > kMaxTableBytes / sizeof(Elf64_Sym)) return found;
+  if (table.strings_bytes > kMaxTableBytes || table.symbol_count > kMaxTableBytes / sizeof(Elf64_Sym))
+    return found;
   std::unordered_map<uint64_t, size_t> name_by_offset;
   std::vector<char> chunk(kChunkBytes + kNameBytes);
   size_t kept = 0;  // bytes of the previous chunk at the front
   for (uint64_t at = 0; at < table.strings_bytes;) {
     const size_t want = std::min<uint64_t>(kChunkBytes, table.strings_bytes - at);
-    const size_t n = source_->read(table.strings + at, std::as_writable_bytes(std::span(chunk).subspan(kept, want)));
+    const size_t n =
+        source_->read(table.strings + at, std::as_writable_bytes(std::span(chunk).subspan(kept, want)));
     const uint64_t base = at - kept;
     const size_t end = kept + n;
     for (size_t from = kept; from < end;) {

@@ -55,7 +55,8 @@ class ElfFile {
  public:
   static constexpr size_t kMaxSegments = 256;
   static constexpr size_t kMaxSections = 8192;
-  static constexpr uint64_t kMaxTableBytes = 512ull << 20;  // of a symbol or string table that is read through
+  static constexpr uint64_t kMaxTableBytes = 512ull
+                                             << 20;  // of a symbol or string table that is read through
 
   // 64-bit little-endian executables and shared objects; `source` outlives the result.
   static Result<ElfFile> open(const ByteSource& source);

@@ -19,10 +19,12 @@ struct Instruction {
 
   // Target of a call or jmp with a relative operand.
   std::optional<uint64_t> direct_target() const {
-    if (decoded.operand_count == 0 || operands[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE || !operands[0].imm.is_relative)
+    if (decoded.operand_count == 0 || operands[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE ||
+        !operands[0].imm.is_relative)
       return std::nullopt;
     ZyanU64 target = 0;
-    if (!ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&decoded, &operands[0], address, &target))) return std::nullopt;
+    if (!ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&decoded, &operands[0], address, &target)))
+      return std::nullopt;
     return target;
   }
 };
@@ -51,7 +53,8 @@ bool is_emulated(const Instruction& instruction) {
     // Only `push reg`: branch_setup_xol_ops() in the kernel knows opcodes 0x50 to 0x57, with or
     // without REX.B, and no other prefix.
     case ZYDIS_MNEMONIC_PUSH:
-      return instruction.decoded.opcode >= 0x50 && instruction.decoded.opcode <= 0x57 && instruction.decoded.length <= 2;
+      return instruction.decoded.opcode >= 0x50 && instruction.decoded.opcode <= 0x57 &&
+             instruction.decoded.length <= 2;
     default: return false;
   }
 }
@@ -81,7 +84,8 @@ bool writes(const Instruction& instruction, ZydisRegister full_register) {
 // before it leads to an error path and is passed by.
 std::optional<uint64_t> inner_callee(const ElfFile& elf, const ElfSymbol& function) {
   std::optional<uint64_t> callee;
-  const size_t bytes = function.size ? std::min<uint64_t>(function.size, kMaxFunctionBytes) : kMaxFunctionBytes;
+  const size_t bytes =
+      function.size ? std::min<uint64_t>(function.size, kMaxFunctionBytes) : kMaxFunctionBytes;
   walk(elf, function.address, bytes, kMaxInstructions, [&](const Instruction& instruction) {
     const ZydisMnemonic mnemonic = instruction.decoded.mnemonic;
     if (mnemonic == ZYDIS_MNEMONIC_RET || mnemonic == ZYDIS_MNEMONIC_JMP) return false;

@@ -13,7 +13,8 @@ namespace llmtap {
 
 class FactsRequester : public EventSink {
  public:
-  static constexpr size_t kMaxProcesses = 65536;  // asked for; at the cap all are forgotten and asked for again
+  static constexpr size_t kMaxProcesses =
+      65536;  // asked for; at the cap all are forgotten and asked for again
 
   // `request` is called on the core thread: Discovery::ensure_facts.
   FactsRequester(std::function<void(uint32_t tgid)> request, EventSink& next)

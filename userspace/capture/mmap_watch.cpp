@@ -45,7 +45,8 @@ std::optional<WatchEvent> parse_watch_record(std::span<const std::byte> record, 
     case PERF_RECORD_EXIT:  // pid ppid tid ptid
       event.kind = header.type == PERF_RECORD_FORK ? WatchEvent::Kind::kFork : WatchEvent::Kind::kExit;
       if (!read_at(record, 12, event.parent_tgid)) return std::nullopt;
-      if (event.kind == WatchEvent::Kind::kFork && event.parent_tgid == event.tgid) return std::nullopt;  // a thread
+      if (event.kind == WatchEvent::Kind::kFork && event.parent_tgid == event.tgid)
+        return std::nullopt;  // a thread
       return event;
     case PERF_RECORD_LOST: {  // id lost
       uint64_t records = 0;
@@ -147,6 +148,7 @@ bool MmapWatch::open_missing_cpus() {
 
 std::vector<int> MmapWatch::fds() const {
   std::vector<int> fds;
+  fds.reserve(rings_.size());
   for (const auto& [cpu, ring] : rings_) fds.push_back(ring->fd());
   return fds;
 }

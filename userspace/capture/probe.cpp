@@ -21,8 +21,10 @@
 #include <utility>
 
 #include "base/check.h"
+#include "capture/doctor_facts.h"
 #include "capture/ring.h"
 #include "capture/ring_book.h"
+#include "capture/run_time_sampler.h"
 #include "capture/tracepoint_link.h"
 #include "capture/uprobe_link.h"
 #include "lib/hook_kinds.h"
@@ -34,7 +36,7 @@ namespace {
 static_assert(static_cast<int>(HookKind::kRead) == LLMTAP_HOOK_READ);
 static_assert(static_cast<int>(HookKind::kWriteFlags) == LLMTAP_HOOK_WRITE_COUNT5);
 static_assert(static_cast<int>(HookKind::kReadInternal) == LLMTAP_HOOK_READ_INTERNAL);
-static_assert(static_cast<int>(HookKind::kShutdown) == LLMTAP_HOOK_SHUTDOWN);
+static_assert(static_cast<int>(HookKind::kWriteEarly) == LLMTAP_HOOK_WRITE_EARLY);
 
 constexpr size_t kVerdictSlots = 65536;
 constexpr auto kLongestWait = std::chrono::milliseconds(20);
@@ -71,10 +73,20 @@ uint32_t own_tgid() {
   return tgid;
 }
 
+std::string permission_hint(const std::string& other_reasons) {
+  const std::string missing = missing_capabilities();
+  if (missing.empty()) return "this process has the capabilities, so " + other_reasons;
+  return "this process lacks " + missing +
+         ": run with sudo, or grant it (systemd: AmbientCapabilities=, Kubernetes: "
+         "securityContext.capabilities.add)";
+}
+
 Error load_error(int error, const std::string& log) {
   Error result{std::string("load BPF programs: ") + std::strerror(error)};
   if (error == EPERM || error == EACCES)
-    result.hint = "this process lacks CAP_BPF and CAP_PERFMON, or its memlock limit is too low: run with sudo";
+    result.hint = permission_hint(
+        "the memlock limit is too low (before Linux 5.11), or a container's seccomp profile or the "
+        "kernel's lockdown forbids bpf()");
   else if (error == ENOMEM)
     result.hint = "the kernel has no memory for the ring: choose a smaller one";
   else if (error == EINVAL || error == ENOTSUP || error == ESRCH)
@@ -82,7 +94,10 @@ Error load_error(int error, const std::string& log) {
   const size_t last = log.find_last_not_of('\n');
   if (last != std::string::npos) {
     const size_t start = log.rfind('\n', last);
-    result.message += " (" + log.substr(start == std::string::npos ? 0 : start + 1, last - (start == std::string::npos ? 0 : start + 1) + 1) + ")";
+    result.message += " (" +
+                      log.substr(start == std::string::npos ? 0 : start + 1,
+                                 last - (start == std::string::npos ? 0 : start + 1) + 1) +
+                      ")";
   }
   return result;
 }
@@ -115,9 +130,13 @@ class LiveProbe final : public Probe {
 
   Result<> start(const ProbeOptions& options) {
     if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-      return Error{"load BPF programs: the kernel has no BTF", "use a kernel built with CONFIG_DEBUG_INFO_BTF"};
+      return Error{
+          std::string("load BPF programs: no BTF: /sys/kernel/btf/vmlinux: ") + std::strerror(errno),
+          "mount /sys (mount -t sysfs sysfs /sys; a container needs the host's), or use a kernel built with "
+          "CONFIG_DEBUG_INFO_BTF=y"};
     if (options.ring_bytes < 4096 || (options.ring_bytes & (options.ring_bytes - 1)) != 0)
-      return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes", "its size must be a power of two"};
+      return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes",
+                   "its size must be a power of two"};
     libbpf_set_print(keep_log);
     std::string log;
     load_log = &log;
@@ -125,7 +144,11 @@ class LiveProbe final : public Probe {
     load_log = nullptr;
     if (!loaded) return loaded;
     LLMTAP_TRY(map_verdicts());
-    if (options.run_time_stats) stats_fd_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    if (options.run_time_stats)
+      stats_fd_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    else if (options.sample_run_time)
+      sampler_ = std::make_unique<RunTimeSampler>(
+          [this] { return run_times(); }, [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
     ring_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.events), &LiveProbe::on_record, this, nullptr));
     if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
     return attach_all();
@@ -161,6 +184,7 @@ class LiveProbe final : public Probe {
 
   Result<std::unique_ptr<UprobeLink>> attach_uprobes(const std::string& path,
                                                      std::span<const UprobePlace> places) override {
+    if (sessions_) return attach_session(bpf_program__fd(skeleton_->progs.tls_session), path, places);
     return attach_multi(skeleton_->progs.tls_enter, skeleton_->progs.tls_return, path, places);
   }
 
@@ -173,13 +197,9 @@ class LiveProbe final : public Probe {
     has_injected_.store(true, std::memory_order_release);
   }
 
-  Result<> exclude_process(uint32_t tgid) override {
-    const uint32_t flags = 1;  // LLMTAP_PROCESS_EXCLUDED
-    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.process_flags), &tgid, &flags, BPF_ANY) != 0)
-      return Error{"exclude process " + std::to_string(tgid) + ": " + std::strerror(errno)};
-    std::atomic_ref<uint32_t>(skeleton_->bss->processes_flagged).store(1, std::memory_order_relaxed);
-    return Ok{};
-  }
+  Result<> exclude_process(uint32_t tgid) override { return flag_process(tgid, kProcessExcluded); }
+  Result<> refuse_returns(uint32_t tgid) override { return flag_process(tgid, kProcessSwitches); }
+  void on_stack_switch(std::function<void(uint32_t)> told) override { tell_switch_ = std::move(told); }
 
   ProbeStatistics statistics() const override {
     ProbeStatistics result;
@@ -191,27 +211,65 @@ class LiveProbe final : public Probe {
     const auto lost = read_lost();
     for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) result.lost[i] = {lost[i].events, lost[i].bytes};
     const ring* the_ring = ring_buffer__ring(ring_.get(), 0);
-    result.ring_used = static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
+    result.ring_used =
+        static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
     const uint64_t made = std::atomic_ref<__u64>(skeleton_->bss->conns_made).load(std::memory_order_relaxed);
-    const uint64_t ended = std::atomic_ref<__u64>(skeleton_->bss->conns_ended).load(std::memory_order_relaxed) +
-                           ended_here_.load(std::memory_order_relaxed);
+    const uint64_t ended =
+        std::atomic_ref<__u64>(skeleton_->bss->conns_ended).load(std::memory_order_relaxed) +
+        ended_here_.load(std::memory_order_relaxed);
     result.connections_open = made > ended ? made - ended : 0;
     result.exact_records = exact_records_;
-    const bpf_program* program = nullptr;
-    while ((program = bpf_object__next_program(skeleton_->obj, const_cast<bpf_program*>(program)))) {
-      bpf_prog_info info{};
-      __u32 size = sizeof(info);
-      ProbeStatistics::Program entry{.name = bpf_program__name(program)};
-      if (bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) {
-        entry.run_time_ns = info.run_time_ns;
-        entry.runs = info.run_cnt;
-      }
-      result.programs.push_back(std::move(entry));
+    result.uprobe_sessions = sessions_;
+    const std::vector<RunTime> times = sampler_ ? sampler_->estimate() : run_times();
+    bpf_program* program = nullptr;
+    for (size_t i = 0; (program = bpf_object__next_program(skeleton_->obj, program)); ++i) {
+      const RunTime time = i < times.size() ? times[i] : RunTime{};
+      result.programs.push_back(
+          {.name = bpf_program__name(program), .run_time_ns = time.ns, .runs = time.runs});
     }
     return result;
   }
 
  private:
+  // LLMTAP_PROCESS_… of bpf/lib/maps.bpf.h.
+  static constexpr uint32_t kProcessExcluded = 1, kProcessSwitches = 2;
+
+  Result<> flag_process(uint32_t tgid, uint32_t flag) {
+    const int map = bpf_map__fd(skeleton_->maps.process_flags);
+    uint32_t flags = 0;
+    if (bpf_map_lookup_elem(map, &tgid, &flags) != 0) flags = 0;
+    flags |= flag;
+    if (bpf_map_update_elem(map, &tgid, &flags, BPF_ANY) != 0)
+      return Error{"flag process " + std::to_string(tgid) + ": " + std::strerror(errno)};
+    std::atomic_ref<uint32_t>(skeleton_->bss->processes_flagged).store(1, std::memory_order_relaxed);
+    return Ok{};
+  }
+
+  std::vector<RunTime> run_times() const {
+    std::vector<RunTime> times;
+    bpf_program* program = nullptr;
+    while ((program = bpf_object__next_program(skeleton_->obj, program))) {
+      bpf_prog_info info{};
+      __u32 size = sizeof(info);
+      const int fd = bpf_program__fd(program);
+      if (fd < 0 || bpf_prog_get_info_by_fd(fd, &info, &size) != 0) info = {};
+      times.push_back({.ns = info.run_time_ns, .runs = info.run_cnt});
+    }
+    return times;
+  }
+
+  void tell_switchers() {
+    const uint32_t seen =
+        std::atomic_ref<__u32>(skeleton_->bss->switchers_seen).load(std::memory_order_relaxed);
+    if (seen == switchers_seen_ || !tell_switch_) return;
+    switchers_seen_ = seen;
+    const int map = bpf_map__fd(skeleton_->maps.process_flags);
+    uint32_t tgid = 0, flags = 0;
+    for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0;
+         previous = &tgid)
+      if (bpf_map_lookup_elem(map, &tgid, &flags) == 0 && (flags & kProcessSwitches) != 0) tell_switch_(tgid);
+  }
+
   using Lost = std::array<LostCount, LLMTAP_LOST_MAX>;
 
   Result<> load(const ProbeOptions& options, const std::string& log) {
@@ -224,10 +282,18 @@ class LiveProbe final : public Probe {
     skeleton_->rodata->turn_cap_bytes = options.turn_cap_bytes;
     skeleton_->rodata->exact_records = options.exact_records;
     bpf_map__set_max_entries(skeleton_->maps.events, static_cast<__u32>(options.ring_bytes));
+    sessions_ = options.uprobe_sessions && try_uprobe_link(kTraceUprobeSession).known();
+    bpf_program__set_autoload(skeleton_->progs.tls_session, sessions_);
+    bpf_program__set_autoload(skeleton_->progs.tls_enter, !sessions_);
+    bpf_program__set_autoload(skeleton_->progs.tls_return, !sessions_);
+    if (sessions_)
+      bpf_program__set_expected_attach_type(skeleton_->progs.tls_session,
+                                            static_cast<bpf_attach_type>(kTraceUprobeSession));
     if (const int error = probe__load(skeleton_.get()); error != 0) return load_error(-error, log);
     // 6.16; the programs choose by the same question.
     btf* kernel = btf__load_vmlinux_btf();
-    exact_records_ = options.exact_records && btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
+    exact_records_ = options.exact_records &&
+                     btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
     btf__free(kernel);
     return Ok{};
   }
@@ -342,6 +408,8 @@ class LiveProbe final : public Probe {
     clock.boottime_ns = now_ns(CLOCK_BOOTTIME);
     clock.realtime_ns = now_ns(CLOCK_REALTIME);
     deliver(clock.hdr);
+    tell_switchers();
+    if (sampler_) sampler_->tick(now);
 
     const Lost lost = read_lost();
     if (std::memcmp(lost.data(), lost_said_.data(), sizeof(lost)) == 0) return;
@@ -375,8 +443,10 @@ class LiveProbe final : public Probe {
   std::vector<std::unique_ptr<bpf_link, LinkDelete>> links_;
   uint64_t* verdicts_ = nullptr;
   int stats_fd_ = -1;
+  std::unique_ptr<RunTimeSampler> sampler_;
   size_t cpus_ = static_cast<size_t>(std::max(1, libbpf_num_possible_cpus()));
   bool exact_records_ = false;
+  bool sessions_ = false;
 
   // Core thread.
   EventSink* sink_ = nullptr;
@@ -384,6 +454,8 @@ class LiveProbe final : public Probe {
   uint64_t next_tick_ns_ = 0, batch_end_ns_ = 0;
   RingBook book_;
   Lost lost_said_{};
+  uint32_t switchers_seen_ = 0;
+  std::function<void(uint32_t)> tell_switch_;
 
   std::array<std::atomic<uint64_t>, LLMTAP_SOURCE_MAX> data_events_{};
   std::atomic<uint64_t> events_ = 0, damaged_ = 0, ended_here_ = 0;

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -21,18 +22,23 @@ namespace llmtap {
 
 // Which function of the OpenSSL API sits at an offset; the same numbers as bpf/lib/hook_kinds.h.
 enum class HookKind : uint8_t {
-  kRead = 1,         // int (ssl, buf, int num): SSL_read
-  kWrite = 2,        // SSL_write
-  kReadEx = 3,       // int (ssl, buf, size_t num, size_t* count): SSL_read_ex
-  kWriteEx = 4,      // SSL_write_ex; ssl_write_internal up to OpenSSL 3.2
-  kWriteFlags = 5,   // int (ssl, buf, size_t num, flags, size_t* count): SSL_write_ex2; ssl_write_internal from 3.3
-  kReadInternal = 6, // ssl_read_internal
-  kHandshake = 7,    // int (ssl): SSL_do_handshake
-  kConnect = 8,      // SSL_connect
-  kAccept = 9,       // SSL_accept
-  kSetFd = 10,       // int (ssl, int fd): SSL_set_fd, _rfd, _wfd; entry only
-  kFree = 11,        // void (ssl); entry only
-  kShutdown = 12,    // int (ssl); entry only
+  kRead = 1,     // int (ssl, buf, int num): SSL_read
+  kWrite = 2,    // SSL_write
+  kReadEx = 3,   // int (ssl, buf, size_t num, size_t* count): SSL_read_ex
+  kWriteEx = 4,  // SSL_write_ex; ssl_write_internal up to OpenSSL 3.2
+  kWriteFlags =
+      5,  // int (ssl, buf, size_t num, flags, size_t* count): SSL_write_ex2; ssl_write_internal from 3.3
+  kReadInternal = 6,  // ssl_read_internal
+  kHandshake = 7,     // int (ssl): SSL_do_handshake
+  kConnect = 8,       // SSL_connect
+  kAccept = 9,        // SSL_accept
+  kSetFd = 10,        // int (ssl, int fd): SSL_set_fd, _rfd, _wfd; entry only
+  kFree = 11,         // void (ssl); entry only
+  kShutdown = 12,     // int (ssl); entry only
+  kSetConnect = 13,   // SSL_set_connect_state; entry only
+  kSetAccept = 14,    // SSL_set_accept_state; entry only
+  kReadEarly = 15,    // SSL_read_early_data: the bytes are those of the SSL_read_ex inside
+  kWriteEarly = 16,   // SSL_write_early_data
 };
 
 // One breakpoint. Kinds that move bytes, and handshakes, need an entry and a return place; the
@@ -50,11 +56,13 @@ class UprobeLink {
 };
 
 struct ProbeOptions {
-  size_t ring_bytes = 16 << 20;         // power of two, multiple of the page size
+  size_t ring_bytes = 16 << 20;  // power of two, multiple of the page size
   bool exclude_own_process = true;
   uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
   bool exact_records = true;            // false: size classes, as on kernels before 6.16
-  bool run_time_stats = false;          // the kernel adds up the programs' run time
+  bool run_time_stats = false;          // the kernel adds up the programs' run time, always
+  bool sample_run_time = false;         // or in one second of every 60, from which it is estimated
+  bool uprobe_sessions = true;          // false: entry and return programs, as on kernels before 6.13
 };
 
 struct ProbeStatistics {
@@ -71,8 +79,9 @@ struct ProbeStatistics {
   LossCount lost[LLMTAP_LOST_MAX];                    // by llmtap_loss
   double ring_used = 0;                               // 0 to 1, now
   uint64_t connections_open = 0;                      // entries in the kernel's map
-  std::vector<Program> programs;                      // zeros unless run_time_stats
+  std::vector<Program> programs;                      // zeros unless run_time_stats or sample_run_time
   bool exact_records = false;                         // dynptr reads; else size classes
+  bool uprobe_sessions = false;                       // one link; no return where none is wanted
 };
 
 class Probe : public EventSource, public VerdictSink {
@@ -91,6 +100,11 @@ class Probe : public EventSource, public VerdictSink {
   // followed by its payload, event.size bytes in all.
   virtual void inject(const llmtap_event_hdr& event) = 0;
   virtual Result<> exclude_process(uint32_t tgid) = 0;
+  // No return probe in this process any more (its TLS calls are not seen), because it is known to run
+  // several stacks on one thread. Of no effect without sessions.
+  virtual Result<> refuse_returns(uint32_t tgid) = 0;
+  // Called on the core thread, once for each process that was seen to do that. Set before poll().
+  virtual void on_stack_switch(std::function<void(uint32_t tgid)> told) = 0;
   virtual ProbeStatistics statistics() const = 0;
 };
 

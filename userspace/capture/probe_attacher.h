@@ -13,19 +13,24 @@
 
 namespace llmtap {
 
-static_assert(static_cast<uint32_t>(UprobeKind::kReadInternal) == static_cast<uint32_t>(HookKind::kReadInternal));
-static_assert(static_cast<uint32_t>(UprobeKind::kShutdown) == static_cast<uint32_t>(HookKind::kShutdown));
+static_assert(static_cast<uint32_t>(UprobeKind::kReadInternal) ==
+              static_cast<uint32_t>(HookKind::kReadInternal));
+static_assert(static_cast<uint32_t>(UprobeKind::kWriteEarly) == static_cast<uint32_t>(HookKind::kWriteEarly));
 
 class ProbeAttacher : public UprobeAttacher, public EventInjector {
  public:
   explicit ProbeAttacher(Probe& probe) : probe_(probe) {}
 
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places) override {
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
+                                               std::span<const HookPlace> places) override {
     std::vector<UprobePlace> converted;
     converted.reserve(places.size());
     for (const HookPlace& place : places)
       converted.push_back({place.offset, static_cast<HookKind>(place.kind), place.is_return});
     return std::make_unique<Link>(LLMTAP_TRY(probe_.attach_uprobes(path, converted)));
+  }
+  bool refuse_returns(uint32_t tgid) override {
+    return probe_.statistics().uprobe_sessions && probe_.refuse_returns(tgid).has_value();
   }
   void inject(const llmtap_event_hdr& event) override { probe_.inject(event); }
 

@@ -186,7 +186,7 @@ Result<UniqueFd> ProcFs::open_mapping(uint32_t tgid, const Mapping& mapping) con
   int error = ENOENT;
   for (const Way& way : ways) {
     if (way.by_name && mapping.path.empty()) continue;
-    struct stat status {};
+    struct stat status{};
     // Opening a device or a FIFO has effects: look first.
     if (::stat(way.path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {
       error = error == ENOENT ? errno : error;

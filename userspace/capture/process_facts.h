@@ -45,7 +45,8 @@ CgroupFacts parse_cgroup(std::string_view text);
 std::string interpreter_script(std::string_view exe, const std::vector<std::string>& arguments);
 
 // The label: container, unit, script, executable, in this order.
-std::string workload_name(const CgroupFacts&, std::string_view script, std::string_view exe, std::string_view comm);
+std::string workload_name(const CgroupFacts&, std::string_view script, std::string_view exe,
+                          std::string_view comm);
 
 struct ProcessRecord {
   ProcessFacts facts;

@@ -3,30 +3,14 @@
 
 #include <cstdint>
 
+#include "base/event_bytes.h"
+
 namespace llmtap {
-namespace {
-
-size_t struct_bytes(uint16_t type) {
-  switch (type) {
-    case LLMTAP_EVENT_DATA: return sizeof(llmtap_data_event);
-    case LLMTAP_EVENT_CONN: return sizeof(llmtap_conn_event);
-    case LLMTAP_EVENT_CONN_END: return sizeof(llmtap_conn_end_event);
-    case LLMTAP_EVENT_EXEC:
-    case LLMTAP_EVENT_EXIT:
-    case LLMTAP_EVENT_MMAP_EXEC: return sizeof(llmtap_process_event);
-    case LLMTAP_EVENT_PROCESS: return sizeof(llmtap_process_facts_event);
-    case LLMTAP_EVENT_CLOCK: return sizeof(llmtap_clock_event);
-    case LLMTAP_EVENT_LOST: return sizeof(llmtap_lost_event);
-    default: return 0;
-  }
-}
-
-}  // namespace
 
 const llmtap_event_hdr* valid_event(const void* bytes, size_t available) {
   if (available < sizeof(llmtap_event_hdr)) return nullptr;
   const auto* event = static_cast<const llmtap_event_hdr*>(bytes);
-  const size_t fixed = struct_bytes(event->type);
+  const size_t fixed = fixed_event_bytes(event->type);
   if (fixed == 0 || event->size < fixed || event->size > available) return nullptr;
   size_t payload = 0;
   if (event->type == LLMTAP_EVENT_DATA) {

@@ -4,8 +4,8 @@
 namespace llmtap {
 namespace {
 
-constexpr uint64_t kSlots = 65536;             // LLMTAP_VERDICT_SLOTS of bpf/lib/maps.bpf.h
-constexpr size_t kConnections = 2 * 131072;     // twice what the kernel's map holds
+constexpr uint64_t kSlots = 65536;           // LLMTAP_VERDICT_SLOTS of bpf/lib/maps.bpf.h
+constexpr size_t kConnections = 2 * 131072;  // twice what the kernel's map holds
 constexpr uint64_t kLow28 = (1ULL << 28) - 1;
 
 }  // namespace

@@ -17,7 +17,10 @@ namespace llmtap {
 namespace {
 
 constexpr const char* kTraceFsHint =
-    "tracefs is needed for the system call tracepoints: run as root, and not under kernel lockdown=confidentiality";
+    "tracefs is needed for the system call tracepoints: mount it (mount -t tracefs tracefs "
+    "/sys/kernel/tracing) and "
+    "grant CAP_DAC_READ_SEARCH, or grant CAP_SYS_ADMIN, which mounts it for this process alone; "
+    "lockdown=confidentiality forbids it";
 
 }  // namespace
 
@@ -62,7 +65,8 @@ Result<bpf_link*> TraceFs::attach(bpf_program* program, const std::string& name)
   // One event on one CPU stands for the tracepoint: the programs hang on the tracepoint itself.
   const long event = syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
   if (event < 0)
-    return Error{"tracepoint " + name + ": " + std::strerror(errno), "this process lacks CAP_PERFMON: run with sudo"};
+    return Error{"tracepoint " + name + ": " + std::strerror(errno),
+                 "this process lacks CAP_PERFMON: run with sudo"};
   bpf_link* link = bpf_program__attach_perf_event(program, static_cast<int>(event));
   if (!link) {
     const int error = errno;

@@ -18,17 +18,28 @@ constexpr size_t kMaxArguments = 1024;
 
 // Which words of its command line an interpreter takes for itself, before the script.
 struct Interpreter {
-  std::string_view prefix;                          // of the executable's name, a version may follow
-  std::string_view clustered;                       // one-letter options whose value is the rest or the next word
-  std::span<const std::string_view> valued;         // options whose value is the next word
-  std::span<const std::string_view> no_script;      // options after which there is no script
+  std::string_view prefix;                      // of the executable's name, a version may follow
+  std::string_view clustered;                   // one-letter options whose value is the rest or the next word
+  std::span<const std::string_view> valued;     // options whose value is the next word
+  std::span<const std::string_view> no_script;  // options after which there is no script
   std::span<const std::string_view> subcommands{};  // a word before the script
 };
 
 constexpr std::array<std::string_view, 1> kPythonValued{"--check-hash-based-pycs"};
-constexpr std::array<std::string_view, 14> kNodeValued{
-    "-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--inspect-port",
-    "--title", "--icu-data-dir", "--max-http-header-size", "--openssl-config", "--env-file", "--watch-path"};
+constexpr std::array<std::string_view, 14> kNodeValued{"-r",
+                                                       "--require",
+                                                       "--import",
+                                                       "--loader",
+                                                       "--experimental-loader",
+                                                       "-C",
+                                                       "--conditions",
+                                                       "--inspect-port",
+                                                       "--title",
+                                                       "--icu-data-dir",
+                                                       "--max-http-header-size",
+                                                       "--openssl-config",
+                                                       "--env-file",
+                                                       "--watch-path"};
 constexpr std::array<std::string_view, 5> kNodeNoScript{"-e", "--eval", "-p", "--print", "-pe"};
 constexpr std::array<std::string_view, 5> kBunValued{"-r", "--preload", "--cwd", "-c", "--config"};
 constexpr std::array<std::string_view, 1> kRun{"run"};
@@ -37,8 +48,8 @@ constexpr std::array<std::string_view, 1> kRubyNoScript{"-e"};
 constexpr std::array<std::string_view, 2> kPerlNoScript{"-e", "-E"};
 constexpr std::array<std::string_view, 2> kPhpValued{"-d", "-c"};
 constexpr std::array<std::string_view, 1> kPhpNoScript{"-r"};
-constexpr std::array<std::string_view, 6> kJavaValued{"-cp", "-classpath", "--class-path", "-p", "--module-path",
-                                                      "--add-modules"};
+constexpr std::array<std::string_view, 6> kJavaValued{"-cp", "-classpath",    "--class-path",
+                                                      "-p",  "--module-path", "--add-modules"};
 
 const std::array<Interpreter, 9> kInterpreters{{
     {"python", "WX", kPythonValued, {}},
@@ -71,8 +82,8 @@ const Interpreter* find_interpreter(std::string_view exe) {
 std::string label(std::string_view text) {
   std::string name(text.substr(0, kMaxWorkloadBytes));
   for (char& c : name) {
-    const bool keep = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                      c == '_' || c == '-' || c == '@' || c == '+' || c == ':';
+    const bool keep = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '.' || c == '_' || c == '-' || c == '@' || c == '+' || c == ':';
     if (!keep) c = '_';
   }
   return name;
@@ -104,7 +115,8 @@ std::string find_unit(std::string_view path) {
   return found;
 }
 
-std::string python_module(std::string_view option, const std::vector<std::string>& arguments, size_t at, bool& stop) {
+std::string python_module(std::string_view option, const std::vector<std::string>& arguments, size_t at,
+                          bool& stop) {
   // Python's short options may be joined: -um litellm, -Imlitellm.
   for (size_t i = 1; i < option.size(); ++i) {
     if (option[i] == 'c') {
@@ -138,7 +150,8 @@ std::string interpreter_script(std::string_view exe, const std::vector<std::stri
   const bool python = interpreter->prefix.starts_with("py");
   for (size_t i = 1; i < arguments.size(); ++i) {
     const std::string_view word = arguments[i];
-    if (word == "--") return i + 1 < arguments.size() ? std::string(basename(arguments[i + 1])) : std::string();
+    if (word == "--")
+      return i + 1 < arguments.size() ? std::string(basename(arguments[i + 1])) : std::string();
     if (word == "-" || word.empty()) return {};  // from standard input
     if (!word.starts_with('-')) {
       if (contains(interpreter->subcommands, word)) continue;

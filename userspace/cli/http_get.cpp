@@ -14,6 +14,8 @@
 #include <optional>
 #include <string_view>
 
+#include "base/ascii.h"
+
 namespace llmtap {
 namespace {
 
@@ -101,11 +103,6 @@ Result<std::string> exchange(int fd, const std::string& request, Clock::time_poi
   }
 }
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
 }  // namespace
 
 Result<HttpReply> parse_http_reply(const std::string& bytes) {
@@ -120,10 +117,10 @@ Result<HttpReply> parse_http_reply(const std::string& bytes) {
   for (head.remove_prefix(head.find("\r\n") + 2); !head.empty(); head.remove_prefix(head.find("\r\n") + 2)) {
     const std::string_view line = head.substr(0, head.find("\r\n"));
     const size_t colon = std::min(line.find(':'), line.size());
-    if (equal_ignoring_case(line.substr(0, colon), "transfer-encoding"))
+    if (iequals(line.substr(0, colon), "transfer-encoding"))
       return Error{"the reply is chunked, which this program's server never does",
                    "is another program listening there?"};
-    if (!equal_ignoring_case(line.substr(0, colon), "content-length") || colon == line.size()) continue;
+    if (!iequals(line.substr(0, colon), "content-length") || colon == line.size()) continue;
     std::string_view value = line.substr(colon + 1);
     while (value.starts_with(' ')) value.remove_prefix(1);
     size_t number = 0;

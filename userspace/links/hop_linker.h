@@ -16,6 +16,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/process_key_hash.h"
 #include "llmtap/limits.h"
 #include "llmtap/sink.h"
 
@@ -43,29 +44,32 @@ class HopLinker : public CallSink {
   struct AddressPairHash {
     size_t operator()(const AddressPair&) const;
   };
-  struct ProcessKeyHash {
-    size_t operator()(const ProcessKey& key) const {
-      return std::hash<uint64_t>{}(key.start_ns * 31 + key.tgid);
-    }
+  struct Inbound {
+    uint64_t used_ns = 0;
+    uint32_t open = 0;  // calls
   };
   struct Outbound {
     ExchangeId exchange;
     uint64_t start_ns = 0, end_ns = 0;  // end 0: still open
     uint64_t fingerprint = 0;
     std::string response_id;
+    int status = 0;
     bool claimed = false;  // by an inbound call, by time alone
   };
 
   static AddressPair mirrored(const ConnectionFacts& connection);
   bool far_end_observed(const LlmCall& call) const;
-  bool has_outbound(const LlmCall& inbound);
-  void remember_inbound(const LlmCall& call);
+  // The outbound call that served it, or null.
+  Outbound* outbound_of(const LlmCall& inbound);
+  bool refused_upstream(const LlmCall& inbound, const Outbound* served) const;
+  // The entry of the call's connection; null when there can be none.
+  Inbound* remember_inbound(const LlmCall& call, uint64_t time_ns);
 
   const Limits& limits_;
   CallSink& next_;
-  // (remote, local) of a connection on which a process of this node received an LLM call -> when it
-  // was last used. Written when an inbound call opens, pruned by age.
-  std::unordered_map<AddressPair, uint64_t, AddressPairHash> inbound_by_mirror_;
+  // (remote, local) of a connection on which a process of this node received an LLM call. Written when
+  // an inbound call opens and finishes, pruned by age when none is open.
+  std::unordered_map<AddressPair, Inbound, AddressPairHash> inbound_by_mirror_;
   // Response ids of finished inbound calls -> when; for far ends whose addresses are not known.
   std::unordered_map<std::string, uint64_t> inbound_response_ids_;
   std::unordered_map<ProcessKey, std::deque<Outbound>, ProcessKeyHash> outbound_by_process_;

@@ -139,8 +139,8 @@ constexpr UsageRow kOtherUsageRows[] = {
 
 // Anthropic's message_start and the Responses events wrap the object; Groq's streams and Cohere's
 // message-end have it elsewhere; Converse streams send it as `metadata`.
-constexpr std::string_view kUsagePlaces[] = {"usage.",         "message.usage.", "response.usage.",
-                                             "x_groq.usage.",  "delta.usage.",   "metadata.usage."};
+constexpr std::string_view kUsagePlaces[] = {"usage.",        "message.usage.", "response.usage.",
+                                             "x_groq.usage.", "delta.usage.",   "metadata.usage."};
 
 struct ReplyRow {
   std::string_view path;
@@ -284,7 +284,8 @@ constexpr ReplyRow kReplyRows[] = {
 const JsonPaths& request_paths() {
   static const JsonPaths paths = [] {
     std::vector<JsonRule> rules;
-    for (const RequestRow& row : kRequestRows) rules.push_back({row.path, static_cast<uint16_t>(row.field), row.want});
+    for (const RequestRow& row : kRequestRows)
+      rules.push_back({row.path, static_cast<uint16_t>(row.field), row.want});
     return JsonPaths(rules);
   }();
   return paths;
@@ -301,7 +302,10 @@ const JsonPaths& reply_paths() {
         rules.push_back({names.back(), static_cast<uint16_t>(row.field)});
       }
     for (const UsageRow& row : kOtherUsageRows) rules.push_back({row.path, static_cast<uint16_t>(row.field)});
-    for (const ReplyRow& row : kReplyRows) rules.push_back({row.path, static_cast<uint16_t>(row.field), row.want});
+    // Of a reply's texts only the lengths are used.
+    for (const ReplyRow& row : kReplyRows)
+      rules.push_back({row.path, static_cast<uint16_t>(row.field),
+                       row.want == JsonWant::kText ? JsonWant::kCount : row.want});
     return JsonPaths(rules);
   }();
   return paths;

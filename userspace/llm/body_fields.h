@@ -11,6 +11,7 @@
 
 namespace llmtap {
 
+// clang-format off: the fields of one dialect or meaning share a line
 enum class RequestField : uint16_t {
   kModel, kStream, kMaxTokens, kTemperature, kTopP, kChoiceCount, kServiceTier, kPreviousResponse,
   kConversation, kEndUser, kRole, kMessageText, kPromptText, kSystemText,
@@ -34,6 +35,7 @@ enum class Usage : uint8_t {
   kTgiInput, kTgiGenerated,
   kCount,
 };
+// clang-format on
 inline constexpr size_t kUsageFields = static_cast<size_t>(Usage::kCount);
 
 // The numbers of one reply so far; the last value of each wins.
@@ -67,6 +69,7 @@ class UsageNumbers {
 };
 static_assert(kUsageFields <= 64);
 
+// clang-format off: as above
 enum class ReplyField : uint16_t {
   kUsage0 = 0,  // + Usage
   kAfterUsage = kUsageFields,
@@ -81,6 +84,7 @@ enum class ReplyField : uint16_t {
   kTopCode, kTopMessage,
   kChoices, kCandidates, kUsageMetadata, kEmbedding, kRole, kCreatedAt, kMessageOpen, kBedrockOutput,
 };
+// clang-format on
 
 const JsonPaths& request_paths();
 const JsonPaths& reply_paths();

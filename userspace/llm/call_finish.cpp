@@ -113,7 +113,8 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
   const uint64_t characters = f.content.characters + f.reasoning.characters + f.tool_text.characters;
   const auto estimated_output = [&] {
     if (call.stream && chunk_is_token(call.provider)) return call.content_chunks;
-    return estimate_tokens(call.provider, call.dialect, meter({f.content, f.reasoning}), meter({f.tool_text}));
+    return estimate_tokens(call.provider, call.dialect, meter({f.content, f.reasoning}),
+                           meter({f.tool_text}));
   };
   if (call.tokens.source == TokenSource::kReported) {
     // The output count of message_start is a placeholder until a message_delta comes.
@@ -125,13 +126,13 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
     return;
   }
   if (f.error && characters == 0) return;
-  const bool text_in = state.request_facts.characters > 0 && !state.request_facts.has_media && !exchange.mid_stream &&
-                       !state.cut_request;
+  const bool text_in = state.request_facts.characters > 0 && !state.request_facts.has_media &&
+                       !exchange.mid_stream && !state.cut_request;
   if (text_in) {
     TextMeter text;
     text.add_counted(state.request_facts.characters - state.request_facts.wide, state.request_facts.wide);
-    call.tokens.input =
-        estimate_input_tokens(call.provider, call.dialect, text, embeddings ? 0 : state.request_facts.messages);
+    call.tokens.input = estimate_input_tokens(call.provider, call.dialect, text,
+                                              embeddings ? 0 : state.request_facts.messages);
   }
   if (!embeddings && characters > 0) call.tokens.output = estimated_output();
   if (call.tokens.input || call.tokens.output) {
@@ -154,6 +155,7 @@ void price(LlmCall& call, const ReplyFacts& f, const FinishContext& context) {
     return;
   }
   if (context.prices == nullptr || call.tokens.source == TokenSource::kNone) return;
+  if (call.tokens.source == TokenSource::kEstimated && !context.options.count_estimated_cost) return;
   const ModelPrice* model = context.prices->find(call.response_model, call.requested_model, call.provider);
   if (model != nullptr) call.cost_usd = cost_usd(*model, call.tokens, service_tier_from(call.service_tier));
   if (call.cost_usd) {
@@ -168,7 +170,8 @@ void set_ids(LlmCall& call, const ClockFacts& clock) {
   const uint64_t wall = call.start_wall_ns;
   if (call.request_id.empty()) call.request_id = call.gateway.call_id;
   if (call.request_id.empty()) call.request_id = generated_request_id(call.exchange, wall);
-  if (call.trace_id.empty() && !call.response_id.empty()) call.trace_id = trace_id_from_response_id(call.response_id);
+  if (call.trace_id.empty() && !call.response_id.empty())
+    call.trace_id = trace_id_from_response_id(call.response_id);
   if (call.trace_id.empty()) call.trace_id = generated_trace_id(call.exchange, wall);
 }
 
@@ -223,7 +226,8 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
     call.error_code = masked_code.empty() ? masked_type : masked_code;
     if (!f.error && f.records == 0) call.error_code.clear();
   }
-  const double waited = static_cast<double>(call.end_ns - std::min(call.end_ns, call.request_start_ns)) * 1e-9;
+  const double waited =
+      static_cast<double>(call.end_ns - std::min(call.end_ns, call.request_start_ns)) * 1e-9;
   const OutcomeFacts outcome{
       .status = call.status,
       .error_class = cut && end.how == How::kComplete ? std::string_view("truncated") : call.error_class,
@@ -258,6 +262,9 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
 
   const Defect defect = exchange.defect != Defect::kNone ? exchange.defect : end.defect;
   call.incomplete = exchange.mid_stream ? Incomplete::kMidStreamAttach : incomplete_of(defect);
+  // SDKs close a stream at its last event and leave the end of the chunked body unread.
+  if (call.incomplete == Incomplete::kTruncated && has_terminator && f.terminal && exchange.request_ended)
+    call.incomplete = Incomplete::kNo;
   if (call.incomplete == Incomplete::kNo && cut) call.incomplete = Incomplete::kTruncated;
 
   count_or_estimate(call, exchange, f, whole, context.counters);

@@ -63,7 +63,8 @@ CallTracker::CallTracker(const Limits& limits, const CallTrackerOptions& options
       process_(std::move(process)),
       sink_(sink),
       verdicts_(verdicts),
-      roles_(limits.workloads) {}
+      roles_(limits.workloads),
+      records_(limits.json_string_bytes) {}
 
 CallTracker::~CallTracker() = default;
 
@@ -74,11 +75,10 @@ void CallTracker::on_clock(const ClockFacts& clock) {
 
 OpenExchange* CallTracker::find(ExchangeId id) {
   if (last_ != nullptr && last_id_ == id) return last_;
-  const auto found = open_.find(id);
-  if (found == open_.end()) return nullptr;
+  OpenExchange* const found = open_.find(id);
+  if (found == nullptr) return nullptr;
   last_id_ = id;
-  last_ = found->second.get();
-  return last_;
+  return last_ = found;
 }
 
 OpenExchange* CallTracker::add(const ConnectionFacts& connection, ExchangeId id) {
@@ -89,9 +89,7 @@ OpenExchange* CallTracker::add(const ConnectionFacts& connection, ExchangeId id)
     books_.lose("table_full", 1, 0);
     return nullptr;
   }
-  auto& slot = open_[id];
-  slot = std::make_unique<OpenExchange>();
-  OpenExchange& exchange = *slot;
+  OpenExchange& exchange = open_.insert(id, std::make_unique<OpenExchange>());
   last_id_ = id;
   last_ = &exchange;
   exchange.connection_id = connection.id;
@@ -112,12 +110,14 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
   http.route = route.route;
 
   const std::string& workload = http.process->workload;
-  const RequestEvidence evidence = weigh_request(connection, head, route, http.direction, providers_, roles_.known(workload));
+  const RequestEvidence evidence =
+      weigh_request(connection, head, route, http.direction, providers_, roles_.known(workload));
   if (evidence.weight != RequestEvidence::Weight::kNone) {
     exchange->state = std::make_unique<CallState>();
     CallState& state = *exchange->state;
     state.route = std::move(route);
     state.dialect = dialect_of_family(state.route.family, state.route.operation, state.route.route);
+    if (state.dialect == Dialect::kNone) state.dialect = evidence.dialect;
     state.anthropic_header = !head.header("anthropic-version").empty();
     state.json_request = evidence.json;
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
@@ -143,8 +143,8 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     give_up(*exchange);
   }
   http.role = roles_.role(workload);
-  http.watched = roles_.serves(workload) || std::ranges::find(options_.watched_workloads, workload) !=
-                                                options_.watched_workloads.end();
+  http.watched = roles_.serves(workload) ||
+                 std::ranges::find(options_.watched_workloads, workload) != options_.watched_workloads.end();
   exchange->http_opened = true;
   sink_.on_http_open(http);
 }
@@ -173,12 +173,14 @@ void CallTracker::give_up(OpenExchange& exchange) {
   exchange.kind = OpenExchange::Kind::kNotLlm;
   exchange.state.reset();
   const std::string& workload = exchange.http.process->workload;
-  const bool watched = exchange.http.watched || roles_.serves(workload) ||
-                       std::ranges::find(options_.watched_workloads, workload) != options_.watched_workloads.end();
+  const bool watched =
+      exchange.http.watched || roles_.serves(workload) ||
+      std::ranges::find(options_.watched_workloads, workload) != options_.watched_workloads.end();
   verdicts_.set_verdict(exchange.connection_id, watched ? Verdict::kHeads : Verdict::kTimes);
 }
 
-void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId id, const ResponseHead& head) {
+void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId id,
+                                   const ResponseHead& head) {
   OpenExchange* exchange = find(id);
   const ReplyKind kind = reply_kind(head);
   if (exchange == nullptr) {
@@ -213,6 +215,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   if (!exchange->state) return;
   CallState& state = *exchange->state;
   LlmCall& call = state.call;
+  call.connection = connection;
   call.status = head.status;
   call.response_start_ns = head.start_ns;
   if (call.http_version == HttpVersion::kUnknown) call.http_version = head.version;
@@ -230,12 +233,13 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   if (call.gateway.name == "litellm" && call.direction == CallDirection::kInbound)
     roles_.is_gateway(call.process->workload);
   if (kind.readable || head.status >= 400) {
-    state.reply = std::make_unique<ReplyReader>(limits_);
+    state.reply = std::make_unique<ReplyReader>(limits_, records_);
     if (call.stream && !kind.stream) state.reply->set_body_is_stream();
   }
 }
 
-void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t time_ns, bool event) {
+void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t time_ns,
+                       bool event) {
   books_.bytes_in += bytes.size();
   OpenExchange* exchange = find(id);
   if (exchange == nullptr) return books_.lose("no_exchange", 0, bytes.size());
@@ -253,7 +257,8 @@ void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes,
         if (state.dialect == Dialect::kNone) state.dialect = shape;
         ++counters_.by_body;
         open_if_recognised(*exchange);
-      } else if (exchange->request_scanned > kSniffBytes && !state.route.known && !state.request->may_become_llm()) {
+      } else if (exchange->request_scanned > kSniffBytes && !state.route.known &&
+                 !state.request->may_become_llm()) {
         give_up(*exchange);
       }
     }
@@ -292,7 +297,24 @@ void CallTracker::on_event_data(ExchangeId id, Side side, std::span<const uint8_
 void CallTracker::on_event_end(ExchangeId id, Side side, const EventEnd& end) {
   OpenExchange* exchange = find(id);
   if (exchange == nullptr || !exchange->state || side == Side::kRequest || !exchange->state->reply) return;
-  exchange->state->reply->end_event(end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns, end.complete);
+  exchange->state->reply->end_event(end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
+                                    end.complete);
+}
+
+void CallTracker::on_whole_event(ExchangeId id, Side side, std::span<const uint8_t> bytes,
+                                 const EventEnd& end) {
+  OpenExchange* exchange = find(id);
+  // What is not known to be a call yet takes the long way, which finds out.
+  if (exchange == nullptr || exchange->kind != OpenExchange::Kind::kCall || side == Side::kRequest ||
+      !exchange->state->reply)
+    return MessageSink::on_whole_event(id, side, bytes, end);
+  CallState& state = *exchange->state;
+  books_.bytes_in += bytes.size();
+  books_.bytes_out += bytes.size();
+  if (state.call.first_body_ns == 0 && !bytes.empty()) state.call.first_body_ns = end.first_byte_ns;
+  exchange->reply_scanned += bytes.size();
+  state.reply->event(text(bytes), end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
+                     end.complete);
 }
 
 void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end) {
@@ -302,7 +324,8 @@ void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end
   (side == Side::kRequest ? exchange->http.request_bytes : exchange->http.response_bytes) = end.wire_bytes;
   if (side == Side::kResponse) {
     exchange->reply_ended = true;
-    if (exchange->state && exchange->state->json_reply && exchange->state->reply && exchange->state->reply->malformed())
+    if (exchange->state && exchange->state->json_reply && exchange->state->reply &&
+        exchange->state->reply->malformed())
       ++counters_.bodies_malformed;
     return;
   }
@@ -331,8 +354,11 @@ void CallTracker::finish(OpenExchange& exchange, const ExchangeEnd& end) {
   const ExchangeId id = exchange.http.exchange;
   HttpExchange& http = exchange.http;
   http.end_ns = end.time_ns;
+  if (http.request_bytes == 0) http.request_bytes = end.request_bytes;
+  if (http.response_bytes == 0) http.response_bytes = end.response_bytes;
   if (exchange.kind == OpenExchange::Kind::kCall) {
     LlmCall& call = exchange.state->call;
+    if (end.connection != nullptr) call.connection = *end.connection;
     call.request_bytes = http.request_bytes;
     call.response_bytes = http.response_bytes;
     complete_call(exchange, end, {options_, prices_.get(), clock_, counters_});
@@ -352,7 +378,7 @@ void CallTracker::finish(OpenExchange& exchange, const ExchangeEnd& end) {
 void CallTracker::finish_all(uint64_t time_ns) {
   std::vector<OpenExchange*> left;
   left.reserve(open_.size());
-  for (const auto& [id, exchange] : open_) left.push_back(exchange.get());
+  open_.for_each([&](const ExchangeId&, OpenExchange& exchange) { left.push_back(&exchange); });
   // The same order in every replay.
   std::ranges::sort(left, [](const OpenExchange* a, const OpenExchange* b) {
     const HttpExchange &x = a->http, &y = b->http;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 
 namespace llmtap {
 
@@ -148,26 +148,18 @@ std::string_view by_phrase(std::string_view message) {
 std::string_view by_status(int status) {
   switch (status) {
     case 401:
-    case 403:
-      return "auth";
-    case 402:
-      return "quota";
+    case 403: return "auth";
+    case 402: return "quota";
     case 404:
-    case 410:
-      return "not_found";
+    case 410: return "not_found";
     case 408:
     case 504:
-    case 524:
-      return "timeout";
-    case 429:
-      return "rate_limit";
-    case 499:
-      return "client_aborted";
+    case 524: return "timeout";
+    case 429: return "rate_limit";
+    case 499: return "client_aborted";
     case 503:
-    case 529:
-      return "overloaded";
-    default:
-      break;
+    case 529: return "overloaded";
+    default: break;
   }
   if (status >= 500 && status < 600) return "server";
   if (status >= 400) return "invalid_request";
@@ -225,6 +217,8 @@ Outcome outcome_for(const OutcomeFacts& facts) {
   using How = ExchangeEnd::How;
   const int status = facts.status;
   if (status == 0) {
+    // The reply passed where we could not see it, or the probe ended: no error of the provider's.
+    if (facts.how == How::kLost) return Outcome::kOk;
     if (facts.timed_out) return Outcome::kTimeout;
     return facts.how == How::kClientAborted ? Outcome::kClientAborted : Outcome::kConnectionError;
   }

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 
 namespace llmtap {
 

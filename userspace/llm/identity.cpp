@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 
 namespace llmtap {
 

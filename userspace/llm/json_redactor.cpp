@@ -248,9 +248,7 @@ uint8_t JsonRedactor::bare_byte(uint8_t byte) {
   if (levels_.empty() && c != '{' && c != '[') return fail();
   switch (c) {
     case '{':
-    case '[':
-      open(c == '{');
-      return malformed_ ? uint8_t{'x'} : byte;
+    case '[': open(c == '{'); return malformed_ ? uint8_t{'x'} : byte;
     case '}':
     case ']':
       if (levels_.back().object != (c == '}')) return fail();
@@ -259,8 +257,7 @@ uint8_t JsonRedactor::bare_byte(uint8_t byte) {
     case ',':
       if (levels_.back().object) expect_key_ = true, key_.clear();
       return byte;
-    case ':':
-      return byte;
+    case ':': return byte;
     case '"':
       in_string_ = true;
       is_key_ = levels_.back().object && expect_key_;
@@ -268,8 +265,7 @@ uint8_t JsonRedactor::bare_byte(uint8_t byte) {
       if (is_key_) key_.clear();
       mode_ = (is_key_ ? !levels_.back().denied : keeps_value()) ? Mode::kKeep : Mode::kOverwrite;
       return byte;
-    default:
-      break;
+    default: break;
   }
   if (is_digit(c) || c == '-' || c == '+' || c == '.' || (word_.empty() && (c == 'e' || c == 'E'))) {
     const bool content = levels_.back().numbers && (!levels_.back().object || levels_.back().denied);

@@ -2,7 +2,6 @@
 #include "llm/json_scanner.h"
 
 #include <charconv>
-#include <cstring>
 
 #include "llm/byte_search.h"
 
@@ -11,44 +10,19 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-bool ends_scalar(char c) {
-  return c == ',' || c == '}' || c == ']' || is_space(c) || c == '"' || c == '{' || c == '[' || c == ':';
-}
+// Bytes that end a number or a word: a table, for they come one by one.
+constexpr std::array<bool, 256> kEndsScalar = [] {
+  std::array<bool, 256> ends{};
+  for (const char c : {',', '}', ']', ' ', '\n', '\r', '\t', '"', '{', '[', ':'})
+    ends[static_cast<unsigned char>(c)] = true;
+  return ends;
+}();
+bool ends_scalar(char c) { return kEndsScalar[static_cast<unsigned char>(c)]; }
 
 // A number of more digits is no count of anything: it is skipped.
 constexpr size_t kMaxScalarBytes = 64;
 
 }  // namespace
-
-void TextHash::add(const char* bytes, size_t n) {
-  size_t filled = bytes_ & 7;
-  bytes_ += n;
-  while (n > 0 && filled != 0) {
-    pending_ |= uint64_t{static_cast<unsigned char>(*bytes)} << (8 * filled);
-    ++bytes, --n;
-    filled = (filled + 1) & 7;
-    if (filled == 0) {
-      state_ = mix(state_, pending_);
-      pending_ = 0;
-    }
-  }
-  for (; n >= 8; bytes += 8, n -= 8) {
-    uint64_t block = 0;
-    std::memcpy(&block, bytes, 8);
-    state_ = mix(state_, block);
-  }
-  for (size_t i = 0; i < n; ++i) pending_ |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * (filled + i));
-}
-
-uint64_t TextHash::mix(uint64_t state, uint64_t block) {
-  state = (state ^ block) * 0xff51afd7ed558ccd;
-  return state ^ (state >> 32);
-}
-
-uint64_t TextHash::value() const {
-  const uint64_t hash = mix(mix(state_, pending_), bytes_);
-  return hash == 0 ? 1 : hash;
-}
 
 void JsonScanner::reset() {
   depth_ = 0;
@@ -61,8 +35,18 @@ void JsonScanner::reset() {
   value_.clear();
 }
 
+void JsonScanner::note(JsonSpan::Kind kind, const char* begin, const char* end) {
+  trace_->push_back({.begin = static_cast<uint16_t>(begin - trace_base_),
+                     .end = static_cast<uint16_t>(end - trace_base_),
+                     .field = node_ == nullptr ? JsonPaths::kNone : node_->field,
+                     .kind = kind});
+}
+
+void JsonScanner::note_end(const char* end) { trace_->back().end = static_cast<uint16_t>(end - trace_base_); }
+
 void JsonScanner::feed(std::string_view bytes) {
   const char* p = bytes.data();
+  trace_base_ = p;
   const char* const end = p + bytes.size();
   while (p < end) {
     switch (mode_) {
@@ -76,10 +60,12 @@ void JsonScanner::feed(std::string_view bytes) {
           if (value_.size() <= kMaxScalarBytes) value_.push_back(*p);
           ++p;
         }
+        if (trace_ != nullptr) note_end(p);
         if (p < end) end_scalar();
         break;
       case Mode::kSkipScalar:
         while (p < end && !ends_scalar(*p)) ++p;
+        if (trace_ != nullptr) note_end(p);
         if (p < end) end_value();
         break;
       default: p = structural(p, end); break;  // the rest: between tokens
@@ -91,14 +77,18 @@ JsonState JsonScanner::finish() {
   if (mode_ == Mode::kScalar) end_scalar();
   if (mode_ == Mode::kSkipScalar) end_value();
   if (mode_ == Mode::kMalformed) return JsonState::kMalformed;
-  if ((mode_ == Mode::kString || mode_ == Mode::kEscape || mode_ == Mode::kHex) && use_ == Use::kText)
+  if ((mode_ == Mode::kString || mode_ == Mode::kEscape || mode_ == Mode::kHex) && counts())
     deliver_text(false);
   return mode_ == Mode::kTop ? JsonState::kOk : JsonState::kIncomplete;
 }
 
 const char* JsonScanner::structural(const char* p, const char* end) {
-  while (p < end && is_space(*p)) ++p;
-  if (p == end) return p;
+  if (is_space(*p)) {
+    const char* const from = p;
+    while (p < end && is_space(*p)) ++p;
+    if (trace_ != nullptr) note(JsonSpan::Kind::kSpace, from, p);
+    if (p == end) return p;
+  }
   const char c = *p;
   switch (mode_) {
     case Mode::kTop:
@@ -156,31 +146,41 @@ const char* JsonScanner::structural(const char* p, const char* end) {
 }
 
 const char* JsonScanner::begin_value(const char* p, const char* end) {
+  using Kind = JsonSpan::Kind;
   const char c = *p;
-  if (c == '{' || c == '[') {
-    open(c == '[');
-    return p + 1;
-  }
-  const bool wanted = node_ != nullptr && node_->field != JsonPaths::kNone;
   if (c == '"') {
-    use_ = !wanted ? Use::kSkip : node_->want == JsonWant::kText ? Use::kText : Use::kValue;
-    if (use_ == Use::kText) {
+    if (node_ == nullptr || node_->field == JsonPaths::kNone) {
+      const char* const stop = skip_string(p + 1, end);
+      if (trace_ != nullptr) note(Kind::kSkippedString, p + 1, stop);
+      if (stop < end && *stop == '"') {
+        end_value();
+        return stop + 1;
+      }
+      use_ = Use::kSkip;
+      mode_ = Mode::kString;
+      return stop;
+    }
+    use_ = node_->want == JsonWant::kText    ? Use::kText
+           : node_->want == JsonWant::kCount ? Use::kCount
+                                             : Use::kValue;
+    if (trace_ != nullptr) note(counts() ? Kind::kText : Kind::kString, p + 1, p + 1);
+    if (counts()) {
       text_ = {};
       hash_ = {};
-    }
-    if (use_ == Use::kSkip) {
-      const char* const quote = find_string_special(p + 1, end);
-      if (quote < end && *quote == '"') {
-        end_value();
-        return quote + 1;
-      }
     }
     value_.clear();
     cut_ = false;
     mode_ = Mode::kString;
     return p + 1;
   }
+  if (c == '{' || c == '[') {
+    open(c == '[');
+    if (mode_ == Mode::kSkipContainer && trace_ != nullptr) note(Kind::kSkippedContainer, p + 1, p + 1);
+    return p + 1;
+  }
   if ((c >= '0' && c <= '9') || c == '-' || c == 't' || c == 'f' || c == 'n') {
+    const bool wanted = node_ != nullptr && node_->field != JsonPaths::kNone;
+    if (trace_ != nullptr) note(wanted ? Kind::kScalar : Kind::kSkippedScalar, p, p);
     value_.clear();
     mode_ = wanted ? Mode::kScalar : Mode::kSkipScalar;
     return p;
@@ -222,7 +222,8 @@ void JsonScanner::open(bool array) {
   }
   const bool record = !array && (depth_ == 0 || (depth_ == 1 && top().top_array));
   if (record) handler_->on_json_record_begin();
-  if (node_ != nullptr && node_->open_field != JsonPaths::kNone) handler_->on_json_open(node_->open_field, place_);
+  if (node_ != nullptr && node_->open_field != JsonPaths::kNone)
+    handler_->on_json_open(node_->open_field, place_);
   const bool follow = node_ != nullptr && (array ? node_->element != 0 : node_->has_names());
   if (!follow && !record) {
     skip_depth_ = 1;
@@ -261,10 +262,8 @@ const char* JsonScanner::skip_container(const char* p, const char* end) {
     if (in_skipped_string_) {
       p = find_string_special(p, end);
       if (p == end) return p;
-      if (*p == '"')
-        in_skipped_string_ = false;
-      else
-        skipped_escape_ = true;
+      in_skipped_string_ = *p != '"';
+      skipped_escape_ = in_skipped_string_;
       ++p;
       continue;
     }
@@ -276,165 +275,12 @@ const char* JsonScanner::skip_container(const char* p, const char* end) {
     } else if (c == '{' || c == '[') {
       ++skip_depth_;
     } else if (--skip_depth_ == 0) {
+      if (trace_ != nullptr) note_end(p);
       end_value();
       return p;
     }
   }
   return p;
-}
-
-const char* JsonScanner::string_bytes(const char* p, const char* end) {
-  const char* run = p;
-  if (use_ == Use::kText) {
-    p = count_text(p, end, text_.characters, text_.wide);
-  } else {
-    p = find_string_special(p, end);
-  }
-  if (p > run) {
-    if (use_ != Use::kSkip) flush_surrogate();
-    if (use_ == Use::kText) {
-      const auto n = static_cast<size_t>(p - run);
-      text_.bytes += n;
-      hash_.add(run, n);
-    } else if (use_ == Use::kValue && p < end && *p == '"' && value_.empty() && !cut_ &&
-               static_cast<size_t>(p - run) <= max_string_) {
-      // The common case: the whole value lies in this piece.
-      const std::string_view whole(run, static_cast<size_t>(p - run));
-      end_value();
-      handler_->on_json_string(node_->field, place_, whole, false);
-      return p + 1;
-    } else if (use_ != Use::kSkip) {
-      emit(run, static_cast<size_t>(p - run));
-    }
-  }
-  if (p == end) return p;
-  if (*p == '"') {
-    end_string();
-  } else {
-    mode_ = Mode::kEscape;
-  }
-  return p + 1;
-}
-
-const char* JsonScanner::escape_bytes(const char* p) {
-  const char c = *p;
-  if (mode_ == Mode::kHex) {
-    uint16_t digit = 0;
-    if (c >= '0' && c <= '9')
-      digit = static_cast<uint16_t>(c - '0');
-    else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-      digit = static_cast<uint16_t>((c | 0x20) - 'a' + 10);
-    else
-      return fail(), p + 1;
-    hex_ = static_cast<uint16_t>((hex_ << 4) | digit);
-    if (++hex_digits_ < 4) return p + 1;
-    mode_ = Mode::kString;
-    if (use_ == Use::kSkip) return p + 1;
-    if (hex_ >= 0xd800 && hex_ < 0xdc00) {
-      flush_surrogate();
-      high_surrogate_ = hex_;
-    } else if (hex_ >= 0xdc00 && hex_ < 0xe000) {
-      const uint32_t high = high_surrogate_;
-      high_surrogate_ = 0;
-      emit_code_point(high ? 0x10000u + ((high - 0xd800u) << 10) + (hex_ - 0xdc00u) : 0xfffdu);
-    } else {
-      flush_surrogate();
-      emit_code_point(hex_);
-    }
-    return p + 1;
-  }
-  mode_ = Mode::kString;
-  char plain = c;
-  switch (c) {
-    case 'u':
-      hex_ = 0;
-      hex_digits_ = 0;
-      mode_ = Mode::kHex;
-      return p + 1;
-    case 'n': plain = '\n'; break;
-    case 't': plain = '\t'; break;
-    case 'r': plain = '\r'; break;
-    case 'b': plain = '\b'; break;
-    case 'f': plain = '\f'; break;
-    case '"':
-    case '\\':
-    case '/': break;
-    default: return fail(), p + 1;
-  }
-  if (use_ == Use::kSkip) return p + 1;
-  flush_surrogate();
-  emit_code_point(static_cast<unsigned char>(plain));
-  return p + 1;
-}
-
-// A high surrogate without its low one is one broken character.
-void JsonScanner::flush_surrogate() {
-  if (high_surrogate_ == 0) return;
-  high_surrogate_ = 0;
-  emit_code_point(0xfffd);
-}
-
-void JsonScanner::emit_code_point(uint32_t c) {
-  char utf8[4];
-  size_t n = 0;
-  if (c < 0x80) {
-    utf8[n++] = static_cast<char>(c);
-  } else if (c < 0x800) {
-    utf8[n++] = static_cast<char>(0xc0 | (c >> 6));
-    utf8[n++] = static_cast<char>(0x80 | (c & 0x3f));
-  } else if (c < 0x10000) {
-    utf8[n++] = static_cast<char>(0xe0 | (c >> 12));
-    utf8[n++] = static_cast<char>(0x80 | ((c >> 6) & 0x3f));
-    utf8[n++] = static_cast<char>(0x80 | (c & 0x3f));
-  } else {
-    utf8[n++] = static_cast<char>(0xf0 | (c >> 18));
-    utf8[n++] = static_cast<char>(0x80 | ((c >> 12) & 0x3f));
-    utf8[n++] = static_cast<char>(0x80 | ((c >> 6) & 0x3f));
-    utf8[n++] = static_cast<char>(0x80 | (c & 0x3f));
-  }
-  if (use_ == Use::kText) {
-    ++text_.characters;
-    if (c >= 0x800) ++text_.wide;
-    text_.bytes += n;
-    hash_.add(utf8, n);
-  } else {
-    emit(utf8, n);
-  }
-}
-
-void JsonScanner::emit(const char* bytes, size_t n) {
-  const size_t room = max_string_ > value_.size() ? max_string_ - value_.size() : 0;
-  if (n > room) {
-    n = room;
-    cut_ = true;
-  }
-  value_.append(bytes, n);
-}
-
-void JsonScanner::end_string() {
-  if (use_ != Use::kSkip) flush_surrogate();
-  switch (use_) {
-    case Use::kSkip: end_value(); break;
-    case Use::kText: deliver_text(true); break;
-    case Use::kName: end_name(cut_ ? std::string_view{} : std::string_view(value_)); break;
-    case Use::kValue:
-      if (cut_)  // not in the middle of a character
-        while (!value_.empty() && (static_cast<unsigned char>(value_.back()) & 0x80) != 0) {
-          const bool lead = (static_cast<unsigned char>(value_.back()) & 0xc0) == 0xc0;
-          value_.pop_back();
-          if (lead) break;
-        }
-      end_value();
-      handler_->on_json_string(node_->field, place_, value_, cut_);
-      break;
-  }
-}
-
-void JsonScanner::deliver_text(bool complete) {
-  text_.hash = hash_.value();
-  text_.complete = complete;
-  end_value();
-  handler_->on_json_text(node_->field, place_, text_);
 }
 
 void JsonScanner::end_scalar() {

@@ -13,8 +13,10 @@ namespace llmtap {
 // what a double holds exactly.
 inline std::optional<uint64_t> as_count(const JsonNumber& number) {
   constexpr double kLargest = 9007199254740992.0;  // 2^53
-  if (number.integer && number.whole >= 0 && number.value <= kLargest) return static_cast<uint64_t>(number.whole);
-  if (number.integer || !(number.value >= 0) || number.value > kLargest || std::trunc(number.value) != number.value)
+  if (number.integer && number.whole >= 0 && number.value <= kLargest)
+    return static_cast<uint64_t>(number.whole);
+  if (number.integer || !(number.value >= 0) || number.value > kLargest ||
+      std::trunc(number.value) != number.value)
     return std::nullopt;
   return static_cast<uint64_t>(number.value);
 }

@@ -36,11 +36,11 @@ class OpenExchange {
   std::unique_ptr<CallState> state;  // not for kNotLlm
   Kind kind = Kind::kUndecided;
   bool http_opened = false;
-  bool mid_stream = false;           // began before the first byte that we saw
+  bool mid_stream = false;  // began before the first byte that we saw
   bool request_ended = false, reply_ended = false;
   uint64_t request_scanned = 0, reply_scanned = 0;
   uint64_t connection_id = 0;
-  uint64_t first_reply_ns = 0;       // 0: no byte of a reply
+  uint64_t first_reply_ns = 0;  // 0: no byte of a reply
   Defect defect = Defect::kNone;
 };
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 #include "llm/redact.h"
 
 namespace llmtap {

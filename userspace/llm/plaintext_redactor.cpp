@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 #include "llm/header_policy.h"
 
 namespace llmtap {
@@ -14,7 +14,6 @@ constexpr size_t kMaxMethodBytes = 16;
 constexpr size_t kMaxNameBytes = 128;
 constexpr size_t kMaxValueBytes = 128;    // of the fields that framing needs
 constexpr size_t kMaxSegmentBytes = 256;  // beyond it a path segment is a blob, not a name
-constexpr uint8_t kFiller = 'x';
 
 bool is_query_kept(std::string_view name) {
   for (const std::string_view kept :
@@ -26,10 +25,6 @@ bool is_query_kept(std::string_view name) {
 bool is_json_type(std::string_view type) {
   return type == "application/json" || type == "application/x-ndjson" || type == "application/ndjson" ||
          type == "application/jsonl" || type.ends_with("+json");
-}
-
-bool token_char(char c) {
-  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
 }  // namespace
@@ -86,10 +81,8 @@ uint8_t PlaintextRedactor::lose() {
 
 uint8_t PlaintextRedactor::push(uint8_t byte) {
   switch (state_) {
-    case State::kMethod:
-      return method_byte(byte);
-    case State::kTarget:
-      return target_byte(byte);
+    case State::kMethod: return method_byte(byte);
+    case State::kTarget: return target_byte(byte);
     case State::kVersion:
       if (byte == '\n')
         state_ = State::kFieldName, line_start_ = true, name_.clear();
@@ -109,10 +102,8 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
     case State::kReason:
       if (byte == '\n') state_ = State::kFieldName, line_start_ = true, name_.clear();
       return byte == '\r' || byte == '\n' || byte == ' ' ? byte : kFiller;
-    case State::kFieldName:
-      return field_name_byte(byte);
-    case State::kFieldValue:
-      return field_value_byte(byte);
+    case State::kFieldName: return field_name_byte(byte);
+    case State::kFieldValue: return field_value_byte(byte);
     case State::kBody: {
       const uint8_t stored = content_byte(byte);
       if (has_length_ && --left_ == 0) start_message();
@@ -121,11 +112,9 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
     case State::kChunkSize:
     case State::kChunkExtension:
     case State::kChunkData:
-    case State::kChunkEnd:
-      return chunk_byte(byte);
+    case State::kChunkEnd: return chunk_byte(byte);
     case State::kLost:
-    case State::kOpaque:
-      break;
+    case State::kOpaque: break;
   }
   opaque_ = true;
   return kFiller;
@@ -208,8 +197,7 @@ uint8_t PlaintextRedactor::target_byte(uint8_t byte) {
       }
       return keep_ && !secret_.hides(c) ? byte : kFiller;
     case Target::kOther:
-    case Target::kBegin:
-      break;
+    case Target::kBegin: break;
   }
   return c == '/' || c == ':' ? byte : kFiller;
 }
@@ -244,7 +232,7 @@ uint8_t PlaintextRedactor::field_name_byte(uint8_t byte) {
     secret_.reset();
     return byte;
   }
-  if (!token_char(c)) return lose();
+  if (!is_token_char(c)) return lose();
   if (name_.size() > kMaxNameBytes) return kFiller;
   name_ += lower(c);
   return byte;
@@ -325,93 +313,6 @@ void PlaintextRedactor::end_head() {
   } else {
     start_message();
   }
-}
-
-uint8_t PlaintextRedactor::chunk_byte(uint8_t byte) {
-  const char c = static_cast<char>(byte);
-  switch (state_) {
-    case State::kChunkSize:
-      if (is_hex(c)) {
-        if (++size_digits_ > 15) return lose();
-        left_ = left_ * 16 + static_cast<uint64_t>(hex_value(c));
-        return byte;
-      }
-      if (size_digits_ == 0) return lose();
-      state_ = State::kChunkExtension;
-      [[fallthrough]];
-    case State::kChunkExtension:
-      if (c == '\n') {
-        if (left_ == 0)
-          state_ = State::kFieldName, trailers_ = true, line_start_ = true, name_.clear();
-        else
-          state_ = State::kChunkData;
-        return byte;
-      }
-      return c == '\r' || c == ';' || c == ' ' ? byte : kFiller;
-    case State::kChunkData: {
-      const uint8_t stored = content_byte(byte);
-      if (--left_ == 0) state_ = State::kChunkEnd;
-      return stored;
-    }
-    default:
-      if (c == '\n') {
-        state_ = State::kChunkSize;
-        size_digits_ = 0;
-        return byte;
-      }
-      return c == '\r' ? byte : lose();
-  }
-}
-
-uint8_t PlaintextRedactor::content_byte(uint8_t byte) {
-  if (content_ == Content::kSniff) {
-    if (byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n') return byte;
-    content_ = byte == '{' || byte == '[' ? Content::kJson : Content::kOpaque;
-  }
-  if (content_ == Content::kJson) return json_.push(byte);
-  if (content_ == Content::kSse) return sse_byte(byte);
-  opaque_ = true;
-  return kFiller;
-}
-
-uint8_t PlaintextRedactor::sse_byte(uint8_t byte) {
-  const char c = static_cast<char>(byte);
-  const bool second_of_crlf = after_cr_ && c == '\n';
-  after_cr_ = c == '\r';
-  if (second_of_crlf) return byte;
-  if (c == '\r' || c == '\n') {
-    // An empty line dispatches the event: the next one's data is another document.
-    if (line_ == Line::kName && sse_name_.empty())
-      json_.reset();
-    else if (line_ == Line::kData)
-      json_.push(' ');
-    line_ = Line::kName;
-    sse_name_.clear();
-    return byte;
-  }
-  switch (line_) {
-    case Line::kName:
-      if (c == ':') {
-        line_ = sse_name_ == "data" ? Line::kData : sse_name_ == "event" ? Line::kEvent : Line::kOther;
-        sse_name_ += c;
-        secret_.reset();
-        return byte;
-      }
-      if (sse_name_.size() <= 8) sse_name_ += c;
-      // Only what can still become a name of the standard.
-      for (const std::string_view name : {"data", "event", "id", "retry"})
-        if (name.starts_with(sse_name_)) return byte;
-      line_ = Line::kOther;
-      return kFiller;
-    case Line::kData:
-      return json_.push(byte);
-    case Line::kEvent:
-      return (is_alnum(c) || c == '.' || c == '_' || c == '-' || c == ' ') && !secret_.hides(c) ? byte
-                                                                                                : kFiller;
-    case Line::kOther:
-      break;
-  }
-  return c == ' ' ? byte : kFiller;
 }
 
 }  // namespace llmtap

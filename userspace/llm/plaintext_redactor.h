@@ -36,6 +36,8 @@ class PlaintextRedactor {
   void gap();
 
  private:
+  static constexpr uint8_t kFiller = 'x';
+
   enum class State : uint8_t {
     kMethod,
     kTarget,

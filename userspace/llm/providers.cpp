@@ -3,32 +3,26 @@
 
 #include <charconv>
 
+#include "base/ascii.h"
+
 namespace llmtap {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
-bool equal_ignoring_case(std::string_view host, std::string_view rule) {
-  if (host.size() != rule.size()) return false;
-  for (size_t i = 0; i < host.size(); ++i)
-    if (lower(host[i]) != lower(rule[i])) return false;
-  return true;
-}
 
 bool host_matches(std::string_view host, std::string_view rule) {
   const size_t star = rule.find('*');
   if (star != std::string_view::npos) {
     const std::string_view head = rule.substr(0, star), tail = rule.substr(star + 1);
-    return host.size() >= head.size() + tail.size() && equal_ignoring_case(host.substr(0, head.size()), head) &&
-           equal_ignoring_case(host.substr(host.size() - tail.size()), tail);
+    return host.size() >= head.size() + tail.size() && iequals(host.substr(0, head.size()), head) &&
+           iequals(host.substr(host.size() - tail.size()), tail);
   }
   if (rule.starts_with('.'))
-    return host.size() > rule.size() && equal_ignoring_case(host.substr(host.size() - rule.size()), rule);
-  return equal_ignoring_case(host, rule);
+    return host.size() > rule.size() && iequals(host.substr(host.size() - rule.size()), rule);
+  return iequals(host, rule);
 }
 
-bool matches(const HostRule& rule, std::string_view host, std::string_view path) {
-  return path.starts_with(rule.path_prefix) && host_matches(host, rule.host);
+bool matches(const HostRule& rule, std::string_view host, uint16_t port, std::string_view path) {
+  return (rule.port == 0 || rule.port == port) && path.starts_with(rule.path_prefix) &&
+         host_matches(host, rule.host);
 }
 
 }  // namespace
@@ -100,9 +94,9 @@ ProviderTable::ProviderTable(std::vector<HostRule> user_rules) : user_rules_(std
 
 ProviderMatch ProviderTable::match(std::string_view host, uint16_t port, std::string_view path) const {
   for (const HostRule& rule : user_rules_)
-    if (matches(rule, host, path)) return {rule.provider, rule.api_only};
+    if (matches(rule, host, port, path)) return {rule.provider, rule.api_only, rule.dialect};
   for (const HostRule& rule : builtin_host_rules())
-    if (matches(rule, host, path)) return {rule.provider, rule.api_only};
+    if (matches(rule, host, port, path)) return {rule.provider, rule.api_only, rule.dialect};
   // Ports that one server has for itself.
   if (port == 11434) return {"ollama", false};
   if (port == 1234) return {"lm_studio", false};
@@ -127,7 +121,8 @@ std::string_view split_port(std::string_view authority, uint16_t& port) {
   if (at != std::string_view::npos) authority.remove_prefix(at + 1);
   const size_t colon = authority.rfind(':');
   // The colons of "[::1]" are no port's.
-  if (colon == std::string_view::npos || authority.find(']', colon) != std::string_view::npos) return authority;
+  if (colon == std::string_view::npos || authority.find(']', colon) != std::string_view::npos)
+    return authority;
   const std::string_view digits = authority.substr(colon + 1);
   const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) port = 0;

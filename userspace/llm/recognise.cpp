@@ -3,15 +3,10 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace llmtap {
 namespace {
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  return out;
-}
 
 std::string_view media_type(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
@@ -23,8 +18,8 @@ bool is_json(std::string_view type) { return type == "application/json" || type.
 
 // Paths that nothing but an LLM API has.
 bool path_is_proof(const Route& route) {
-  static constexpr std::string_view kProof[] = {"openai_chat",  "openai_image",     "openai_audio",
-                                                "gemini",       "bedrock_converse", "bedrock_invoke",
+  static constexpr std::string_view kProof[] = {"openai_chat", "openai_image",     "openai_audio",
+                                                "gemini",      "bedrock_converse", "bedrock_invoke",
                                                 "dashscope"};
   return std::ranges::find(kProof, route.family) != std::end(kProof);
 }
@@ -43,7 +38,7 @@ HostFacts host_of(const ConnectionFacts& connection, const RequestHead& head, Ca
   if (authority.empty()) authority = connection.sni;
   HostFacts host;
   uint16_t port = 0;
-  host.bare = lower_case(split_port(authority, port));
+  host.bare = lowered(split_port(authority, port));
   host.name = host.bare;
   if (port != 0 && port != (tls ? 443 : 80)) host.name += ":" + std::to_string(port);
   host.port = port;
@@ -61,17 +56,20 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   if (head.method == "CONNECT" || head.method == "OPTIONS" || head.method == "HEAD") return e;
   const ProviderMatch match = providers.match(host.bare, host.port, path_of(head.target));
   const bool post = head.method == "POST";
-  const std::string type = lower_case(media_type(head.header("content-type")));
+  const std::string type = lowered(media_type(head.header("content-type")));
   e.json = is_json(type);
   e.provider = match.provider;
+  if (post) e.dialect = match.dialect;
   if (e.provider.empty() && !head.header("anthropic-version").empty()) e.provider = "anthropic";
   if (e.provider.empty() && !head.header("x-goog-api-key").empty()) e.provider = "gcp.gemini";
   // The Azure inference host speaks every provider's dialect below its own paths.
-  if (e.provider == "azure.ai.inference" && path_of(head.target).starts_with("/openai/")) e.provider = "azure.ai.openai";
+  if (e.provider == "azure.ai.inference" && path_of(head.target).starts_with("/openai/"))
+    e.provider = "azure.ai.openai";
 
   const bool host_says = !match.provider.empty() && (match.api_only || route.known);
   const bool path_says = route.known && route.inference && post && path_is_proof(route);
-  const bool header_says = route.known && route.family == "anthropic" && !head.header("anthropic-version").empty();
+  const bool header_says =
+      route.known && route.family == "anthropic" && !head.header("anthropic-version").empty();
   const bool beside_calls = route.known && !route.inference && workload_known && route.family != "mcp";
   const bool maybe = post && ((route.known && route.family != "mcp" && (e.json || type.empty())) || e.json ||
                               (head.fields_unknown && type.empty()));
@@ -83,12 +81,12 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
 }
 
 ReplyKind reply_kind(const ResponseHead& head) {
-  const std::string type = lower_case(media_type(head.header("content-type")));
+  const std::string type = lowered(media_type(head.header("content-type")));
   ReplyKind kind;
   kind.json = is_json(type);
-  kind.stream = type == "text/event-stream" || type == "application/x-ndjson" || type == "application/jsonl" ||
-                type == "application/ndjson" || type == "application/jsonlines" ||
-                type == "application/vnd.amazon.eventstream";
+  kind.stream = type == "text/event-stream" || type == "application/x-ndjson" ||
+                type == "application/jsonl" || type == "application/ndjson" ||
+                type == "application/jsonlines" || type == "application/vnd.amazon.eventstream";
   kind.readable = kind.json || kind.stream || type.empty() || type == "text/plain";
   return kind;
 }

@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 
 namespace llmtap {
 

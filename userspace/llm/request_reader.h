@@ -17,7 +17,7 @@ struct RequestFacts {
   std::optional<double> temperature, top_p;
   uint64_t characters = 0, wide = 0;  // of all text parts
   uint64_t messages = 0;
-  uint64_t fingerprint = 0;           // hash of the last user message's last text
+  uint64_t fingerprint = 0;  // hash of the last user message's last text
   bool has_messages = false, has_roles = false, has_contents = false, has_parts = false, has_input = false,
        has_prompt = false, has_system = false, has_instructions = false, has_anthropic_version = false,
        has_media = false;

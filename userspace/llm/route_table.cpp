@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 
 namespace llmtap {
 

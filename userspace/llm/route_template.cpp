@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 #include "llm/path_ids.h"
 #include "llm/redact.h"
 #include "llm/route_table.h"

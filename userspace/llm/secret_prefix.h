@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 
 namespace llmtap {
 

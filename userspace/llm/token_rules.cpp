@@ -42,7 +42,8 @@ TokenCounts anthropic(const UsageNumbers& n) {
   t.cached = n.get(Usage::kCacheRead);
   t.cache_write = n.get(Usage::kCacheCreation);
   t.cache_write_1h = n.get(Usage::kCacheCreation1h);
-  if (n.has(Usage::kInput)) t.input = *n.get(Usage::kInput) + t.cached.value_or(0) + t.cache_write.value_or(0);
+  if (n.has(Usage::kInput))
+    t.input = *n.get(Usage::kInput) + t.cached.value_or(0) + t.cache_write.value_or(0);
   t.output = n.get(Usage::kOutput);
   t.reasoning = n.get(Usage::kReasoning);
   return t;
@@ -50,7 +51,8 @@ TokenCounts anthropic(const UsageNumbers& n) {
 
 TokenCounts gemini(const UsageNumbers& n) {
   TokenCounts t;
-  if (n.has(Usage::kGeminiPrompt)) t.input = *n.get(Usage::kGeminiPrompt) + n.get_or_zero(Usage::kGeminiToolUse);
+  if (n.has(Usage::kGeminiPrompt))
+    t.input = *n.get(Usage::kGeminiPrompt) + n.get_or_zero(Usage::kGeminiToolUse);
   // candidatesTokenCount may be left out when it is 0; the total says so.
   if (n.has(Usage::kGeminiCandidates) || n.has(Usage::kGeminiThoughts) || n.has(Usage::kGeminiTotal))
     t.output = n.get_or_zero(Usage::kGeminiCandidates) + n.get_or_zero(Usage::kGeminiThoughts);
@@ -102,7 +104,8 @@ TokenCounts by_numbers(const UsageNumbers& n, std::string_view provider) {
   if (n.has(Usage::kPrompt) || n.has(Usage::kCompletion))
     return openai(n, Usage::kPrompt, Usage::kCompletion, provider);
   if (n.has(Usage::kCacheRead) || n.has(Usage::kCacheCreation)) return anthropic(n);
-  if (n.has(Usage::kInput) || n.has(Usage::kOutput)) return openai(n, Usage::kInput, Usage::kOutput, provider);
+  if (n.has(Usage::kInput) || n.has(Usage::kOutput))
+    return openai(n, Usage::kInput, Usage::kOutput, provider);
   if (n.has(Usage::kGeminiPrompt)) return gemini(n);
   if (n.has(Usage::kOllamaEval) || n.has(Usage::kOllamaPrompt)) return ollama(n);
   if (n.has(Usage::kBedrockOutput) || n.has(Usage::kBedrockInput)) return bedrock(n);

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "llm/ascii.h"
+#include "base/ascii.h"
 #include "llm/identity.h"
 
 namespace llmtap {

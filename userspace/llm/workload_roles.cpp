@@ -29,6 +29,8 @@ WorkloadRole WorkloadRoles::role(const std::string& workload) const {
   return found->second.outbound ? WorkloadRole::kGateway : WorkloadRole::kServer;
 }
 
-bool WorkloadRoles::serves(const std::string& workload) const { return role(workload) != WorkloadRole::kClient; }
+bool WorkloadRoles::serves(const std::string& workload) const {
+  return role(workload) != WorkloadRole::kClient;
+}
 
 }  // namespace llmtap

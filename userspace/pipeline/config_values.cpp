@@ -7,25 +7,21 @@
 #include <bit>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/logging.h"
 #include "base/nearest.h"
+#include "llm/dialect.h"
 
 namespace llmtap {
 namespace {
 
 using Problem = std::optional<std::string>;
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
   while (!text.empty()) {
     const size_t end = std::min(text.find(separator), text.size());
-    if (const std::string_view part = trim(text.substr(0, end)); !part.empty()) parts.emplace_back(part);
+    if (const std::string_view part = trimmed(text.substr(0, end)); !part.empty()) parts.emplace_back(part);
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return parts;
@@ -35,7 +31,7 @@ bool contains(std::string_view comma_list, std::string_view word) {
   return std::ranges::any_of(split(comma_list, ','), [&](const std::string& item) { return item == word; });
 }
 
-std::optional<uint64_t> parse_number(std::string_view text) {
+std::optional<uint64_t> parse_count(std::string_view text) {
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
@@ -59,10 +55,10 @@ std::optional<uint64_t> times(uint64_t a, uint64_t b) {
 std::optional<uint64_t> parse_bytes(std::string_view text) {
   for (const Unit& unit : kByteUnits) {
     if (!text.ends_with(unit.name)) continue;
-    const auto number = parse_number(trim(text.substr(0, text.size() - unit.name.size())));
+    const auto number = parse_count(trimmed(text.substr(0, text.size() - unit.name.size())));
     return number ? times(*number, unit.factor) : std::nullopt;
   }
-  return parse_number(text);
+  return parse_count(text);
 }
 
 // "24h", "1h30m". A bare number has no unit, and is refused.
@@ -71,7 +67,7 @@ std::optional<uint64_t> parse_seconds(std::string_view text) {
   uint64_t seconds = 0;
   while (!text.empty()) {
     const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-    const auto number = parse_number(text.substr(0, digits));
+    const auto number = parse_count(text.substr(0, digits));
     text.remove_prefix(digits);
     const auto* unit =
         std::ranges::find_if(kTimeUnits, [&](const Unit& u) { return text.starts_with(u.name); });
@@ -86,8 +82,15 @@ std::optional<uint64_t> parse_seconds(std::string_view text) {
 bool in_range(uint64_t number, std::string_view range) {
   const size_t dots = range.find("..");
   if (dots == std::string_view::npos) return true;
-  const auto low = parse_number(range.substr(0, dots)), high = parse_number(range.substr(dots + 2));
+  const auto low = parse_count(range.substr(0, dots)), high = parse_count(range.substr(dots + 2));
   return low && high && number >= *low && number <= *high;
+}
+
+bool is_header_name(std::string_view name) {  // RFC 9110, 5.6.2: token
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
 }
 
 Problem assign_to(bool& member, const ConfigKey& key, const ConfigValue& value) {
@@ -98,7 +101,7 @@ Problem assign_to(bool& member, const ConfigKey& key, const ConfigValue& value) 
 
 Problem assign_to(uint64_t& member, const ConfigKey& key, const ConfigValue& value) {
   const bool bytes = key.type == "bytes";
-  const auto number = bytes ? parse_bytes(value.text) : parse_number(value.text);
+  const auto number = bytes ? parse_bytes(value.text) : parse_count(value.text);
   if (!number || !in_range(*number, key.valid) || (bytes && !std::has_single_bit(*number)))
     return bytes ? "expected a power of two of bytes in " + std::string(key.valid) + ", as in 16MiB"
                  : "expected a number in " + std::string(key.valid);
@@ -137,12 +140,12 @@ Problem assign_to(std::string& member, const ConfigKey& key, const ConfigValue& 
 }
 
 Problem assign_to(ListenAddress& member, const ConfigKey& key, const ConfigValue& value) {
-  const std::string expected = "expected an IP address and a port, as in 127.0.0.1:9464 or [::1]:9464";
+  std::string expected = "expected an IP address and a port, as in 127.0.0.1:9464 or [::1]:9464";
   const std::string_view text = value.text;
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return expected;
   std::string_view host = text.substr(0, colon);
-  const auto port = parse_number(text.substr(colon + 1));
+  const auto port = parse_count(text.substr(colon + 1));
   if (!port || *port > 65535) return expected;
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   if (host == "localhost") host = "127.0.0.1";
@@ -163,6 +166,9 @@ std::vector<std::string> items(const ConfigValue& value) {
 Problem assign_to(std::vector<std::string>& member, const ConfigKey& key, const ConfigValue& value) {
   for (const std::string& item : items(value))
     if (item.empty() || printable(item) != item) return "expected a list of names";
+  if (key.name == "identity.header_map")
+    for (const std::string& item : items(value))
+      if (!is_header_name(item)) return "expected a list of HTTP header names";
   member = items(value);
   return std::nullopt;
 }
@@ -171,7 +177,7 @@ Problem assign_to(std::vector<uint16_t>& member, const ConfigKey& key, const Con
   std::vector<uint16_t> ports;
   if (value.shape != ConfigValue::Shape::kText || value.text != "all") {
     for (const std::string& item : items(value)) {
-      const auto port = parse_number(item);
+      const auto port = parse_count(item);
       if (!port || *port < 1 || *port > 65535)
         return "expected `all` or a list of ports in " + std::string(key.valid);
       ports.push_back(static_cast<uint16_t>(*port));
@@ -181,13 +187,6 @@ Problem assign_to(std::vector<uint16_t>& member, const ConfigKey& key, const Con
   return std::nullopt;
 }
 
-bool is_header_name(std::string_view name) {  // RFC 9110, 5.6.2: token
-  return !name.empty() && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
-}
-
 Problem assign_to(std::vector<std::pair<std::string, std::string>>& member, const ConfigKey& key,
                   const ConfigValue& value) {
   std::vector<std::pair<std::string, std::string>> pairs = value.map;
@@ -195,8 +194,8 @@ Problem assign_to(std::vector<std::pair<std::string, std::string>>& member, cons
     for (const std::string& item : split(value.text, ',')) {
       const size_t equals = item.find('=');
       if (equals == std::string::npos) return "expected name=value,name=value";
-      pairs.emplace_back(trim(std::string_view(item).substr(0, equals)),
-                         trim(std::string_view(item).substr(equals + 1)));
+      pairs.emplace_back(trimmed(std::string_view(item).substr(0, equals)),
+                         trimmed(std::string_view(item).substr(equals + 1)));
     }
   }
   for (const auto& [name, text] : pairs)
@@ -237,8 +236,8 @@ Problem assign_to(std::vector<ProviderRow>& member, const ConfigKey& key, const 
       return "host \"" + printable(row.host) + "\": expected a host in small letters, a.*.b or *.suffix";
     if (!is_label(row.provider))
       return "provider \"" + printable(row.provider) + "\": expected a name of small letters, digits, _ - .";
-    if (!row.dialect.empty() && !is_label(row.dialect))
-      return "dialect \"" + printable(row.dialect) + "\": expected the name of a dialect, as in openai_chat";
+    if (!row.dialect.empty() && !dialect_named(row.dialect))
+      return "dialect \"" + printable(row.dialect) + "\": expected one of " + dialect_names();
     rows.push_back(std::move(row));
   }
   member = std::move(rows);
@@ -269,20 +268,14 @@ ConfigValue ConfigValue::of(std::string text) {
 std::string ConfigValue::shown() const {
   std::string result;
   switch (shape) {
-    case Shape::kText:
-      result = "\"" + text + "\"";
-      break;
+    case Shape::kText: result = "\"" + text + "\""; break;
     case Shape::kList:
       result = "[";
       for (const std::string& item : list) result += (result.size() > 1 ? ", " : "") + item;
       result += "]";
       break;
-    case Shape::kMap:
-      result = "a map";
-      break;
-    case Shape::kRows:
-      result = "a list of maps";
-      break;
+    case Shape::kMap: result = "a map"; break;
+    case Shape::kRows: result = "a list of maps"; break;
   }
   result = printable(result.substr(0, 200));
   return result;

@@ -12,6 +12,7 @@
 #include "llmtap/limits.h"
 #include "llmtap/sink.h"
 #include "llmtap/verdict.h"
+#include "pipeline/coverage_book.h"
 #include "protocols/connection_readers.h"
 #include "streams/stream_table.h"
 
@@ -48,9 +49,11 @@ struct CoreStats {
   ProtocolCounters protocol_counters;
   CallTrackerCounters call_counters;
   std::array<uint64_t, LLMTAP_LOST_MAX> kernel_lost_events{}, kernel_lost_bytes{};
-  uint64_t open_connections = 0, muted_connections = 0, open_exchanges = 0;
+  uint64_t open_connections = 0, open_exchanges = 0;
   uint64_t links_forgotten = 0;
   uint64_t wall_clock_steps = 0;
+  ConnectionReaders::OpenCounts connections;
+  std::map<std::string, WorkloadCoverage> coverage;
 };
 
 class Core : public EventSink {
@@ -59,6 +62,8 @@ class Core : public EventSink {
   Core(const Limits& limits, const CallTrackerOptions& options, std::vector<CallSink*> sinks,
        VerdictSink& verdicts);
   void on_event(const llmtap_event_hdr& event) override { streams_.on_event(event); }
+  // targets.ports
+  void set_plain_ports(std::vector<uint16_t> ports) { readers_.set_plain_ports(std::move(ports)); }
   void set_prices(std::shared_ptr<const PriceTable> prices) { calls_.set_prices(std::move(prices)); }
   // Everything that is open is finished as incomplete: shutdown, end of a replay.
   void finish();
@@ -80,6 +85,7 @@ class Core : public EventSink {
   };
 
   const Limits limits_;
+  CoverageBook coverage_;
   FanOut sinks_;
   HopLinker links_;
   ExchangeVerdicts exchange_verdicts_{*this};

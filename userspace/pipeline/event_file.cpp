@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/event_bytes.h"
+
 namespace llmtap {
 namespace {
 
@@ -24,45 +26,21 @@ size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
 size_t max_record_bytes(uint16_t type) {
   switch (type) {
-    case LLMTAP_EVENT_DATA:
-      return sizeof(llmtap_data_event) + LLMTAP_MAX_RECORD_PAYLOAD;
-    case LLMTAP_EVENT_PROCESS:
-      return sizeof(llmtap_process_facts_event) + kMaxTextBytes;
-    case LLMTAP_EVENT_CONN:
-      return sizeof(llmtap_conn_event);
-    case LLMTAP_EVENT_CONN_END:
-      return sizeof(llmtap_conn_end_event);
-    case LLMTAP_EVENT_EXEC:
-    case LLMTAP_EVENT_EXIT:
-    case LLMTAP_EVENT_MMAP_EXEC:
-      return sizeof(llmtap_process_event);
-    case LLMTAP_EVENT_CLOCK:
-      return sizeof(llmtap_clock_event);
-    case LLMTAP_EVENT_LOST:
-      return sizeof(llmtap_lost_event);
-    default:
-      return kMaxUnknownBytes;
+    case LLMTAP_EVENT_DATA: return fixed_event_bytes(type) + LLMTAP_MAX_RECORD_PAYLOAD;
+    case LLMTAP_EVENT_PROCESS: return fixed_event_bytes(type) + kMaxTextBytes;
+    default: return is_known_event_type(type) ? fixed_event_bytes(type) : kMaxUnknownBytes;
   }
 }
 
 size_t min_record_bytes(uint16_t type) {
-  switch (type) {
-    case LLMTAP_EVENT_DATA:
-      return sizeof(llmtap_data_event);
-    case LLMTAP_EVENT_PROCESS:
-      return sizeof(llmtap_process_facts_event);
-    default:
-      return is_known_event_type(type) ? max_record_bytes(type) : sizeof(llmtap_event_hdr);
-  }
+  return is_known_event_type(type) ? fixed_event_bytes(type) : sizeof(llmtap_event_hdr);
 }
 
 std::string system_error(int error) { return std::strerror(error); }
 
 }  // namespace
 
-bool is_known_event_type(uint16_t type) {
-  return type >= LLMTAP_EVENT_DATA && type <= LLMTAP_EVENT_MMAP_EXEC;
-}
+bool is_known_event_type(uint16_t type) { return fixed_event_bytes(type) != 0; }
 
 std::optional<std::string> record_defect(const llmtap_event_hdr& event, size_t available) {
   const std::string record = "record of type " + std::to_string(event.type);

@@ -33,14 +33,16 @@ class LiveCapture : public EventSource, public VerdictSink {
   void stop();
 
   Result<size_t> poll(EventSink& sink, std::chrono::milliseconds timeout) override;
-  void set_verdict(uint64_t connection_id, Verdict verdict) override { probe_->set_verdict(connection_id, verdict); }
+  void set_verdict(uint64_t connection_id, Verdict verdict) override {
+    probe_->set_verdict(connection_id, verdict);
+  }
 
   std::shared_ptr<const Coverage> coverage() const { return discovery_->snapshot(); }
   Readiness readiness() const;
   CaptureFigures figures() const;
 
  private:
-  explicit LiveCapture(std::unique_ptr<Probe> probe);
+  LiveCapture(std::unique_ptr<Probe> probe, const Config& config);
 
   std::unique_ptr<Probe> probe_;
   ProbeAttacher attacher_;

@@ -17,12 +17,13 @@ namespace llmtap {
 struct CaptureFigures {
   std::array<uint64_t, LLMTAP_SOURCE_MAX> events_by_source{};
   double ring_usage_ratio = 0;
-  double program_run_seconds = 0;  // of all BPF programs; 0 when the kernel does not measure it
+  double program_run_seconds = 0;  // of all BPF programs, estimated from one second of every 60
 };
 
 SelfObservation observe(const CoreStats& core, const Coverage& coverage,
                         const std::optional<CaptureFigures>& capture, std::vector<ExportCounters> exports);
 
+std::string_view verdict_name(Verdict);
 // "ring_full" and so on: the reason label of llmtap_events_lost_total.
 std::string_view loss_name(int loss);
 

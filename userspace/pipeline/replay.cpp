@@ -26,11 +26,13 @@ Result<> replay(const Config& config, const ReplayOptions& options) {
   auto prices = LLMTAP_TRY(load_prices(config));
   auto events = LLMTAP_TRY(EventFileReader::open(options.path));
   CoreStats last;
-  auto sinks = LLMTAP_TRY(SinkSet::open(config, limits, [&] { return observe(last, Coverage{}, std::nullopt, {}); }));
+  auto sinks =
+      LLMTAP_TRY(SinkSet::open(config, limits, [&] { return observe(last, Coverage{}, std::nullopt, {}); }));
 
   NoVerdicts verdicts;
   Core core(limits, tracker_options(config), sinks->all(), verdicts);
   core.set_prices(std::move(prices));
+  core.set_plain_ports(config.targets_ports);
   Result<> outcome = Ok{};
   while (!events->at_end()) {
     const auto polled = events->poll(core, std::chrono::milliseconds(0));

@@ -1,58 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocols/body_reader.h"
 
-#include <strings.h>
-
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace llmtap {
-namespace {
-
-std::string_view trim(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
-bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
-}  // namespace
 
 BodyFraming framing_by_content_type(std::string_view content_type) {
   static constexpr struct {
     std::string_view type;
     BodyFraming framing;
-  } kTypes[] = {{"text/event-stream", BodyFraming::kSse},
-                {"application/x-ndjson", BodyFraming::kNdjson},
-                {"application/ndjson", BodyFraming::kNdjson},
-                {"application/x-jsonlines", BodyFraming::kNdjson},
-                {"application/jsonlines", BodyFraming::kNdjson},
-                {"application/jsonl", BodyFraming::kNdjson},
-                {"application/x-jsonl", BodyFraming::kNdjson}};
-  const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
+  } kTypes[] = {
+      {"text/event-stream", BodyFraming::kSse},        {"application/x-ndjson", BodyFraming::kNdjson},
+      {"application/ndjson", BodyFraming::kNdjson},    {"application/x-jsonlines", BodyFraming::kNdjson},
+      {"application/jsonlines", BodyFraming::kNdjson}, {"application/jsonl", BodyFraming::kNdjson},
+      {"application/x-jsonl", BodyFraming::kNdjson}};
+  const std::string_view type = trimmed(content_type.substr(0, content_type.find(';')));
   // application/grpc, +proto, +json; grpc-web frames its messages the same way, but for the text form.
   static constexpr std::string_view kGrpcType = "application/grpc";
-  if (type.size() >= kGrpcType.size() && same(type.substr(0, kGrpcType.size()), kGrpcType)) {
+  if (type.size() >= kGrpcType.size() && iequals(type.substr(0, kGrpcType.size()), kGrpcType)) {
     const std::string_view rest = type.substr(kGrpcType.size());
-    if (rest.empty() || rest[0] == '+' || same(rest.substr(0, 5), "-web+") || same(rest, "-web")) return BodyFraming::kGrpc;
+    if (rest.empty() || rest[0] == '+' || iequals(rest.substr(0, 5), "-web+") || iequals(rest, "-web"))
+      return BodyFraming::kGrpc;
   }
   for (const auto& known : kTypes)
-    if (same(type, known.type)) return known.framing;
+    if (iequals(type, known.type)) return known.framing;
   return BodyFraming::kPlain;
 }
 
 void CodingList::add(std::string_view value) {
   while (!value.empty()) {
     const size_t comma = value.find(',');
-    const std::string_view token = trim(value.substr(0, comma));
+    const std::string_view token = trimmed(value.substr(0, comma));
     value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
     if (token.empty()) continue;
     const Coding coding = coding_by_name(token);
     if (coding == Coding::kIdentity) continue;
-    if (coding == Coding::kUnsupported || count == kMax) unsupported = true;
-    else codings[count++] = coding;
+    if (coding == Coding::kUnsupported || count == kMax)
+      unsupported = true;
+    else
+      codings[count++] = coding;
   }
 }
 
@@ -65,7 +53,8 @@ void BodyReader::begin(const CodecContext& context, ExchangeId exchange, Side si
   codings_ = codings;
   if (framing == BodyFraming::kSse) events_.emplace<SseDecoder>(context.limits->sse_name_bytes);
   if (framing == BodyFraming::kNdjson) events_.emplace<NdjsonDecoder>();
-  if (framing == BodyFraming::kGrpc) events_.emplace<GrpcDecoder>(message_coding, *context.limits, *context.budget);
+  if (framing == BodyFraming::kGrpc)
+    events_.emplace<GrpcDecoder>(message_coding, *context.limits, *context.budget);
 }
 
 void BodyReader::feed(std::span<const uint8_t> bytes, uint64_t time_ns, MessageSink& sink) {
@@ -101,8 +90,10 @@ bool BodyReader::decode(size_t stage, std::span<const uint8_t> bytes, uint64_t t
 void BodyReader::deliver(std::span<const uint8_t> bytes, uint64_t time_ns, MessageSink& sink) {
   body_bytes_ += bytes.size();
   EventOutput out(sink, exchange_, side_);
-  if (auto* sse = std::get_if<SseDecoder>(&events_)) sse->feed(bytes, time_ns, out);
-  else if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_)) ndjson->feed(bytes, time_ns, out);
+  if (auto* sse = std::get_if<SseDecoder>(&events_))
+    sse->feed(bytes, time_ns, out);
+  else if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_))
+    ndjson->feed(bytes, time_ns, out);
   else if (auto* grpc = std::get_if<GrpcDecoder>(&events_)) {
     if (!grpc->feed(bytes, time_ns, out)) fail(Defect::kDecompressError, time_ns, sink);
   } else {

@@ -43,6 +43,8 @@ class BodyReader {
   Defect finish(uint64_t time_ns, Defect defect, MessageSink& sink);
   // The body will not end: closes the event it is in, delivers no on_message_end.
   Defect abandon(uint64_t time_ns, MessageSink& sink);
+  // Of the body that began last, coding included.
+  uint64_t wire_bytes() const { return wire_bytes_; }
 
  private:
   bool decode(size_t stage, std::span<const uint8_t> bytes, uint64_t time_ns, MessageSink& sink);

@@ -22,18 +22,18 @@ struct ProtocolCounters {
   // Recognised and not read: WebSockets, other upgrades and tunnels.
   uint64_t websocket_not_read = 0, tunnels_not_read = 0;
   uint64_t verdicts_wanted = 0, verdicts_muted = 0;  // connections given that verdict
-  uint64_t parse_errors = 0;       // messages that are not what HTTP allows
-  uint64_t oversized_heads = 0;    // of them, heads beyond Limits::head_bytes
-  uint64_t resyncs = 0;            // times a stream was lost and hunted for its next head
-  uint64_t decode_errors = 0;      // bodies whose coding was damaged, unsupported or over a bound
+  uint64_t parse_errors = 0;                         // messages that are not what HTTP allows
+  uint64_t oversized_heads = 0;                      // of them, heads beyond Limits::head_bytes
+  uint64_t resyncs = 0;                              // times a stream was lost and hunted for its next head
+  uint64_t decode_errors = 0;  // bodies whose coding was damaged, unsupported or over a bound
   uint64_t pipeline_overflows = 0;
   uint64_t exchanges_begun = 0, exchanges_ended = 0;
-  uint64_t http2_frame_errors = 0;   // frames that the standard does not allow
-  uint64_t http2_header_errors = 0;  // header blocks, and heads in them
-  uint64_t http2_resyncs = 0;        // times a direction was lost and hunted for its next frame
-  uint64_t http2_unknown_fields = 0; // references to a table whose filling was not seen
+  uint64_t http2_frame_errors = 0;    // frames that the standard does not allow
+  uint64_t http2_header_errors = 0;   // header blocks, and heads in them
+  uint64_t http2_resyncs = 0;         // times a direction was lost and hunted for its next frame
+  uint64_t http2_unknown_fields = 0;  // references to a table whose filling was not seen
   uint64_t http2_streams_evicted = 0;
-  uint64_t resamples = 0;            // muted connections looked at again
+  uint64_t resamples = 0;  // muted connections looked at again
 };
 
 // A connection that changes its protocol while an exchange goes on (101): what its next codec is told.
@@ -42,7 +42,7 @@ struct Handover {
   ExchangeId exchange;  // its request was sent; the reply comes in the new protocol
   bool is_head = false;
   Defect defect = Defect::kNone;
-  std::string unread;   // of the answering side, behind the head that changed the protocol
+  std::string unread;  // of the answering side, behind the head that changed the protocol
   uint64_t time_ns = 0;
 };
 

@@ -25,7 +25,8 @@ FirstBytes recognise_http1(std::string_view bytes) {
 FirstBytes recognise_http2(std::string_view bytes) {
   static constexpr std::string_view kPreface = http2::kConnectionPreface;
   const size_t n = std::min(bytes.size(), kPreface.size());
-  if (bytes.substr(0, n) == kPreface.substr(0, n)) return n == kPreface.size() ? FirstBytes::kRequest : FirstBytes::kMore;
+  if (bytes.substr(0, n) == kPreface.substr(0, n))
+    return n == kPreface.size() ? FirstBytes::kRequest : FirstBytes::kMore;
   // 24-bit length, a multiple of 6; type 4; flags 0; stream 0.
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
   if (byte(0) != 0 || (bytes.size() > 1 && byte(1) > 1)) return FirstBytes::kNo;
@@ -61,14 +62,27 @@ FirstBytes recognise_http2_inside(std::string_view piece) {
   return FirstBytes::kEither;
 }
 
-std::unique_ptr<Codec> make_http1(CodecContext& context) { return std::make_unique<http1::Http1Codec>(context); }
-std::unique_ptr<Codec> make_http2(CodecContext& context) { return std::make_unique<http2::Http2Codec>(context); }
+std::unique_ptr<Codec> make_http1(CodecContext& context) {
+  return std::make_unique<http1::Http1Codec>(context);
+}
+std::unique_ptr<Codec> make_http2(CodecContext& context) {
+  return std::make_unique<http2::Http2Codec>(context);
+}
 
-constexpr Protocol kHttp2{.name = "http2", .recognise = recognise_http2, .recognise_inside = recognise_http2_inside,
-                          .make = make_http2, .connections = &ProtocolCounters::http2_connections, .upgrade = "h2c",
+constexpr Protocol kHttp2{.name = "http2",
+                          .recognise = recognise_http2,
+                          .recognise_inside = recognise_http2_inside,
+                          .make = make_http2,
+                          .connections = &ProtocolCounters::http2_connections,
+                          .upgrade = "h2c",
                           .multiplexed = true};
-constexpr Protocol kHttp1{.name = "http1", .recognise = recognise_http1, .recognise_inside = nullptr, .make = make_http1,
-                          .connections = &ProtocolCounters::http1_connections, .upgrade = {}, .multiplexed = false};
+constexpr Protocol kHttp1{.name = "http1",
+                          .recognise = recognise_http1,
+                          .recognise_inside = nullptr,
+                          .make = make_http1,
+                          .connections = &ProtocolCounters::http1_connections,
+                          .upgrade = {},
+                          .multiplexed = false};
 constexpr std::array<const Protocol*, 2> kProtocols{&kHttp2, &kHttp1};
 
 }  // namespace

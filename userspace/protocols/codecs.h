@@ -20,7 +20,7 @@ struct Protocol {
   // Whether a piece from the middle of a connection can be nothing else. Null: only a head says it.
   FirstBytes (*recognise_inside)(std::string_view piece);
   std::unique_ptr<Codec> (*make)(CodecContext&);
-  uint64_t ProtocolCounters::*connections;
+  uint64_t ProtocolCounters::* connections;
   // The name in HTTP/1.1's Upgrade field, when the reply to that request comes in this protocol.
   std::string_view upgrade;
   // Carries many exchanges at once: wanted or muted as a whole.

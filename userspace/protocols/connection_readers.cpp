@@ -12,7 +12,9 @@ namespace llmtap {
 namespace {
 
 size_t index(Direction direction) { return static_cast<size_t>(direction); }
-Direction other(Direction direction) { return direction == Direction::kRead ? Direction::kWrite : Direction::kRead; }
+Direction other(Direction direction) {
+  return direction == Direction::kRead ? Direction::kWrite : Direction::kRead;
+}
 
 }  // namespace
 
@@ -20,12 +22,14 @@ struct ConnectionReaders::Reader {
   uint64_t id = 0;
   CodecContext context;
   std::unique_ptr<Codec> codec;
-  const Protocol* protocol = nullptr;  // of the codec, or of the one before it was muted
+  const Protocol* protocol = nullptr;              // of the codec, or of the one before it was muted
   Direction request_direction = Direction::kRead;  // once there is a codec
   // First bytes that do not decide yet, and when the first of them came.
   std::array<std::string, 2> first;
   std::array<uint64_t, 2> first_ns{}, first_offset{};
   std::optional<Verdict> verdict;
+  Verdict placed_verdict = Verdict::kUndecided;  // in the counts of open connections
+  std::string_view placed_protocol = "unknown";
   std::optional<Direction> last_direction;
   bool ignored = false;
   bool counted = false;  // in the counters of protocols
@@ -35,7 +39,9 @@ struct ConnectionReaders::Reader {
   size_t other_exchanges = 0;
   uint64_t resample_ns = 0, muted_until_ns = 0;  // the next pause; 0: not muted
 
-  Side side(Direction direction) const { return direction == request_direction ? Side::kRequest : Side::kResponse; }
+  Side side(Direction direction) const {
+    return direction == request_direction ? Side::kRequest : Side::kResponse;
+  }
 };
 
 ConnectionReaders::ConnectionReaders(const Limits& limits, MessageSink& sink, VerdictSink& verdicts)
@@ -44,15 +50,16 @@ ConnectionReaders::ConnectionReaders(const Limits& limits, MessageSink& sink, Ve
 ConnectionReaders::~ConnectionReaders() = default;
 
 ConnectionReaders::Reader& ConnectionReaders::reader(const ConnectionFacts& facts) {
-  auto& entry = readers_[facts.id];
-  if (!entry) {
-    entry = std::make_unique<Reader>();
+  Reader* entry = readers_.find(facts.id);
+  if (entry == nullptr) {
+    entry = &readers_.insert(facts.id, std::make_unique<Reader>());
     entry->id = facts.id;
     entry->context.limits = &limits_;
     entry->context.budget = &budget_;
     entry->context.counters = &counters_;
     entry->context.books = &books_;
     entry->context.mid_connection = !facts.first_byte_seen;
+    ++open_counts_[{entry->placed_verdict, entry->placed_protocol}];
   }
   entry->context.facts = &facts;
   return *entry;
@@ -61,15 +68,31 @@ ConnectionReaders::Reader& ConnectionReaders::reader(const ConnectionFacts& fact
 void ConnectionReaders::on_open(const ConnectionFacts& facts) { reader(facts); }
 
 void ConnectionReaders::on_facts(const ConnectionFacts& facts) {
-  const auto found = readers_.find(facts.id);
-  if (found == readers_.end()) return;
-  Reader& known = *found->second;
+  Reader* const found = readers_.find(facts.id);
+  if (found == nullptr) return;
+  Reader& known = *found;
   known.context.facts = &facts;
   if (!known.codec && !known.last_direction) known.context.mid_connection = !facts.first_byte_seen;
 }
 
+void ConnectionReaders::place(Reader& reader, Verdict verdict, std::string_view protocol) {
+  if (reader.placed_verdict == verdict && reader.placed_protocol == protocol) return;
+  --open_counts_[{reader.placed_verdict, reader.placed_protocol}];
+  reader.placed_verdict = verdict;
+  reader.placed_protocol = protocol;
+  ++open_counts_[{verdict, protocol}];
+}
+
+bool ConnectionReaders::reads_port(const ConnectionFacts& facts) const {
+  if (plain_ports_.empty() || facts.tls() || !facts.has_addresses) return true;
+  return std::ranges::any_of(
+      plain_ports_, [&](uint16_t port) { return port == facts.local.port || port == facts.remote.port; });
+}
+
 void ConnectionReaders::set_verdict(Reader& reader, Verdict verdict) {
-  if (reader.verdict != verdict) (verdict == Verdict::kMuted ? counters_.verdicts_muted : counters_.verdicts_wanted)++;
+  place(reader, verdict, reader.placed_protocol);
+  if (reader.verdict != verdict)
+    (verdict == Verdict::kMuted ? counters_.verdicts_muted : counters_.verdicts_wanted)++;
   reader.verdict = verdict;
   verdicts_.set_verdict(reader.id, verdict);
 }
@@ -88,12 +111,14 @@ void ConnectionReaders::make_codec(Reader& reader, const Protocol& protocol, Dir
   reader.request_direction = asks ? direction : other(direction);
   reader.protocol = &protocol;
   reader.codec = protocol.make(reader.context);
+  place(reader, reader.placed_verdict, protocol.name);
   // What the other direction left undecided goes first: it came first.
   for (const Direction each : {other(direction), direction}) {
     const std::string bytes = std::exchange(reader.first[index(each)], {});
     if (!bytes.empty())
       feed(reader, each,
-           {{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, reader.first_offset[index(each)],
+           {{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()},
+            reader.first_offset[index(each)],
             reader.first_ns[index(each)]});
   }
 }
@@ -120,8 +145,12 @@ void ConnectionReaders::feed(Reader& reader, Direction direction, const StreamCh
     set_verdict(reader, Verdict::kWanted);
   }
   if (reader.context.handover) return hand_over(reader);
-  if (reader.codec->finished()) return give_up(reader);
-  if (reader.protocol->multiplexed && !reader.evidence && reader.other_exchanges >= limits_.mute_after_exchanges)
+  if (reader.codec->finished()) {
+    place(reader, reader.placed_verdict, "upgraded");
+    return give_up(reader);
+  }
+  if (reader.protocol->multiplexed && !reader.evidence &&
+      reader.other_exchanges >= limits_.mute_after_exchanges)
     mute(reader, chunk.time_ns);
 }
 
@@ -130,18 +159,21 @@ void ConnectionReaders::hand_over(Reader& reader) {
   reader.protocol = handover.to;
   reader.codec = handover.to->make(reader.context);
   counters_.*reader.protocol->connections += 1;
+  place(reader, reader.placed_verdict, reader.protocol->name);
   const std::string unread = std::move(reader.context.handover->unread);
   const uint64_t time_ns = handover.time_ns;
   reader.context.handover.reset();
   if (!unread.empty())
-    reader.codec->feed(Side::kResponse, {{reinterpret_cast<const uint8_t*>(unread.data()), unread.size()}, 0, time_ns}, sink_);
+    reader.codec->feed(Side::kResponse,
+                       {{reinterpret_cast<const uint8_t*>(unread.data()), unread.size()}, 0, time_ns}, sink_);
 }
 
 void ConnectionReaders::mute(Reader& reader, uint64_t time_ns) {
   end_codec(reader, EndReason::kEvicted, time_ns);
   reader.codec.reset();
   reader.ignored = true;
-  reader.resample_ns = std::clamp(reader.resample_ns * 2, limits_.resample_first_ns, limits_.resample_last_ns);
+  reader.resample_ns =
+      std::clamp(reader.resample_ns * 2, limits_.resample_first_ns, limits_.resample_last_ns);
   reader.muted_until_ns = time_ns + reader.resample_ns;
   resamples_.emplace(reader.muted_until_ns, reader.id);
   set_verdict(reader, Verdict::kMuted);
@@ -149,7 +181,7 @@ void ConnectionReaders::mute(Reader& reader, uint64_t time_ns) {
 
 void ConnectionReaders::on_clock(uint64_t monotonic_ns) {
   while (!resamples_.empty() && resamples_.begin()->first <= monotonic_ns) {
-    Reader& due = *readers_.at(resamples_.begin()->second);
+    Reader& due = *readers_.find(resamples_.begin()->second);
     resamples_.erase(resamples_.begin());
     counters_.resamples++;
     due.muted_until_ns = 0;
@@ -162,13 +194,18 @@ void ConnectionReaders::on_clock(uint64_t monotonic_ns) {
 }
 
 void ConnectionReaders::exchange_verdict(uint64_t connection_id, Verdict verdict) {
-  const auto found = readers_.find(connection_id);
-  if (found == readers_.end()) return;
-  Reader& known = *found->second;
-  if (!known.protocol || !known.protocol->multiplexed) return verdicts_.set_verdict(connection_id, verdict);
+  Reader* const found = readers_.find(connection_id);
+  if (found == nullptr) return;
+  Reader& known = *found;
+  if (!known.protocol || !known.protocol->multiplexed) {
+    place(known, verdict, known.placed_protocol);
+    return verdicts_.set_verdict(connection_id, verdict);
+  }
   // Of a watched workload every head is of interest.
-  if (verdict == Verdict::kWanted || verdict == Verdict::kHeads) known.evidence = true;
-  else known.other_exchanges++;
+  if (verdict == Verdict::kWanted || verdict == Verdict::kHeads)
+    known.evidence = true;
+  else
+    known.other_exchanges++;
 }
 
 void ConnectionReaders::recognise(Reader& reader, Direction direction, const StreamChunk& chunk) {
@@ -198,6 +235,7 @@ void ConnectionReaders::recognise(Reader& reader, Direction direction, const Str
   if (!reader.context.mid_connection) {
     counters_.other_connections++;
     reader.counted = true;
+    place(reader, reader.placed_verdict, "other");
     give_up(reader);
     feed(reader, direction, chunk);
     return;
@@ -227,7 +265,8 @@ bool ConnectionReaders::recognise_inside(Reader& reader, Direction direction, co
     FirstBytes answer = protocol->recognise_inside(piece);
     const Role role = reader.context.facts->role;
     if (answer == FirstBytes::kEither && role != Role::kUnknown)
-      answer = (role == Role::kServer) == (direction == Direction::kRead) ? FirstBytes::kRequest : FirstBytes::kResponse;
+      answer = (role == Role::kServer) == (direction == Direction::kRead) ? FirstBytes::kRequest
+                                                                          : FirstBytes::kResponse;
     if (answer != FirstBytes::kRequest && answer != FirstBytes::kResponse) continue;
     for (std::string& first : reader.first) {
       books_.lose("unrecognised", 0, first.size());
@@ -240,21 +279,27 @@ bool ConnectionReaders::recognise_inside(Reader& reader, Direction direction, co
   return false;
 }
 
-void ConnectionReaders::on_chunk(const ConnectionFacts& facts, Direction direction, const StreamChunk& chunk) {
+void ConnectionReaders::on_chunk(const ConnectionFacts& facts, Direction direction,
+                                 const StreamChunk& chunk) {
   Reader& known = reader(facts);
   books_.bytes_in += chunk.bytes.size();
   const bool turned = known.last_direction != direction;
   known.last_direction = direction;
+  if (!known.codec && !known.ignored && !reads_port(facts)) give_up(known);
   // A verdict but "wanted" holds for a turn: say it again at each.
   if (known.ignored && turned) verdicts_.set_verdict(facts.id, Verdict::kMuted);
   // A guess that no head has confirmed.
-  if (known.codec && known.context.mid_connection && !known.protocol->recognise_inside && !known.codec->confirmed())
+  if (known.codec && known.context.mid_connection && !known.protocol->recognise_inside &&
+      !known.codec->confirmed())
     recognise_inside(known, direction, chunk);
-  if (known.codec || known.ignored) feed(known, direction, chunk);
-  else if (!chunk.bytes.empty()) recognise(known, direction, chunk);
+  if (known.codec || known.ignored)
+    feed(known, direction, chunk);
+  else if (!chunk.bytes.empty())
+    recognise(known, direction, chunk);
 }
 
-void ConnectionReaders::on_gap(const ConnectionFacts& facts, Direction direction, uint64_t bytes, uint64_t time_ns) {
+void ConnectionReaders::on_gap(const ConnectionFacts& facts, Direction direction, uint64_t bytes,
+                               uint64_t time_ns) {
   Reader& known = reader(facts);
   if (known.codec) {
     known.codec->gap(known.side(direction), bytes, time_ns, sink_);
@@ -289,6 +334,7 @@ void ConnectionReaders::on_end(const ConnectionFacts& facts, EndReason reason, u
   if (known.codec) end_codec(known, reason, time_ns);
   resamples_.erase({known.muted_until_ns, known.id});
   for (const std::string& first : known.first) books_.lose("unrecognised", 0, first.size());
+  --open_counts_[{known.placed_verdict, known.placed_protocol}];
   readers_.erase(facts.id);
 }
 

@@ -4,11 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
-#include <unordered_map>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "base/flat_map.h"
 #include "base/stats.h"
 #include "llmtap/limits.h"
 #include "llmtap/message.h"
@@ -19,7 +22,8 @@
 namespace llmtap {
 
 // Books: bytes are those of chunks; lost are those that no exchange is made of ("not_read": another
-// protocol, "muted": no LLM call among many exchanges, "resync": hunting for a head, "upgraded", "unrecognised"). Items are exchanges.
+// protocol, "muted": no LLM call among many exchanges, "resync": hunting for a head, "upgraded",
+// "unrecognised"). Items are exchanges.
 class ConnectionReaders : public StreamSink {
  public:
   ConnectionReaders(const Limits& limits, MessageSink& sink, VerdictSink& verdicts);
@@ -44,8 +48,12 @@ class ConnectionReaders : public StreamSink {
   const ProtocolCounters& counters() const { return counters_; }
   size_t decoder_bytes() const { return budget_.used(); }
   size_t open_connections() const { return readers_.size(); }
-  // Of those, the ones that will be looked at again.
-  size_t muted_connections() const { return resamples_.size(); }
+  // Connections open now by their last verdict and protocol: one of protocols(), "unknown" while
+  // undecided, "other", or "upgraded" once HTTP/1 gave way to something else.
+  using OpenCounts = std::map<std::pair<Verdict, std::string_view>, uint64_t>;
+  const OpenCounts& open_counts() const { return open_counts_; }
+  // Plain connections with neither end on one of these ports are not read. Empty: all are.
+  void set_plain_ports(std::vector<uint16_t> ports) { plain_ports_ = std::move(ports); }
 
  private:
   struct Reader;
@@ -60,6 +68,8 @@ class ConnectionReaders : public StreamSink {
   void give_up(Reader&);
   void mute(Reader&, uint64_t time_ns);
   void set_verdict(Reader&, Verdict);
+  void place(Reader&, Verdict, std::string_view protocol);
+  bool reads_port(const ConnectionFacts&) const;
 
   const Limits limits_;
   MessageSink& sink_;
@@ -67,7 +77,9 @@ class ConnectionReaders : public StreamSink {
   DecoderBudget budget_;
   ProtocolCounters counters_;
   StageBooks books_;
-  std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers_;
+  OpenCounts open_counts_;
+  std::vector<uint16_t> plain_ports_;
+  FlatMap<uint64_t, Reader, IdHash> readers_;
   std::set<std::pair<uint64_t, uint64_t>> resamples_;  // when, connection
 };
 

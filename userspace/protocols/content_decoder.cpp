@@ -9,7 +9,8 @@
 
 #include <array>
 #include <limits>
-#include <strings.h>
+
+#include "base/ascii.h"
 
 namespace llmtap {
 namespace {
@@ -25,7 +26,9 @@ void* zlib_allocate(void* budget, uInt items, uInt size) {
   return static_cast<DecoderBudget*>(budget)->allocate(static_cast<size_t>(items) * size);
 }
 void budget_release(void* budget, void* memory) { static_cast<DecoderBudget*>(budget)->release(memory); }
-void* budget_allocate(void* budget, size_t bytes) { return static_cast<DecoderBudget*>(budget)->allocate(bytes); }
+void* budget_allocate(void* budget, size_t bytes) {
+  return static_cast<DecoderBudget*>(budget)->allocate(bytes);
+}
 
 class ZlibDecoder : public ContentDecoder {
  public:
@@ -171,16 +174,14 @@ Coding coding_by_name(std::string_view token) {
   } kCodings[] = {{"identity", Coding::kIdentity}, {"gzip", Coding::kGzip}, {"x-gzip", Coding::kGzip},
                   {"deflate", Coding::kDeflate},   {"br", Coding::kBrotli}, {"zstd", Coding::kZstd}};
   for (const auto& known : kCodings)
-    if (known.name.size() == token.size() && strncasecmp(known.name.data(), token.data(), token.size()) == 0)
-      return known.coding;
+    if (iequals(known.name, token)) return known.coding;
   return Coding::kUnsupported;
 }
 
 std::unique_ptr<ContentDecoder> ContentDecoder::make(Coding coding, DecoderBudget& budget) {
   switch (coding) {
     case Coding::kGzip:
-    case Coding::kDeflate:
-      return std::make_unique<ZlibDecoder>(coding == Coding::kGzip, budget);
+    case Coding::kDeflate: return std::make_unique<ZlibDecoder>(coding == Coding::kGzip, budget);
     case Coding::kBrotli: {
       auto decoder = std::make_unique<BrotliDecoder>(budget);
       return decoder->ok() ? std::move(decoder) : nullptr;
@@ -189,8 +190,7 @@ std::unique_ptr<ContentDecoder> ContentDecoder::make(Coding coding, DecoderBudge
       auto decoder = std::make_unique<ZstdDecoder>(budget);
       return decoder->ok() ? std::move(decoder) : nullptr;
     }
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 

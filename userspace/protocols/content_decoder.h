@@ -23,7 +23,8 @@ class ContentDecoder {
   virtual ~ContentDecoder() = default;
   // False: the stream is damaged or over the budget; nothing more may be fed. Output may have come
   // before. Pieces given to `output` are valid during that call only; it returns false to stop.
-  virtual bool decode(std::span<const uint8_t> bytes, const std::function<bool(std::span<const uint8_t>)>& output) = 0;
+  virtual bool decode(std::span<const uint8_t> bytes,
+                      const std::function<bool(std::span<const uint8_t>)>& output) = 0;
   // The stream said that it ended; bytes after that are ignored.
   virtual bool at_end() const = 0;
 

@@ -11,7 +11,8 @@ bool GrpcDecoder::begin_message() {
   if ((prefix_[0] & 0x7e) != 0) return false;
   trailers_ = (prefix_[0] & 0x80) != 0;
   compressed_ = (prefix_[0] & 1) != 0;
-  left_ = static_cast<uint32_t>(prefix_[1]) << 24 | static_cast<uint32_t>(prefix_[2] << 16 | prefix_[3] << 8 | prefix_[4]);
+  left_ = static_cast<uint32_t>(prefix_[1]) << 24 |
+          static_cast<uint32_t>(prefix_[2] << 16 | prefix_[3] << 8 | prefix_[4]);
   in_message_ = true;
   cut_ = false;
   data_bytes_ = 0;
@@ -55,7 +56,8 @@ bool GrpcDecoder::piece(std::span<const uint8_t> bytes, uint64_t time_ns, EventO
   coded_bytes_ += bytes.size();
   return decoder_->decode(bytes, [&](std::span<const uint8_t> decoded) {
     decoded_bytes_ += decoded.size();
-    if (decoded_bytes_ > limits_->decompress_floor_bytes && decoded_bytes_ / limits_->decompress_ratio > coded_bytes_)
+    if (decoded_bytes_ > limits_->decompress_floor_bytes &&
+        decoded_bytes_ / limits_->decompress_ratio > coded_bytes_)
       return false;
     deliver(decoded);
     return true;

@@ -37,8 +37,8 @@ class GrpcDecoder {
   std::array<uint8_t, 5> prefix_{};  // compressed flag, length
   size_t have_ = 0;
   bool in_message_ = false, compressed_ = false;
-  bool cut_ = false;        // bytes of the message were lost
-  bool trailers_ = false;   // grpc-web carries them as a last frame
+  bool cut_ = false;       // bytes of the message were lost
+  bool trailers_ = false;  // grpc-web carries them as a last frame
   uint32_t left_ = 0;
   std::unique_ptr<ContentDecoder> decoder_;
   uint64_t data_bytes_ = 0, first_byte_ns_ = 0;

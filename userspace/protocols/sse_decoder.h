@@ -24,6 +24,10 @@ class SseDecoder {
  private:
   enum class State : uint8_t { kBom, kFieldName, kValueStart, kData, kEventName, kSkipLine, kHunt };
 
+  class LineEnds;
+
+  const uint8_t* whole_event(const uint8_t* p, const uint8_t* end, LineEnds& line_ends, uint64_t time_ns,
+                             EventOutput& out) const;
   void begin_field(uint64_t time_ns, EventOutput& out);
   void end_line(uint64_t time_ns, EventOutput& out);
   void begin_data(uint64_t time_ns, EventOutput& out);
@@ -32,12 +36,12 @@ class SseDecoder {
 
   size_t max_name_bytes_;
   State state_ = State::kBom;
-  bool skip_lf_ = false;       // the last line ended by CR: an LF now belongs to it
-  bool line_empty_ = true;     // kHunt: no byte of this line so far
+  bool skip_lf_ = false;    // the last line ended by CR: an LF now belongs to it
+  bool line_empty_ = true;  // kHunt: no byte of this line so far
   bool hunt_first_line_ = false;
-  bool has_data_ = false;      // the event has a data field
+  bool has_data_ = false;  // the event has a data field
   uint8_t name_bytes_ = 0;
-  char name_[6] = {};          // of the field; longer than any that counts means none of them
+  char name_[6] = {};  // of the field; longer than any that counts means none of them
   std::string event_name_;
   uint64_t data_bytes_ = 0;
   uint64_t first_byte_ns_ = 0;

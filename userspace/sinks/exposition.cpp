@@ -5,20 +5,16 @@
 #include <cmath>
 #include <cstdint>
 
+#include "base/ascii.h"
+
 namespace llmtap {
 namespace {
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 std::string_view take_until(std::string_view& rest, char separator) {
   const size_t end = std::min(rest.find(separator), rest.size());
   const std::string_view head = rest.substr(0, end);
   rest.remove_prefix(std::min(end + 1, rest.size()));
-  return trim(head);
+  return trimmed(head);
 }
 
 void append_number(std::string& out, double value) {
@@ -110,12 +106,9 @@ void append_exemplar(std::string& out, const std::vector<Exemplar>* exemplars, s
 
 std::string_view type_name(prometheus::MetricType type) {
   switch (type) {
-    case prometheus::MetricType::Counter:
-      return "counter";
-    case prometheus::MetricType::Histogram:
-      return "histogram";
-    default:
-      return "gauge";
+    case prometheus::MetricType::Counter: return "counter";
+    case prometheus::MetricType::Histogram: return "histogram";
+    default: return "gauge";
   }
 }
 

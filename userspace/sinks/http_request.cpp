@@ -8,34 +8,17 @@
 #include <charconv>
 #include <ctime>
 
+#include "base/ascii.h"
+
 namespace llmtap {
 namespace {
 
-bool is_token(std::string_view text) {
-  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           kOthers.find(c) != std::string_view::npos;
-  });
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
+bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_of(text, is_token_char); }
 
 bool has_list_member(std::string_view list, std::string_view wanted) {
   while (!list.empty()) {
     const size_t comma = std::min(list.find(','), list.size());
-    if (lower(trim(list.substr(0, comma))) == wanted) return true;
+    if (lowered(trimmed(list.substr(0, comma))) == wanted) return true;
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return false;
@@ -94,11 +77,11 @@ std::variant<HttpRequest, int> parse_request_head(std::string_view head) {
   for (std::string_view line = take_line(); !line.empty(); line = take_line()) {
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return 400;
-    const std::string_view value = trim(line.substr(colon + 1));
+    const std::string_view value = trimmed(line.substr(colon + 1));
     if (std::ranges::any_of(value, [](char c) { return (c >= 0 && c < 0x20 && c != '\t') || c == 0x7f; }))
       return 400;
     if (request.headers.size() >= kMaxRequestHeaders) return 431;
-    request.headers.emplace_back(lower(line.substr(0, colon)), value);
+    request.headers.emplace_back(lowered(line.substr(0, colon)), value);
     if (request.headers.back().first == "host") ++hosts;
   }
   if (hosts > 1 || (request.http11 && hosts == 0)) return 400;
@@ -112,32 +95,19 @@ std::variant<HttpRequest, int> parse_request_head(std::string_view head) {
 
 std::string_view status_text(int status) {
   switch (status) {
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 413:
-      return "Content Too Large";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 503:
-      return "Service Unavailable";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Status";
+    case 200: return "OK";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 503: return "Service Unavailable";
+    case 505: return "HTTP Version Not Supported";
+    default: return "Status";
   }
 }
 
@@ -163,9 +133,9 @@ bool accepts_gzip(std::string_view accept_encoding) {
     std::string_view item = accept_encoding.substr(0, comma);
     accept_encoding.remove_prefix(std::min(comma + 1, accept_encoding.size()));
     const size_t semicolon = std::min(item.find(';'), item.size());
-    const std::string coding = lower(trim(item.substr(0, semicolon)));
+    const std::string coding = lowered(trimmed(item.substr(0, semicolon)));
     if (coding != "gzip" && coding != "x-gzip" && coding != "*") continue;
-    const std::string parameter = lower(trim(item.substr(std::min(semicolon + 1, item.size()))));
+    const std::string parameter = lowered(trimmed(item.substr(std::min(semicolon + 1, item.size()))));
     if (!parameter.starts_with("q=")) return true;
     double quality = 0;
     std::from_chars(parameter.data() + 2, parameter.data() + parameter.size(), quality);

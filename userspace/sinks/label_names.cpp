@@ -18,12 +18,9 @@ std::string_view name_of(Hop hop) { return hop == Hop::kInner ? "inner" : "edge"
 
 std::string_view name_of(WorkloadRole role) {
   switch (role) {
-    case WorkloadRole::kServer:
-      return "server";
-    case WorkloadRole::kGateway:
-      return "gateway";
-    case WorkloadRole::kClient:
-      break;
+    case WorkloadRole::kServer: return "server";
+    case WorkloadRole::kGateway: return "gateway";
+    case WorkloadRole::kClient: break;
   }
   return "client";
 }
@@ -52,24 +49,18 @@ std::string_view name_of(TokenSource source) {
   switch (source) {
     // A gateway's numbers are the provider's, passed on.
     case TokenSource::kReported:
-    case TokenSource::kGateway:
-      return "reported";
-    case TokenSource::kEstimated:
-      return "estimated";
-    case TokenSource::kNone:
-      break;
+    case TokenSource::kGateway: return "reported";
+    case TokenSource::kEstimated: return "estimated";
+    case TokenSource::kNone: break;
   }
   return "";
 }
 
 std::string_view name_of(CostSource source) {
   switch (source) {
-    case CostSource::kHeader:
-      return "header";
-    case CostSource::kPriceTable:
-      return "price_table";
-    case CostSource::kNone:
-      break;
+    case CostSource::kHeader: return "header";
+    case CostSource::kPriceTable: return "price_table";
+    case CostSource::kNone: break;
   }
   return "";
 }
@@ -101,6 +92,17 @@ std::string error_type(const LlmCall& call) {
   if (!call.error_class.empty()) return call.error_class;
   if (call.status >= 400) return std::to_string(call.status);
   return std::string(name_of(call.outcome));
+}
+
+std::string_view cache_result(const LlmCall& call) {
+  if (!call.gateway.cache_hit) return "";
+  return *call.gateway.cache_hit ? "hit" : "miss";
+}
+
+std::optional<uint64_t> attempt_of(const LlmCall& call) {
+  // 0 is also the value without the header: the first attempt, or a client that does not say.
+  return call.sdk_retry_count > 0 ? std::optional<uint64_t>(call.sdk_retry_count + uint64_t{1})
+                                  : std::nullopt;
 }
 
 namespace {

@@ -140,15 +140,11 @@ std::vector<CollectedFamily> SeriesStore::collect() const {
       for (size_t i = 0; i < series.values.size(); ++i)
         metric.label.push_back({in->label_names[i], std::move(series.values[i])});
       switch (in->desc->type) {
-        case prometheus::MetricType::Counter:
-          metric.counter.value = series.value;
-          break;
+        case prometheus::MetricType::Counter: metric.counter.value = series.value; break;
         case prometheus::MetricType::Histogram:
           metric.histogram = cumulate(in->desc->buckets, series.buckets, series.value);
           break;
-        default:
-          metric.gauge.value = series.value;
-          break;
+        default: metric.gauge.value = series.value; break;
       }
       out.family.metric.push_back(std::move(metric));
       out.exemplars.push_back(std::move(series.exemplars));

@@ -104,7 +104,8 @@ ClientHelloReader::State ClientHelloReader::check_message() {
   if (message_.empty()) return state_;
   if (message_[0] != kClientHelloMessage) return stop(State::kNotHello);
   if (message_.size() < 4) return state_;
-  const size_t length = static_cast<size_t>(message_[1]) << 16 | static_cast<size_t>(message_[2]) << 8 | message_[3];
+  const size_t length =
+      static_cast<size_t>(message_[1]) << 16 | static_cast<size_t>(message_[2]) << 8 | message_[3];
   if (length > max_bytes_) return stop(State::kNotHello);
   if (message_.size() < 4 + length) return state_;
   const bool whole = read_hello(std::span<const uint8_t>(message_).subspan(4, length), hello_);

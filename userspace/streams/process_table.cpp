@@ -34,7 +34,8 @@ void ProcessTable::erase(ProcessKey key) {
   (found->second.ended ? ended_ : running_).erase(found->second.place);
   entries_.erase(found);
   const auto newest = newest_start_by_tgid_.find(key.tgid);
-  if (newest != newest_start_by_tgid_.end() && newest->second == key.start_ns) newest_start_by_tgid_.erase(newest);
+  if (newest != newest_start_by_tgid_.end() && newest->second == key.start_ns)
+    newest_start_by_tgid_.erase(newest);
 }
 
 void ProcessTable::set_facts(ProcessKey key, std::string_view text) {
@@ -43,12 +44,18 @@ void ProcessTable::set_facts(ProcessKey key, std::string_view text) {
   while (!text.empty()) {
     const std::string_view name = next_string(text);
     const std::string_view value = next_string(text);
-    if (name == "exe") facts->exe = value;
-    else if (name == "comm") facts->comm = value;
-    else if (name == "workload") facts->workload = value;
-    else if (name == "container_id") facts->container_id = value;
-    else if (name == "cgroup") facts->cgroup = value;
-    else if (name == "unit") facts->unit = value;
+    if (name == "exe")
+      facts->exe = value;
+    else if (name == "comm")
+      facts->comm = value;
+    else if (name == "workload")
+      facts->workload = value;
+    else if (name == "container_id")
+      facts->container_id = value;
+    else if (name == "cgroup")
+      facts->cgroup = value;
+    else if (name == "unit")
+      facts->unit = value;
   }
   if (facts->workload.empty()) facts->workload = facts->comm.empty() ? "unknown" : facts->comm;
   entry(key).facts = std::move(facts);

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/process_key_hash.h"
 #include "llmtap/facts.h"
 #include "llmtap/limits.h"
 
@@ -29,11 +30,6 @@ class ProcessTable {
   size_t size() const { return entries_.size(); }
 
  private:
-  struct KeyHash {
-    size_t operator()(const ProcessKey& key) const {
-      return std::hash<uint64_t>()(key.start_ns * 0x9e3779b97f4a7c15ULL ^ key.tgid);
-    }
-  };
   struct Entry {
     std::shared_ptr<const ProcessFacts> facts;
     bool ended = false;
@@ -43,7 +39,7 @@ class ProcessTable {
   void erase(ProcessKey);
 
   const Limits limits_;
-  std::unordered_map<ProcessKey, Entry, KeyHash> entries_;
+  std::unordered_map<ProcessKey, Entry, ProcessKeyHash> entries_;
   std::unordered_map<uint32_t, uint64_t> newest_start_by_tgid_;
   std::list<ProcessKey> running_, ended_;  // oldest first
 };

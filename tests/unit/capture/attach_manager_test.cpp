@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 
 #include "unit/capture/elf_builder.h"
@@ -42,7 +43,7 @@ class MappedProgram {
     EXPECT_EQ(::pwrite(fd_.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
   }
   uint64_t inode() const {
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::fstat(fd_.get(), &status), 0);
     return status.st_ino;
   }
@@ -64,15 +65,17 @@ struct Recorder : UprobeAttacher {
     ~Link() override { --live; }
     int& live;
   };
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places) override {
-    if (!failure.empty()) return Error{failure};
-    struct stat status {};
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
+                                               std::span<const HookPlace> places) override {
+    if (!failure.empty() && failures_left-- > 0) return Error{failure};
+    struct stat status{};
     EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
     inodes.push_back(status.st_ino);
     last_places.assign(places.begin(), places.end());
     return std::make_unique<Link>(live);
   }
   std::string failure;
+  int failures_left = 1000;
   std::vector<uint64_t> inodes;
   std::vector<HookPlace> last_places;
   int live = 0;
@@ -91,7 +94,8 @@ std::vector<std::byte> dull_program() { return testing::build_elf({.code = std::
 
 class AttachManagerTest : public ::testing::Test {
  protected:
-  AttachManagerTest() : self_{static_cast<uint32_t>(::getpid()), *proc_.start_ns(static_cast<uint32_t>(::getpid()))} {}
+  AttachManagerTest()
+      : self_{static_cast<uint32_t>(::getpid()), *proc_.start_ns(static_cast<uint32_t>(::getpid()))} {}
   std::vector<RuntimeUse> look(const MappedProgram& program, ProcessKey as) {
     const auto mappings = program.mappings(proc_, self_);
     EXPECT_THAT(mappings, SizeIs(1));
@@ -154,7 +158,8 @@ TEST_F(AttachManagerTest, LetsGoOfAFileThatTheProcessNoLongerMaps) {
 
 TEST_F(AttachManagerTest, NamesWhatItCannotRead) {
   const MappedProgram program(go_program());
-  EXPECT_THAT(look(program, self_), ElementsAre(RuntimeUse{"go_tls", CoverageState::kOpaque, "library_not_hooked"}));
+  EXPECT_THAT(look(program, self_),
+              ElementsAre(RuntimeUse{"go_tls", CoverageState::kOpaque, "library_not_hooked"}));
   EXPECT_THAT(recorder_.inodes, IsEmpty());
   EXPECT_THAT(describe().targets, IsEmpty());
 }
@@ -165,12 +170,41 @@ TEST_F(AttachManagerTest, ReportsAFailedAttachAndTriesAgainAtTheNextPass) {
   const RuntimeUse opaque{"openssl", CoverageState::kOpaque, "attach_not_permitted"};
   EXPECT_THAT(look(program, self_), ElementsAre(opaque));
   EXPECT_THAT(look(program, self_), ElementsAre(opaque)) << "one attempt a pass";
-  EXPECT_EQ(describe().attach_failures, (std::map<std::pair<std::string, std::string>, uint64_t>{
-                                            {{"openssl", "attach_not_permitted"}, 1}}));
+  EXPECT_EQ(
+      describe().attach_failures,
+      (std::map<std::pair<std::string, std::string>, uint64_t>{{{"openssl", "attach_not_permitted"}, 1}}));
   recorder_.failure.clear();
   EXPECT_THAT(look(program, self_), ElementsAre(opaque));
   manager_.begin_pass();
   EXPECT_THAT(look(program, self_), ElementsAre(RuntimeUse{"openssl", CoverageState::kClear, ""}));
+}
+
+Result<HookPlan> plan_with_fallback(const ElfFile&) {
+  HookPlan plan;
+  plan.places = {{0x100, UprobeKind::kReadInternal, false}};
+  plan.placement = "internal";
+  plan.fallback = {{0x200, UprobeKind::kRead, false}};
+  plan.fallback_placement = "exported";
+  return plan;
+}
+
+TEST_F(AttachManagerTest, TakesTheExportedFunctionsWhereTheInnerOnesAreRefused) {
+  const std::array runtimes{
+      TlsRuntime{"openssl", [](const ElfFile&) { return true; }, plan_with_fallback, {}}};
+  AttachManager manager(proc_, recorder_, runtimes, {});
+  const MappedProgram program(openssl_program());
+  recorder_.failure = "attach: Invalid argument";
+  recorder_.failures_left = 1;
+  const auto mappings = program.mappings(proc_, self_);
+  ASSERT_TRUE(manager.inspect(self_.tgid, mappings));
+  EXPECT_THAT(manager.use(self_, mappings, now_),
+              ElementsAre(RuntimeUse{"openssl", CoverageState::kClear, ""}));
+  EXPECT_THAT(recorder_.last_places, ElementsAre(HookPlace{0x200, UprobeKind::kRead, false}));
+  Coverage coverage;
+  manager.describe(coverage);
+  ASSERT_THAT(coverage.targets, SizeIs(1));
+  EXPECT_EQ(coverage.targets[0].placement, "exported");
+  EXPECT_EQ((coverage.attach_failures.at({"openssl", "internal_refused"})), 1u);
 }
 
 TEST_F(AttachManagerTest, LooksAgainAtAFileThatChangedUnderItsInode) {
@@ -184,7 +218,8 @@ TEST_F(AttachManagerTest, LooksAgainAtAFileThatChangedUnderItsInode) {
   EXPECT_EQ(recorder_.live, 1);
   program.rewrite(go_program());
   manager_.begin_pass();
-  EXPECT_THAT(look(program, self_), ElementsAre(RuntimeUse{"go_tls", CoverageState::kOpaque, "library_not_hooked"}));
+  EXPECT_THAT(look(program, self_),
+              ElementsAre(RuntimeUse{"go_tls", CoverageState::kOpaque, "library_not_hooked"}));
   EXPECT_EQ(recorder_.live, 0) << "the old places lie in other code now";
 }
 

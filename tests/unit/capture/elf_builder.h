@@ -21,7 +21,7 @@ struct ElfParts {
     unsigned char bind = STB_GLOBAL;
     bool defined = true;
   };
-  std::vector<Function> functions;  // of .symtab
+  std::vector<Function> functions;                            // of .symtab
   std::vector<std::pair<std::string, std::string>> sections;  // name, content
 };
 
@@ -35,7 +35,8 @@ inline std::vector<std::byte> build_elf(const ElfParts& parts) {
   };
   std::string names(1, '\0');
   std::vector<Elf64_Shdr> headers(1);
-  const auto add_section = [&](const std::string& name, uint32_t type, uint32_t link, const std::string& bytes) {
+  const auto add_section = [&](const std::string& name, uint32_t type, uint32_t link,
+                               const std::string& bytes) {
     Elf64_Shdr header{};
     header.sh_name = static_cast<uint32_t>(names.size());
     names += name + '\0';

@@ -64,7 +64,8 @@ TEST(ElfFile, FindsNamesAcrossChunksOfTheStringTable) {
   ElfParts parts = sample();
   // The table is read in pieces of 256 KiB: put the names at every position around the seam.
   for (size_t fill = 256 * 1024 - 60; fill < 256 * 1024; ++fill) {
-    parts.functions = {{std::string(fill, 'x'), 0x401000, 1}, {"SSL_read", 0x401010, 1}, {"SSL_write", 0x401020, 1}};
+    parts.functions = {
+        {std::string(fill, 'x'), 0x401000, 1}, {"SSL_read", 0x401010, 1}, {"SSL_write", 0x401020, 1}};
     const auto bytes = build_elf(parts);
     const SpanSource source(bytes);
     EXPECT_EQ(ElfFile::open(source)->symtab_functions(kNames).size(), 2u) << fill;
@@ -145,7 +146,8 @@ TEST(ElfFile, SurvivesDamageToARealLibrary) {
   // The head holds program headers, hash table, symbols and strings.
   for (int round = 0; round < 300; ++round) {
     auto damaged = bytes;
-    for (int i = 0; i < 40; ++i) damaged[random() % std::min<size_t>(damaged.size(), 65536)] = std::byte(random() & 0xff);
+    for (int i = 0; i < 40; ++i)
+      damaged[random() % std::min<size_t>(damaged.size(), 65536)] = std::byte(random() & 0xff);
     std::memcpy(damaged.data(), bytes.data(), sizeof(Elf64_Ehdr));
     ask_everything(damaged);
   }

@@ -13,12 +13,12 @@
 namespace llmtap {
 namespace {
 
-using ::testing::Contains;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using testing::build_elf;
+using ::testing::Contains;
 using testing::ElfParts;
+using ::testing::IsEmpty;
 using testing::OpenElf;
+using ::testing::SizeIs;
 
 constexpr uint64_t kBase = 0x401000;
 using Bytes = std::vector<uint8_t>;
@@ -43,7 +43,8 @@ class Assembler {
   }
   Assembler& call(size_t target, uint8_t opcode = 0xe8) {
     const uint32_t relative = static_cast<uint32_t>(target - (position_ + 5));
-    return put({opcode, uint8_t(relative), uint8_t(relative >> 8), uint8_t(relative >> 16), uint8_t(relative >> 24)});
+    return put({opcode, uint8_t(relative), uint8_t(relative >> 8), uint8_t(relative >> 16),
+                uint8_t(relative >> 24)});
   }
   const Bytes& code() const { return code_; }
 
@@ -81,7 +82,8 @@ Bytes operator+(Bytes a, const Bytes& b) {
 INSTANTIATE_TEST_SUITE_P(Cases, EntryPlaceTest,
                          ::testing::Values(EntryCase{"Push", kPushRbx + kRet, 0, true},
                                            EntryCase{"PushRexB", kPushR12 + kRet, 0, true},
-                                           EntryCase{"Nop5", Bytes{0x0f, 0x1f, 0x44, 0x00, 0x00} + kRet, 0, true},
+                                           EntryCase{"Nop5", Bytes{0x0f, 0x1f, 0x44, 0x00, 0x00} + kRet, 0,
+                                                     true},
                                            EntryCase{"EndbrPush", kEndbr64 + kPushRbx + kRet, 4, true},
                                            EntryCase{"EndbrSub", kEndbr64 + kSubRsp + kRet, 4, false},
                                            EntryCase{"Sub", kSubRsp + kRet, 0, false},
@@ -108,7 +110,7 @@ Assembler wrappers(const Bytes& entry = {}) {
   code.at(0x40).put(entry).put(kSubRsp).call(0x80).put(kRet).call(0xc0);
   code.at(0x80).put(kPushRbx).put(kRet);
   code.at(0xc0).put(kPushRbx).put(kRet);
-  code.at(0xe0).put({0xff, 0x25, 0, 0, 0, 0});            // jmp *0(%rip)
+  code.at(0xe0).put({0xff, 0x25, 0, 0, 0, 0});  // jmp *0(%rip)
   code.at(0xf0).put(kEndbr64).put({0xff, 0x25, 0, 0, 0, 0});
   return code;
 }
@@ -136,9 +138,9 @@ TEST(SharedCallee, IsNothingWhenTheTwoDiffer) {
 // As in node, where the internal function's body stands in both wrappers and calls
 // ossl_statem_check_finish_init(s, 0).
 TEST(SharedCallee, IsNothingWhenTheArgumentsAreOthers) {
-  for (const Bytes& change : {Bytes{0x31, 0xf6},                // xor esi, esi
-                              Bytes{0x48, 0x89, 0xdf},          // mov rdi, rbx
-                              Bytes{0x40, 0xb7, 0x01},          // mov dil, 1
+  for (const Bytes& change : {Bytes{0x31, 0xf6},                 // xor esi, esi
+                              Bytes{0x48, 0x89, 0xdf},           // mov rdi, rbx
+                              Bytes{0x40, 0xb7, 0x01},           // mov dil, 1
                               Bytes{0x48, 0x8d, 0x3c, 0x24}}) {  // lea rdi, [rsp]
     Assembler code = wrappers();
     code.at(0).put(kSubRsp).put(change).call(0x80).put(kRet);
@@ -146,7 +148,12 @@ TEST(SharedCallee, IsNothingWhenTheArgumentsAreOthers) {
     EXPECT_EQ((Wrappers{code}.resolve()), std::nullopt);
   }
   Assembler code = wrappers();
-  code.at(0).put(kSubRsp).put({0x48, 0x63, 0xd2}).put({0x48, 0x89, 0xfb}).call(0x80).put(kRet);  // movsxd rdx, edx; mov rbx, rdi
+  code.at(0)
+      .put(kSubRsp)
+      .put({0x48, 0x63, 0xd2})
+      .put({0x48, 0x89, 0xfb})
+      .call(0x80)
+      .put(kRet);  // movsxd rdx, edx; mov rbx, rdi
   EXPECT_EQ((Wrappers{code}.resolve()), kBase + 0x80);
 }
 
@@ -165,8 +172,10 @@ ElfParts openssl_parts(const Bytes& internal_entry, bool ex2) {
   code.at(0).put(kSubRsp).call(0x80).put(kRet).at(0x40).put(kSubRsp).call(0x80).put(kRet);
   code.at(0x80).put(internal_entry).put(kRet);
   code.at(0x100).put(kSubRsp).call(0x180).put(kRet);
-  if (ex2) code.at(0x140).call(0x1c0, 0xe9);  // jmp
-  else code.at(0x140).put(kSubRsp).call(0x180).put(kRet);
+  if (ex2)
+    code.at(0x140).call(0x1c0, 0xe9);  // jmp
+  else
+    code.at(0x140).put(kSubRsp).call(0x180).put(kRet);
   code.at(0x180).put(internal_entry).put(kRet);
   code.at(0x1c0).put(kSubRsp).call(0x180).put(kRet);
   code.at(0x200).put(kPushRbx).put(kRet).at(0x240).put(kPushRbx).put(kRet);
@@ -252,7 +261,7 @@ std::string check_real(const std::string& path) {
   EXPECT_TRUE(plan.has_value());
   if (!plan) return {};
   EXPECT_FALSE(plan->single_stepped);
-  constexpr std::array<std::string_view, 6> kNames{"SSL_read",    "SSL_write",         "SSL_read_ex",
+  constexpr std::array<std::string_view, 6> kNames{"SSL_read",     "SSL_write",         "SSL_read_ex",
                                                    "SSL_write_ex", "ssl_read_internal", "ssl_write_internal"};
   const ElfSymbols exported = elf->dynamic_functions(kNames);
   const ElfSymbols kept = elf->symtab_functions(kNames);

@@ -41,7 +41,12 @@ class Record {
 Record map_record(uint16_t misc = 0) {
   Record record(PERF_RECORD_MMAP2, misc);
   record.put(uint32_t{7}).put(uint32_t{8}).put(uint64_t{0x1000}).put(uint64_t{0x2000}).put(uint64_t{0});
-  record.put(uint32_t{0xfe}).put(uint32_t{1}).put(uint64_t{99}).put(uint64_t{3}).put(uint32_t{5}).put(uint32_t{2});
+  record.put(uint32_t{0xfe})
+      .put(uint32_t{1})
+      .put(uint64_t{99})
+      .put(uint64_t{3})
+      .put(uint32_t{5})
+      .put(uint32_t{2});
   return record;
 }
 

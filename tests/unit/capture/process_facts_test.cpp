@@ -35,7 +35,8 @@ TEST(ParseMaps, KeepsTheFirstExecutableMappingOfEachFile) {
 
 TEST(ParseMaps, SkipsLinesThatAreNone) {
   EXPECT_TRUE(parse_maps("").empty());
-  EXPECT_TRUE(parse_maps("\n\n x\n1-2 r-xp\n1-2 r-xp 0 fe01 5 /x\n1-2 r-xp 0 fe:01 z /x\n1-2 r-xp 0 f").empty());
+  EXPECT_TRUE(
+      parse_maps("\n\n x\n1-2 r-xp\n1-2 r-xp 0 fe01 5 /x\n1-2 r-xp 0 fe:01 z /x\n1-2 r-xp 0 f").empty());
 }
 
 struct CgroupCase {
@@ -55,19 +56,19 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         CgroupCase{"Service", "0::/system.slice/litellm.service\n", "/system.slice/litellm.service", "",
                    "litellm.service"},
-        CgroupCase{"Docker", "0::/system.slice/docker-" + kId + ".scope\n", "/system.slice/docker-" + kId + ".scope",
-                   kId, ""},
+        CgroupCase{"Docker", "0::/system.slice/docker-" + kId + ".scope\n",
+                   "/system.slice/docker-" + kId + ".scope", kId, ""},
         CgroupCase{"Pod", "0::/kubepods.slice/kubepods-pod1a.slice/cri-containerd-" + kId + ".scope\n",
                    "/kubepods.slice/kubepods-pod1a.slice/cri-containerd-" + kId + ".scope", kId, ""},
         CgroupCase{"LoginSession", "0::/user.slice/user-1000.slice/session-3.scope\n",
                    "/user.slice/user-1000.slice/session-3.scope", "", ""},
-        CgroupCase{"UserService",
-                   "0::/user.slice/user-1000.slice/user@1000.service/app.slice/agent.service\n",
-                   "/user.slice/user-1000.slice/user@1000.service/app.slice/agent.service", "", "agent.service"},
+        CgroupCase{
+            "UserService", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/agent.service\n",
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/agent.service", "", "agent.service"},
         CgroupCase{"UserManagerAlone", "0::/user.slice/user@1000.service/app.slice/x.scope\n",
                    "/user.slice/user@1000.service/app.slice/x.scope", "", ""},
-        CgroupCase{"Version1", "5:cpu:/docker/" + kId + "\n1:name=systemd:/docker/" + kId + "\n", "/docker/" + kId, kId,
-                   ""},
+        CgroupCase{"Version1", "5:cpu:/docker/" + kId + "\n1:name=systemd:/docker/" + kId + "\n",
+                   "/docker/" + kId, kId, ""},
         CgroupCase{"TooManyDigits", "0::/x/" + kId + "0\n", "/x/" + kId + "0", "", ""},
         CgroupCase{"Root", "0::/\n", "/", "", ""}, CgroupCase{"Empty", "", "", "", ""}),
     [](const auto& row) { return row.param.name; });
@@ -85,22 +86,32 @@ TEST_P(ScriptTest, IsTheScriptOrModuleAndNoOtherWord) {
 INSTANTIATE_TEST_SUITE_P(
     Cases, ScriptTest,
     ::testing::Values(
-        ScriptCase{"PythonScript", "/usr/bin/python3.11", {"python3", "/srv/app.py", "--key", "sk-1"}, "app.py"},
-        ScriptCase{"PythonModule", "/usr/bin/python3.11", {"python", "-m", "litellm", "--port", "1"}, "litellm"},
+        ScriptCase{
+            "PythonScript", "/usr/bin/python3.11", {"python3", "/srv/app.py", "--key", "sk-1"}, "app.py"},
+        ScriptCase{
+            "PythonModule", "/usr/bin/python3.11", {"python", "-m", "litellm", "--port", "1"}, "litellm"},
         ScriptCase{"PythonJoined", "/usr/bin/python3", {"python", "-um", "pkg.cli"}, "pkg.cli"},
         ScriptCase{"PythonGlued", "/usr/bin/python3", {"python", "-Imlitellm"}, "litellm"},
-        ScriptCase{"PythonOptionValues", "/usr/bin/python3", {"python", "-X", "dev", "-Wignore", "-u", "a.py"}, "a.py"},
+        ScriptCase{"PythonOptionValues",
+                   "/usr/bin/python3",
+                   {"python", "-X", "dev", "-Wignore", "-u", "a.py"},
+                   "a.py"},
         ScriptCase{"PythonCommand", "/usr/bin/python3", {"python", "-c", "secret = 1", "x.py"}, ""},
         ScriptCase{"PythonStandardInput", "/usr/bin/python3", {"python", "-", "secret"}, ""},
         ScriptCase{"PythonAlone", "/usr/bin/python3", {"python"}, ""},
-        ScriptCase{"ConsoleScript", "/usr/bin/python3.12", {"/venv/bin/python3", "/venv/bin/litellm", "--x"}, "litellm"},
+        ScriptCase{"ConsoleScript",
+                   "/usr/bin/python3.12",
+                   {"/venv/bin/python3", "/venv/bin/litellm", "--x"},
+                   "litellm"},
         ScriptCase{"Node", "/usr/bin/node", {"node", "--max-old-space-size=4096", "x.js", "tok"}, "x.js"},
-        ScriptCase{"NodeRequire", "/usr/bin/node", {"node", "-r", "./hook.js", "/usr/local/bin/gemini"}, "gemini"},
+        ScriptCase{
+            "NodeRequire", "/usr/bin/node", {"node", "-r", "./hook.js", "/usr/local/bin/gemini"}, "gemini"},
         ScriptCase{"NodeEval", "/usr/bin/node", {"node", "-e", "fetch('secret')"}, ""},
         ScriptCase{"BunRun", "/opt/bun", {"bun", "run", "agent.ts"}, "agent.ts"},
         ScriptCase{"Dashes", "/usr/bin/node", {"node", "--", "-odd.js"}, "-odd.js"},
         ScriptCase{"JavaJar", "/usr/bin/java", {"java", "-Xmx1g", "-jar", "/srv/gw.jar"}, "gw.jar"},
-        ScriptCase{"JavaClass", "/usr/bin/java", {"java", "-cp", "/a:/b", "com.x.Main", "secret"}, "com.x.Main"},
+        ScriptCase{
+            "JavaClass", "/usr/bin/java", {"java", "-cp", "/a:/b", "com.x.Main", "secret"}, "com.x.Main"},
         ScriptCase{"NotAnInterpreter", "/usr/bin/curl", {"curl", "https://user:pass@host"}, ""},
         ScriptCase{"NameOnlyBeginsSo", "/usr/bin/nodejs-helper", {"x", "y"}, ""}),
     [](const auto& row) { return row.param.name; });

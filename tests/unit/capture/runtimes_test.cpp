@@ -15,8 +15,8 @@ namespace llmtap {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using testing::ElfParts;
+using ::testing::IsEmpty;
 
 std::vector<std::string> names(const ElfFile& elf) {
   std::vector<std::string> found;
@@ -47,10 +47,12 @@ TEST(Runtimes, AreRecognisedByTheirSections) {
   EXPECT_THAT(names(with_sections({{".go.buildinfo", "x"}})), ElementsAre("go_tls"));
   EXPECT_THAT(names(with_sections({{".gopclntab", "x"}})), ElementsAre("go_tls"));
   EXPECT_THAT(names(with_sections({{".bun", "script"}})), ElementsAre("boringssl"));
-  EXPECT_THAT(names(with_sections({{".comment", "rustc version 1.9"}, {".rodata", "x/rustls-0.23.46/src/conn.rs"}})),
-              ElementsAre("rustls"));
+  EXPECT_THAT(
+      names(with_sections({{".comment", "rustc version 1.9"}, {".rodata", "x/rustls-0.23.46/src/conn.rs"}})),
+      ElementsAre("rustls"));
   EXPECT_THAT(names(with_sections({{".comment", "rustc version 1.9"}, {".rodata", "x"}})), IsEmpty());
-  EXPECT_THAT(names(with_sections({{".comment", "GCC"}, {".rodata", "x/rustls-0.23.46/src/conn.rs"}})), IsEmpty());
+  EXPECT_THAT(names(with_sections({{".comment", "GCC"}, {".rodata", "x/rustls-0.23.46/src/conn.rs"}})),
+              IsEmpty());
 }
 
 TEST(Runtimes, SeveralInOneFileAreAllNamed) {
@@ -87,12 +89,13 @@ TEST(RealFiles, DynamicLookUpFindsWhatTheLoaderFinds) {
   ASSERT_NE(handle, nullptr);
   link_map* map = nullptr;
   ASSERT_EQ(::dlinfo(handle, RTLD_DI_LINKMAP, &map), 0);
-  constexpr std::array<std::string_view, 6> kNames{"SSL_read",    "SSL_write_ex", "SSL_do_handshake",
-                                                   "SSL_free",    "SSL_no_such_function", "ERR_new"};
+  constexpr std::array<std::string_view, 6> kNames{"SSL_read", "SSL_write_ex",         "SSL_do_handshake",
+                                                   "SSL_free", "SSL_no_such_function", "ERR_new"};
   const ElfSymbols found = elf->dynamic_functions(kNames);
   EXPECT_EQ(found.size(), 4u) << "ERR_new is only used there";
   for (const auto& [name, symbol] : found)
-    EXPECT_EQ(symbol.address, reinterpret_cast<uintptr_t>(::dlsym(handle, name.c_str())) - map->l_addr) << name;
+    EXPECT_EQ(symbol.address, reinterpret_cast<uintptr_t>(::dlsym(handle, name.c_str())) - map->l_addr)
+        << name;
   ::dlclose(handle);
 }
 

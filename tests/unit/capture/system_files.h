@@ -39,7 +39,9 @@ inline std::string find_library(const char* soname) {
 class OpenElf {
  public:
   explicit OpenElf(const std::string& path)
-      : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), source_(file_.get()), elf_(ElfFile::open(source_)) {}
+      : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)),
+        source_(file_.get()),
+        elf_(ElfFile::open(source_)) {}
   bool ok() const { return elf_.has_value(); }
   const ElfFile& operator*() const { return *elf_; }
   const ElfFile* operator->() const { return &*elf_; }

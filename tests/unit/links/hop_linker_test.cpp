@@ -23,7 +23,8 @@ Endpoint endpoint(uint8_t a, uint8_t d, uint16_t port) {
   return result;
 }
 
-LlmCall call_of(uint32_t tgid, uint64_t connection, CallDirection direction, Endpoint local, Endpoint remote) {
+LlmCall call_of(uint32_t tgid, uint64_t connection, CallDirection direction, Endpoint local,
+                Endpoint remote) {
   auto process = std::make_shared<ProcessFacts>();
   process->key = {tgid, 1};
   LlmCall call;
@@ -115,6 +116,27 @@ TEST_F(HopLinkerTest, AnOutboundCallStillOpenExplainsItsInboundCall) {
   EXPECT_EQ(finish(ingress, 11 * kSecond), Hop::kInner);
 }
 
+TEST_F(HopLinkerTest, ARefusalThatWasPassedOnIsNotTheGateways) {
+  LlmCall ingress = call_of(2, 2, CallDirection::kInbound, proxy, client);
+  LlmCall first = call_of(2, 3, CallDirection::kOutbound, proxy_out, server);
+  LlmCall again = call_of(2, 4, CallDirection::kOutbound, proxy_out, server);
+  LlmCall own = call_of(2, 5, CallDirection::kInbound, proxy, client);
+  ingress.fingerprint = first.fingerprint = again.fingerprint = 11;
+  own.fingerprint = 12;
+  ingress.status = own.status = again.status = 429;
+  first.status = 500;
+  open(ingress, 10 * kSecond);
+  open(own, 10 * kSecond);
+  open(first, 10 * kSecond + 1);
+  finish(first, 10 * kSecond + 2);
+  open(again, 10 * kSecond + 3);
+  finish(again, 10 * kSecond + 4);
+  finish(own, 11 * kSecond);
+  finish(ingress, 11 * kSecond);
+  EXPECT_TRUE(collected.by_connection[2].refused_upstream);
+  EXPECT_FALSE(collected.by_connection[5].refused_upstream);
+}
+
 TEST_F(HopLinkerTest, WithoutAddressesTheResponseIdTellsTheFarEnd) {
   LlmCall egress = call_of(1, 1, CallDirection::kOutbound, client, server);
   LlmCall served = call_of(3, 4, CallDirection::kInbound, server, client);
@@ -146,6 +168,20 @@ TEST_F(HopLinkerTest, OldConnectionsAreForgotten) {
   LlmCall egress = call_of(1, 1, CallDirection::kOutbound, client, server);
   open(egress, 1001 * kSecond);
   EXPECT_EQ(finish(egress, 1002 * kSecond), Hop::kEdge);
+}
+
+TEST_F(HopLinkerTest, LongInboundCallIsRemembered) {
+  LlmCall outbound = call_of(1, 1, CallDirection::kOutbound, client, server);
+  LlmCall inbound = call_of(2, 2, CallDirection::kInbound, server, client);
+  open(outbound, 10 * kSecond);
+  open(inbound, 10 * kSecond);
+  // Ten minutes of a stream.
+  for (uint64_t now = 20; now < 600; now += 10) linker.on_clock({.monotonic_ns = now * kSecond});
+  EXPECT_EQ(finish(outbound, 600 * kSecond), Hop::kInner);
+  EXPECT_EQ(finish(inbound, 600 * kSecond), Hop::kEdge);
+  for (uint64_t now = 600; now < 800; now += 10) linker.on_clock({.monotonic_ns = now * kSecond});
+  open(outbound, 800 * kSecond);
+  EXPECT_EQ(finish(outbound, 801 * kSecond), Hop::kEdge);
 }
 
 }  // namespace

@@ -10,10 +10,10 @@
 namespace llmtap {
 namespace {
 
-using ::testing::HasSubstr;
 using test::ExchangeText;
 using test::Player;
 using test::RecordingSink;
+using ::testing::HasSubstr;
 using How = ExchangeEnd::How;
 
 ConnectionFacts client_connection() {
@@ -30,17 +30,19 @@ struct Tracked {
   RecordingSink sink;
   CallTracker tracker;
   explicit Tracked(CallTrackerOptions options = {}, Limits limits = {})
-      : tracker(limits, options,
-                [](ProcessKey key) {
-                  auto facts = std::make_shared<ProcessFacts>();
-                  facts->key = key;
-                  facts->workload = "app" + std::to_string(key.tgid);
-                  return facts;
-                },
-                sink, sink) {
+      : tracker(
+            limits, options,
+            [](ProcessKey key) {
+              auto facts = std::make_shared<ProcessFacts>();
+              facts->key = key;
+              facts->workload = "app" + std::to_string(key.tgid);
+              return facts;
+            },
+            sink, sink) {
     tracker.on_clock({.monotonic_ns = 0, .boottime_ns = 0, .realtime_ns = 1'700'000'000'000'000'000});
   }
-  void play(const ExchangeText& text, size_t piece = 1 << 20, ConnectionFacts connection = client_connection(), uint64_t number = 0) {
+  void play(const ExchangeText& text, size_t piece = 1 << 20,
+            ConnectionFacts connection = client_connection(), uint64_t number = 0) {
     Player(tracker, std::move(connection), piece).play(text, number);
   }
 };
@@ -62,10 +64,10 @@ std::string lines(const std::vector<std::string>& data) {
   return reply;
 }
 
-const std::string kChatRequest =
-    post("api.openai.com", "/v1/chat/completions",
-         R"({"messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Say hi, \"usage\":{\"prompt_tokens\":999}"}],)"
-         R"("model":"gpt-4o-mini","stream":true,"stream_options":{"include_usage":true},"max_tokens":64,"temperature":0.5,"n":1})");
+const std::string kChatRequest = post(
+    "api.openai.com", "/v1/chat/completions",
+    R"({"messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Say hi, \"usage\":{\"prompt_tokens\":999}"}],)"
+    R"("model":"gpt-4o-mini","stream":true,"stream_options":{"include_usage":true},"max_tokens":64,"temperature":0.5,"n":1})");
 const std::string kChunk0 =
     R"({"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null})";
 std::string chunk(const std::string& content) {
@@ -77,19 +79,21 @@ const std::string kStop =
 const std::string kUsage =
     R"({"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-4o-mini-2024-07-18","choices":[],"usage":{"prompt_tokens":25,"completion_tokens":3,"total_tokens":28,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":0}}})";
 
-const std::string kAnthropicRequest =
-    post("api.anthropic.com", "/v1/messages?beta=true",
-         R"({"model":"claude-x","max_tokens":100,"system":"s","messages":[{"role":"user","content":[{"type":"text","text":"hello"}]}],"stream":true})");
+const std::string kAnthropicRequest = post(
+    "api.anthropic.com", "/v1/messages?beta=true",
+    R"({"model":"claude-x","max_tokens":100,"system":"s","messages":[{"role":"user","content":[{"type":"text","text":"hello"}]}],"stream":true})");
 const std::string kMessageStart =
     R"({"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-x-1","content":[],"stop_reason":null,"usage":{"input_tokens":9,"cache_read_input_tokens":100,"cache_creation_input_tokens":20,"output_tokens":1}}  })";
 std::string anthropic_text(const std::string& text) {
-  return R"({"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":")" + text + R"("}   })";
+  return R"({"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":")" + text +
+         R"("}   })";
 }
 const std::string kMessageDelta =
     R"({"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":12}   })";
 
-const std::string kGeminiRequest = post("generativelanguage.googleapis.com", "/v1beta/models/gemini-x:streamGenerateContent?alt=sse",
-                                        R"({"contents":[{"role":"user","parts":[{"text":"hello"}]}],"generationConfig":{"maxOutputTokens":9}})");
+const std::string kGeminiRequest = post(
+    "generativelanguage.googleapis.com", "/v1beta/models/gemini-x:streamGenerateContent?alt=sse",
+    R"({"contents":[{"role":"user","parts":[{"text":"hello"}]}],"generationConfig":{"maxOutputTokens":9}})");
 const std::string kGemini1 =
     R"({"candidates":[{"content":{"parts":[{"text":"think","thought":true}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":4,"totalTokenCount":4},"modelVersion":"gemini-x-001","responseId":"r1"})";
 const std::string kGemini2 =
@@ -124,6 +128,7 @@ TEST_P(CallTrackerTest, MakesTheSameCallHoweverItIsSplit) {
   }
 }
 
+// clang-format off: a case is read as its request, its reply and the call's fields, not as one field a line
 INSTANTIATE_TEST_SUITE_P(
     OpenAiChat, CallTrackerTest,
     ::testing::Values(
@@ -281,11 +286,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"OpenAi", {"", sse({chunk("Hi"), kStop, kUsage, "[DONE]"})}, {"incomplete=3", "dialect=openai_chat", "tokens=25/3 cached=5 reasoning=0 reported", "provider=openai_compatible", "operation=chat"}},
         Case{"Anthropic", {"", json_reply(R"({"id":"msg_1","type":"message","role":"assistant","model":"c","content":[],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}})")}, {"incomplete=3", "provider=anthropic", "tokens=1/2 reported"}}),
     [](const auto& test) { return test.param.name; });
+// clang-format on
 
 TEST(CallTracker, PlainExchangeIsNoCall) {
   Tracked run;
   run.play({"GET /health HTTP/1.1\nhost: web", "HTTP/1.1 200 OK\ncontent-type: text/plain\n\nok"});
-  run.play({post("web", "/api/orders", R"({"model":"x","items":[1]})"), json_reply(R"({"id":"1","object":"order"})")}, 3, client_connection(), 1);
+  run.play({post("web", "/api/orders", R"({"model":"x","items":[1]})"),
+            json_reply(R"({"id":"1","object":"order"})")},
+           3, client_connection(), 1);
   EXPECT_TRUE(run.sink.opened.empty());
   ASSERT_EQ(run.sink.http_finished.size(), 2u);
   EXPECT_EQ(run.sink.http_finished[0].route, "/health");
@@ -307,11 +315,13 @@ TEST(CallTracker, RoleOfAWorkloadOnlyRises) {
   run.play(call, 100, inbound);
   EXPECT_EQ(run.sink.finished[1].role, WorkloadRole::kGateway);
   EXPECT_EQ(run.sink.finished[1].direction, CallDirection::kInbound);
-  run.play({"GET /metrics HTTP/1.1\nhost: web", "HTTP/1.1 200 OK\ncontent-type: text/plain\n\nok"}, 100, inbound, 1);
+  run.play({"GET /metrics HTTP/1.1\nhost: web", "HTTP/1.1 200 OK\ncontent-type: text/plain\n\nok"}, 100,
+           inbound, 1);
   EXPECT_TRUE(run.sink.http_finished.back().watched);
   EXPECT_EQ(run.sink.verdicts.back(), Verdict::kHeads);
   // A gateway's model list is a call, too, now.
-  run.play({"GET /v1/models HTTP/1.1\nhost: gw", json_reply(R"({"object":"list","data":[]})")}, 100, inbound, 2);
+  run.play({"GET /v1/models HTTP/1.1\nhost: gw", json_reply(R"({"object":"list","data":[]})")}, 100, inbound,
+           2);
   EXPECT_EQ(run.sink.finished.back().operation, "models");
 }
 
@@ -319,10 +329,13 @@ TEST(CallTracker, LiteLlmIsAGateway) {
   Tracked run;
   ConnectionFacts inbound = client_connection();
   inbound.role = Role::kServer;
-  run.play({post("gw:4000", "/v1/chat/completions", R"({"model":"alias","messages":[{"role":"user","content":"x"}]})"),
-            "HTTP/1.1 200 OK\ncontent-type: application/json\nx-litellm-call-id: c-1\nx-litellm-response-cost: 0.25\nx-litellm-version: 1.80\n\n"
-            R"({"id":"chatcmpl-9","object":"chat.completion","model":"alias","choices":[{"index":0,"message":{"content":"y"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}})"},
-           100, inbound);
+  run.play(
+      {post("gw:4000", "/v1/chat/completions",
+            R"({"model":"alias","messages":[{"role":"user","content":"x"}]})"),
+       "HTTP/1.1 200 OK\ncontent-type: application/json\nx-litellm-call-id: c-1\nx-litellm-response-cost: "
+       "0.25\nx-litellm-version: 1.80\n\n"
+       R"({"id":"chatcmpl-9","object":"chat.completion","model":"alias","choices":[{"index":0,"message":{"content":"y"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}})"},
+      100, inbound);
   const LlmCall& call = run.sink.finished.at(0);
   EXPECT_EQ(call.gateway.name, "litellm");
   EXPECT_EQ(call.role, WorkloadRole::kGateway);
@@ -338,10 +351,16 @@ TEST(CallTracker, FingerprintIsTheLastUserMessage) {
     run.play({post("gw", path, body), json_reply("{}")}, 5);
     return run.sink.finished.at(0).fingerprint;
   };
-  const uint64_t plain = fingerprint(R"({"model":"m","messages":[{"role":"user","content":"first"},{"role":"assistant","content":"ok"},{"role":"user","content":"second \u00e9"}]})");
+  const uint64_t plain = fingerprint(
+      R"({"model":"m","messages":[{"role":"user","content":"first"},{"role":"assistant","content":"ok"},{"role":"user","content":"second \u00e9"}]})");
   EXPECT_NE(plain, 0u);
-  EXPECT_EQ(plain, fingerprint("{\"messages\":[{\"content\":[{\"type\":\"text\",\"text\":\"second \u00e9\"}],\"role\":\"user\"},{\"role\":\"tool\",\"content\":\"42\"}],\"model\":\"n\"}"));
-  EXPECT_EQ(plain, fingerprint("{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"second \u00e9\"}]}]}", "/v1beta/models/m:generateContent"));
+  EXPECT_EQ(
+      plain,
+      fingerprint("{\"messages\":[{\"content\":[{\"type\":\"text\",\"text\":\"second "
+                  "\u00e9\"}],\"role\":\"user\"},{\"role\":\"tool\",\"content\":\"42\"}],\"model\":\"n\"}"));
+  EXPECT_EQ(plain,
+            fingerprint("{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"second \u00e9\"}]}]}",
+                        "/v1beta/models/m:generateContent"));
   EXPECT_NE(plain, fingerprint(R"({"model":"m","messages":[{"role":"user","content":"second e"}]})"));
 }
 
@@ -349,29 +368,97 @@ TEST(CallTracker, UserHostsComeFirst) {
   CallTrackerOptions options;
   options.hosts = {{"llm.corp.example", "corp"}, {"api.openai.com", "mine"}};
   Tracked run(options);
-  run.play({post("llm.corp.example", "/v1/chat/completions", R"({"model":"m","messages":[]})"), json_reply("{}")});
+  run.play(
+      {post("llm.corp.example", "/v1/chat/completions", R"({"model":"m","messages":[]})"), json_reply("{}")});
   EXPECT_EQ(run.sink.finished.at(0).provider, "corp");
   run.play({kChatRequest, json_reply("{}")}, 100, client_connection(), 1);
   EXPECT_EQ(run.sink.finished.at(1).provider, "mine");
+}
+
+TEST(CallTracker, UserHostsMayNameAPortAndADialect) {
+  CallTrackerOptions options;
+  options.hosts = {
+      {.host = "10.0.0.7", .provider = "corp", .port = 8000, .dialect = Dialect::kAnthropicMessages}};
+  Tracked run(options);
+  const std::string reply = R"({"usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":2}})";
+  run.play({post("10.0.0.7:8000", "/internal/ask", R"({"q":"?"})"), json_reply(reply)});
+  ASSERT_EQ(run.sink.finished.size(), 1u);
+  EXPECT_EQ(run.sink.finished[0].provider, "corp");
+  EXPECT_EQ(run.sink.finished[0].dialect, "anthropic_messages");
+  EXPECT_EQ(run.sink.finished[0].operation, "messages");
+  EXPECT_EQ(run.sink.finished[0].tokens.input, 15u) << "this dialect counts cached tokens beside the input";
+  run.play({post("10.0.0.7:9000", "/internal/ask", R"({"q":"?"})"), json_reply(reply)}, 100,
+           client_connection(), 1);
+  EXPECT_EQ(run.sink.finished.size(), 1u);
 }
 
 TEST(CallTracker, SniStandsInForAMissingHost) {
   Tracked run;
   ConnectionFacts connection = client_connection();
   connection.sni = "api.mistral.ai";
-  run.play({"POST /v1/chat/completions HTTP/1.1\ncontent-type: application/json\n\n{}", json_reply("{}")}, 100, connection);
+  run.play({"POST /v1/chat/completions HTTP/1.1\ncontent-type: application/json\n\n{}", json_reply("{}")},
+           100, connection);
   EXPECT_EQ(run.sink.finished.at(0).provider, "mistral_ai");
   EXPECT_EQ(run.sink.finished.at(0).host, "api.mistral.ai");
 }
 
+TEST(CallTracker, EstimatedTokensCostNothingUnlessAskedFor) {
+  const auto prices = *PriceTable::parse(
+      R"({"gpt-4o-mini":{"litellm_provider":"openai","mode":"chat","input_cost_per_token":0.001,"output_cost_per_token":0.01}})",
+      "test");
+  for (const bool counted : {false, true}) {
+    CallTrackerOptions options;
+    options.count_estimated_cost = counted;
+    Tracked run(options);
+    run.tracker.set_prices(prices);
+    run.play({kChatRequest, sse({kChunk0, chunk("Hi"), kStop, "[DONE]"})});
+    EXPECT_EQ(run.sink.finished.at(0).tokens.source, TokenSource::kEstimated);
+    EXPECT_EQ(run.sink.finished[0].cost_usd.has_value(), counted);
+  }
+}
+
+// LiteLLM writes the header before it generates: on a stream its 0 says nothing.
+TEST(CallTracker, AZeroCostHeaderOfAStreamIsNoCost) {
+  const auto with_header = [](std::string reply) {
+    reply.insert(reply.find('\n') + 1, "x-litellm-call-id: c-1\nx-litellm-response-cost: 0\n");
+    return reply;
+  };
+  Tracked run;
+  run.play({kChatRequest, with_header(sse({kChunk0, chunk("Hi"), kStop, kUsage, "[DONE]"}))});
+  EXPECT_EQ(run.sink.finished.at(0).gateway.response_cost_usd, 0.0);
+  EXPECT_EQ(run.sink.finished[0].cost_usd, std::nullopt);
+  EXPECT_EQ(run.sink.finished[0].cost_source, CostSource::kNone);
+  run.tracker.set_prices(*PriceTable::parse(
+      R"({"gpt-4o-mini":{"litellm_provider":"openai","mode":"chat","input_cost_per_token":0.001,"output_cost_per_token":0.01}})",
+      "test"));
+  run.play({kChatRequest, with_header(sse({kChunk0, chunk("Hi"), kStop, kUsage, "[DONE]"}))}, 100,
+           client_connection(), 1);
+  EXPECT_EQ(run.sink.finished.at(1).cost_source, CostSource::kPriceTable);
+  EXPECT_GT(run.sink.finished[1].cost_usd, 0.0);
+  // A whole reply that cost nothing, a cache hit, says so.
+  run.play(
+      {kChatRequest,
+       with_header(json_reply(
+           R"({"id":"a","object":"chat.completion","model":"gpt-4o-mini","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}})"))},
+      100, client_connection(), 2);
+  EXPECT_EQ(run.sink.finished.at(2).cost_usd, 0.0);
+  EXPECT_EQ(run.sink.finished[2].cost_source, CostSource::kHeader);
+}
+
 TEST(CallTracker, PricesByTheTable) {
   Tracked run;
-  run.tracker.set_prices(*PriceTable::parse(R"({"gpt-4o-mini":{"litellm_provider":"openai","mode":"chat","input_cost_per_token":0.001,"output_cost_per_token":0.01,"cache_read_input_token_cost":0.0001}})", "test"));
+  run.tracker.set_prices(*PriceTable::parse(
+      R"({"gpt-4o-mini":{"litellm_provider":"openai","mode":"chat","input_cost_per_token":0.001,"output_cost_per_token":0.01,"cache_read_input_token_cost":0.0001}})",
+      "test"));
   run.play({kChatRequest, sse({kChunk0, chunk("Hi"), kStop, kUsage, "[DONE]"})});
   ASSERT_TRUE(run.sink.finished.at(0).cost_usd);
   EXPECT_NEAR(*run.sink.finished[0].cost_usd, 20 * 0.001 + 5 * 0.0001 + 3 * 0.01, 1e-12);
   EXPECT_EQ(run.sink.finished[0].cost_source, CostSource::kPriceTable);
-  run.play({kAnthropicRequest, json_reply(R"({"id":"msg_1","type":"message","role":"assistant","model":"unknown-model","content":[],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}})")}, 100, client_connection(), 1);
+  run.play(
+      {kAnthropicRequest,
+       json_reply(
+           R"({"id":"msg_1","type":"message","role":"assistant","model":"unknown-model","content":[],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}})")},
+      100, client_connection(), 1);
   EXPECT_TRUE(run.sink.finished.at(1).price_missing);
   EXPECT_EQ(run.tracker.counters().price_missing, 1u);
 }
@@ -379,9 +466,15 @@ TEST(CallTracker, PricesByTheTable) {
 TEST(CallTracker, KeepsNoSecret) {
   Tracked run;
   const std::string key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789";
-  run.play({"POST /v1/chat/completions?key=" + key + " HTTP/1.1\nhost: api.openai.com\nauthorization: Bearer " + key +
-                "\ncontent-type: application/json\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n\n" + R"({"model":"m","user":"jane@example.org","messages":[{"role":"user","content":"my secret"}]})",
-            json_reply(R"({"error":{"message":"bad )" + key + R"(","type":"invalid_request_error","code":")" + key + R"("}})", "400 Bad Request")});
+  run.play(
+      {"POST /v1/chat/completions?key=" + key + " HTTP/1.1\nhost: api.openai.com\nauthorization: Bearer " +
+           key +
+           "\ncontent-type: application/json\ntraceparent: "
+           "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n\n" +
+           R"({"model":"m","user":"jane@example.org","messages":[{"role":"user","content":"my secret"}]})",
+       json_reply(R"({"error":{"message":"bad )" + key + R"(","type":"invalid_request_error","code":")" +
+                      key + R"("}})",
+                  "400 Bad Request")});
   const LlmCall& call = run.sink.finished.at(0);
   const std::string text = test::call_text(call);
   EXPECT_THAT(text, ::testing::Not(HasSubstr(key)));
@@ -417,9 +510,50 @@ TEST(CallTracker, ClientThatWaitedLongTimedOut) {
     head.target = "/v1/chat/completions";
     head.start_ns = test::kRequestNs;
     run.tracker.on_request_head(client_connection(), {7, 0}, head);
-    run.tracker.on_exchange_end({7, 0}, {How::kClientAborted, test::kRequestNs + seconds * 1000 * test::kMs, Defect::kTruncated});
+    run.tracker.on_exchange_end(
+        {7, 0}, {How::kClientAborted, test::kRequestNs + seconds * 1000 * test::kMs, Defect::kTruncated});
     EXPECT_EQ(run.sink.finished.at(0).outcome, seconds == 2 ? Outcome::kClientAborted : Outcome::kTimeout);
   }
+}
+
+// SDKs stop reading at the stream's last event: the chunked body's own end stays in the socket.
+TEST(CallTracker, StreamLeftAtItsTerminatorIsWhole) {
+  const std::string request =
+      "POST /v1/chat/completions HTTP/1.1\nhost: api.openai.com\ncontent-type: application/json\n\n"
+      R"({"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+  const std::string events =
+      "data: "
+      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"index":0,"delta":{"content":"a"}}]})"
+      "\n\ndata: "
+      R"({"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})"
+      "\n\n";
+  for (const bool terminated : {true, false}) {
+    Tracked run;
+    const std::string reply = "HTTP/1.1 200 OK\ncontent-type: text/event-stream\n\n" + events +
+                              (terminated ? "data: [DONE]\n\n" : "");
+    test::Player(run.tracker, client_connection(), 1000)
+        .play({.request = request, .reply = reply, .how = How::kClientAborted, .defect = Defect::kTruncated});
+    const LlmCall& call = run.sink.finished.at(0);
+    EXPECT_EQ(call.outcome, terminated ? Outcome::kOk : Outcome::kClientAborted);
+    EXPECT_EQ(call.incomplete, terminated ? Incomplete::kNo : Incomplete::kTruncated);
+  }
+}
+
+TEST(CallTracker, EndBringsBytesOfCutBodiesAndLateAddresses) {
+  Tracked run;
+  RequestHead head;
+  head.method = "POST";
+  head.target = "/v1/chat/completions";
+  ConnectionFacts connection = client_connection();
+  connection.has_addresses = false;
+  run.tracker.on_request_head(connection, {7, 0}, head);
+  connection.has_addresses = true;
+  connection.remote.port = 4711;
+  run.tracker.on_exchange_end(
+      {7, 0}, {.how = How::kNoResponse, .time_ns = 5, .request_bytes = 11, .connection = &connection});
+  const LlmCall& call = run.sink.finished.at(0);
+  EXPECT_EQ(call.request_bytes, 11u);
+  EXPECT_EQ(call.connection.remote.port, 4711);
 }
 
 }  // namespace

@@ -32,11 +32,13 @@ struct RecordingSink : CallSink, VerdictSink {
 
 inline constexpr uint64_t kMs = 1'000'000;
 // request head at 1,000 ms, its end at 1,002; reply head at 1,100, body from 1,200, 10 ms per event.
-inline constexpr uint64_t kRequestNs = 1000 * kMs, kReplyNs = 1100 * kMs, kBodyNs = 1200 * kMs, kEventNs = 10 * kMs;
+inline constexpr uint64_t kRequestNs = 1000 * kMs, kReplyNs = 1100 * kMs, kBodyNs = 1200 * kMs,
+                          kEventNs = 10 * kMs;
 
 class Player {
  public:
-  Player(MessageSink& sink, ConnectionFacts connection, size_t piece) : sink_(sink), connection_(std::move(connection)), piece_(piece) {}
+  Player(MessageSink& sink, ConnectionFacts connection, size_t piece)
+      : sink_(sink), connection_(std::move(connection)), piece_(piece) {}
 
   void play(const ExchangeText& text, uint64_t number = 0) {
     id_ = {connection_.id, number};
@@ -53,7 +55,8 @@ class Player {
       sink_.on_request_head(connection_, id_, head);
       body(Side::kRequest, request.body, kRequestNs + kMs);
       if (text.how == ExchangeEnd::How::kComplete || !text.reply.empty())
-        sink_.on_message_end(id_, Side::kRequest, {kRequestNs + 2 * kMs, request.body.size(), request.body.size(), Defect::kNone});
+        sink_.on_message_end(id_, Side::kRequest,
+                             {kRequestNs + 2 * kMs, request.body.size(), request.body.size(), Defect::kNone});
     }
     uint64_t end_ns = kReplyNs;
     if (!text.reply.empty()) {
@@ -73,7 +76,8 @@ class Player {
       else
         body(Side::kResponse, reply.body, kBodyNs);
       if (text.how == ExchangeEnd::How::kComplete)
-        sink_.on_message_end(id_, Side::kResponse, {end_ns, reply.body.size(), reply.body.size(), text.defect});
+        sink_.on_message_end(id_, Side::kResponse,
+                             {end_ns, reply.body.size(), reply.body.size(), text.defect});
     }
     sink_.on_exchange_end(id_, {text.how, end_ns + kMs, text.defect});
   }
@@ -109,7 +113,8 @@ class Player {
   }
 
   void body(Side side, std::string_view all, uint64_t time_ns) {
-    for (size_t at = 0; at < all.size(); at += piece_) sink_.on_body(id_, side, bytes(all.substr(at, piece_)), time_ns);
+    for (size_t at = 0; at < all.size(); at += piece_)
+      sink_.on_body(id_, side, bytes(all.substr(at, piece_)), time_ns);
   }
 
   uint64_t events(std::string_view all, std::string_view separator, bool last_cut) {

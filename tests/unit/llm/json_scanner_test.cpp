@@ -10,7 +10,19 @@
 namespace llmtap {
 namespace {
 
-enum Field : uint16_t { kModel, kFinish, kContent, kCached, kCachedOpen, kFlag, kIndex, kRoot, kPart, kDelta, kDeltaText };
+enum Field : uint16_t {
+  kModel,
+  kFinish,
+  kContent,
+  kCached,
+  kCachedOpen,
+  kFlag,
+  kIndex,
+  kRoot,
+  kPart,
+  kDelta,
+  kDeltaText
+};
 
 const JsonPaths& paths() {
   static constexpr JsonRule kRules[] = {
@@ -41,8 +53,9 @@ class Recorder : public JsonHandler {
   void on_json_bool(uint16_t f, const JsonPlace& at, bool v) override { add(f, at, v ? "true" : "false"); }
   void on_json_null(uint16_t f, const JsonPlace& at) override { add(f, at, "null"); }
   void on_json_text(uint16_t f, const JsonPlace& at, const JsonText& t) override {
-    add(f, at, std::to_string(t.characters) + "ch/" + std::to_string(t.wide) + "w/" + std::to_string(t.bytes) + "B" +
-                   (t.complete ? "" : "?"));
+    add(f, at,
+        std::to_string(t.characters) + "ch/" + std::to_string(t.wide) + "w/" + std::to_string(t.bytes) + "B" +
+            (t.complete ? "" : "?"));
     hashes.push_back(t.hash);
   }
   void on_json_open(uint16_t f, const JsonPlace& at) override { add(f, at, "open"); }
@@ -53,7 +66,8 @@ class Recorder : public JsonHandler {
  private:
   void add(uint16_t field, const JsonPlace& at, const std::string& value) {
     std::string where = std::to_string(field);
-    for (size_t i = 0; i < std::min<size_t>(at.levels, JsonPlace::kLevels); ++i) where += "[" + std::to_string(at.at[i]) + "]";
+    for (size_t i = 0; i < std::min<size_t>(at.levels, JsonPlace::kLevels); ++i)
+      where += "[" + std::to_string(at.at[i]) + "]";
     seen.push_back(where + "=" + value);
   }
 };
@@ -91,7 +105,8 @@ TEST_P(JsonScannerTest, DeliversTheSameHoweverItIsSplit) {
   EXPECT_THAT(whole.seen, ::testing::ElementsAreArray(c.want));
   EXPECT_EQ(whole.state, c.state);
   for (size_t cut = 0; cut <= c.json.size(); ++cut)
-    ASSERT_EQ(scan({std::string_view(c.json).substr(0, cut), std::string_view(c.json).substr(cut)}), whole) << cut;
+    ASSERT_EQ(scan({std::string_view(c.json).substr(0, cut), std::string_view(c.json).substr(cut)}), whole)
+        << cut;
   std::vector<std::string_view> bytes;
   for (size_t i = 0; i < c.json.size(); ++i) bytes.push_back(std::string_view(c.json).substr(i, 1));
   EXPECT_EQ(scan(bytes), whole);
@@ -102,29 +117,44 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"Empty", "", {}}, Case{"EmptyObject", "{}", {"<", ">"}},
         Case{"BlankLinesFirst", "\n\n\r\n {\"model\":\"m\"}\n", {"<", "0=\"m\"", ">"}},
-        Case{"Nested",
-             R"({"id":"x","usage":{"total":[1,{"a":2}],"prompt_tokens_details":{"audio":0,"cached_tokens":12}}})",
-             {"<", "4=open", "3=12", ">"}},
-        Case{"Indices", R"({"choices":[{"index":4,"finish_reason":null},{"finish_reason":"stop","delta":{"content":"ab"}}]})",
-             {"<", "6[0]=4", "1[0]=null", "1[1]=\"stop\"", "2[1]=2ch/0w/2B", ">"}},
-        Case{"UsageInAString", R"({"prompt":"{\"usage\":{\"prompt_tokens_details\":{\"cached_tokens\":9}}}","model":"m"})",
+        Case{
+            "Nested",
+            R"({"id":"x","usage":{"total":[1,{"a":2}],"prompt_tokens_details":{"audio":0,"cached_tokens":12}}})",
+            {"<", "4=open", "3=12", ">"}},
+        Case{
+            "Indices",
+            R"({"choices":[{"index":4,"finish_reason":null},{"finish_reason":"stop","delta":{"content":"ab"}}]})",
+            {"<", "6[0]=4", "1[0]=null", "1[1]=\"stop\"", "2[1]=2ch/0w/2B", ">"}},
+        Case{"UsageInAString",
+             R"({"prompt":"{\"usage\":{\"prompt_tokens_details\":{\"cached_tokens\":9}}}","model":"m"})",
              {"<", "0=\"m\"", ">"}},
-        Case{"Escapes", R"({"model":"a\n\"\\\/\u0041\u00e9\u4e2d\ud83d\ude00\t"})",
+        Case{"Escapes",
+             R"({"model":"a\n\"\\\/\u0041\u00e9\u4e2d\ud83d\ude00\t"})",
              {"<", "0=\"a\n\"\\/A\u00e9\u4e2d\U0001F600\t\"", ">"}},
         Case{"LoneSurrogates", R"({"model":"\ud83dx\ude00\ud800"})", {"<", "0=\"\ufffdx\ufffd\ufffd\"", ">"}},
         Case{"EscapedName", R"({"mod\u0065l":"m"})", {"<", "0=\"m\"", ">"}},
-        Case{"TextIsCounted", "{\"choices\":[{\"delta\":{\"content\":\"h\u00e9\u4e2d\U0001F600\\n\\u4e2d\"}}]}",
+        Case{"TextIsCounted",
+             "{\"choices\":[{\"delta\":{\"content\":\"h\u00e9\u4e2d\U0001F600\\n\\u4e2d\"}}]}",
              {"<", "2[0]=6ch/3w/14B", ">"}},
-        Case{"SameNameTwoShapes", R"({"delta":"abc"}{"delta":{"text":"x"}})",
+        Case{"SameNameTwoShapes",
+             R"({"delta":"abc"}{"delta":{"text":"x"}})",
              {"<", "9=3ch/0w/3B", ">", "<", "10=\"x\"", ">"}},
-        Case{"DuplicateNames", R"({"model":"a","model":"b","model":null})", {"<", "0=\"a\"", "0=\"b\"", "0=null", ">"}},
-        Case{"OtherTypeIsNothing", R"({"choices":{"finish_reason":"x"},"usage":[{"prompt_tokens_details":1}],"stream":{"a":1}})",
+        Case{"DuplicateNames",
+             R"({"model":"a","model":"b","model":null})",
+             {"<", "0=\"a\"", "0=\"b\"", "0=null", ">"}},
+        Case{"OtherTypeIsNothing",
+             R"({"choices":{"finish_reason":"x"},"usage":[{"prompt_tokens_details":1}],"stream":{"a":1}})",
              {"<", ">"}},
-        Case{"Numbers", R"([{"choices":[{"index":-0.5e1},{"index":28.0},{"index":9223372036854775807},{"index":1e999}]}])",
-             {"<", "6[0]=f-5.000000", "6[1]=f28.000000", "6[2]=9223372036854775807", ">"}},
-        Case{"ArrayStream", "[{\"model\":\"a\"}\r\n,\r\n{\"stream\":true}\r\n]", {"<", "0=\"a\"", ">", "<", "5=true", ">"}},
+        Case{
+            "Numbers",
+            R"([{"choices":[{"index":-0.5e1},{"index":28.0},{"index":9223372036854775807},{"index":1e999}]}])",
+            {"<", "6[0]=f-5.000000", "6[1]=f28.000000", "6[2]=9223372036854775807", ">"}},
+        Case{"ArrayStream",
+             "[{\"model\":\"a\"}\r\n,\r\n{\"stream\":true}\r\n]",
+             {"<", "0=\"a\"", ">", "<", "5=true", ">"}},
         Case{"Lines", "{\"model\":\"a\"}\n{\"model\":\"b\"}\n", {"<", "0=\"a\"", ">", "<", "0=\"b\"", ">"}},
-        Case{"ArraysInArrays", R"({"parts":[{"list":["a",["b"],"c"]},{"list":[1]}],"x":[[[]]]})",
+        Case{"ArraysInArrays",
+             R"({"parts":[{"list":["a",["b"],"c"]},{"list":[1]}],"x":[[[]]]})",
              {"<", "8[0][0]=\"a\"", "8[0][2]=\"c\"", "8[1][0]=1", ">"}},
         Case{"CutInText", "{\"delta\":\"abc", {"<", "9=3ch/0w/3B?"}, JsonState::kIncomplete},
         Case{"CutInNumber", "{\"choices\":[{\"index\":12", {"<", "6[0]=12"}, JsonState::kIncomplete},
@@ -137,11 +167,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(JsonScannerBounds, LongValueIsCutAtACharacter) {
   EXPECT_THAT(scan({R"({"model":"abc中"})"}, 5).seen, ::testing::ElementsAre("<", "0=\"abc\"+", ">"));
-  EXPECT_THAT(scan({R"({"model":"abc)", R"(def"})"}, 5).seen, ::testing::ElementsAre("<", "0=\"abcde\"+", ">"));
+  EXPECT_THAT(scan({R"({"model":"abc)", R"(def"})"}, 5).seen,
+              ::testing::ElementsAre("<", "0=\"abcde\"+", ">"));
 }
 
 TEST(JsonScannerBounds, DepthCostsNothing) {
-  std::string deep = R"({"x":)" + std::string(300'000, '[') + "\"]\\\"]\"" + std::string(300'000, ']') + R"(,"model":"m"})";
+  std::string deep =
+      R"({"x":)" + std::string(300'000, '[') + "\"]\\\"]\"" + std::string(300'000, ']') + R"(,"model":"m"})";
   EXPECT_THAT(scan({deep}).seen, ::testing::ElementsAre("<", "0=\"m\"", ">"));
   const std::string open = std::string(300'000, '[') + std::string(300'000, '{');
   EXPECT_EQ(scan({open}).state, JsonState::kIncomplete);
@@ -156,7 +188,8 @@ TEST(JsonScannerBounds, TextHashDoesNotDependOnEscapes) {
 }
 
 // The same paths, read from a document that nlohmann::json built.
-void expect_at(const nlohmann::json& doc, std::vector<std::string>& out, const std::string& key, uint16_t field) {
+void expect_at(const nlohmann::json& doc, std::vector<std::string>& out, const std::string& key,
+               uint16_t field) {
   if (!doc.is_object() || !doc.contains(key)) return;
   const auto& v = doc[key];
   const std::string where = std::to_string(field) + "=";
@@ -168,7 +201,8 @@ void expect_at(const nlohmann::json& doc, std::vector<std::string>& out, const s
 }
 
 nlohmann::json random_value(std::mt19937& rng, int depth) {
-  static const std::vector<std::string> kNames{"model", "usage", "stream", "prompt_tokens_details", "cached_tokens", "x", "\"\\q"};
+  static const std::vector<std::string> kNames{"model",         "usage", "stream", "prompt_tokens_details",
+                                               "cached_tokens", "x",     "\"\\q"};
   const int kind = static_cast<int>(rng() % (depth > 0 ? 9 : 7));
   switch (kind) {
     case 0: return nullptr;
@@ -179,7 +213,10 @@ nlohmann::json random_value(std::mt19937& rng, int depth) {
     case 5:
     case 6: {
       std::string s;
-      static const std::vector<std::string> kPieces{"a", "\"", "\\", "{", "}", "[", "]", ",", ":", "\n", "\u00e9", "\u4e2d", "\U0001F600", "model", "0123456789abcdef"};
+      static const std::vector<std::string> kPieces{
+          "a",      "\"",     "\\",         "{",     "}",
+          "[",      "]",      ",",          ":",     "\n",
+          "\u00e9", "\u4e2d", "\U0001F600", "model", "0123456789abcdef"};
       for (size_t i = rng() % 8; i > 0; --i) s += kPieces[rng() % kPieces.size()];
       return s;
     }
@@ -190,7 +227,8 @@ nlohmann::json random_value(std::mt19937& rng, int depth) {
     }
     default: {
       nlohmann::json object = nlohmann::json::object();
-      for (size_t i = rng() % 6; i > 0; --i) object[kNames[rng() % kNames.size()]] = random_value(rng, depth - 1);
+      for (size_t i = rng() % 6; i > 0; --i)
+        object[kNames[rng() % kNames.size()]] = random_value(rng, depth - 1);
       return object;
     }
   }
@@ -215,7 +253,8 @@ TEST(JsonScannerDifferential, AgreesWithADocumentParser) {
       at += n;
     }
     Scan got = scan(pieces, 4096);
-    std::erase_if(got.seen, [](const std::string& s) { return s == "<" || s == ">" || s.ends_with("=open"); });
+    std::erase_if(got.seen,
+                  [](const std::string& s) { return s == "<" || s == ">" || s.ends_with("=open"); });
     ASSERT_THAT(got.seen, ::testing::UnorderedElementsAreArray(want)) << text;
     ASSERT_EQ(got.state, JsonState::kOk) << text;
   }

@@ -10,7 +10,8 @@ namespace {
 
 TEST(Providers, HostDecides) {
   const ProviderTable table({});
-  const auto provider = [&](std::string_view host, uint16_t port = 443, std::string_view path = "/v1/chat/completions") {
+  const auto provider = [&](std::string_view host, uint16_t port = 443,
+                            std::string_view path = "/v1/chat/completions") {
     return table.match(host, port, path).provider;
   };
   EXPECT_EQ(provider("API.OpenAI.com"), "openai");

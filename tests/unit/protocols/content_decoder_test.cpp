@@ -55,9 +55,11 @@ std::string brotli(std::string_view text) {
   return out;
 }
 
-Script reply_with(const std::string& coding, const std::string& body, const std::string& type = "text/plain") {
-  return {ask("GET /a HTTP/1.1\r\n\r\n"), reply("HTTP/1.1 200 OK\r\nContent-Type: " + type + "\r\nContent-Encoding: " + coding +
-                                               "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body)};
+Script reply_with(const std::string& coding, const std::string& body,
+                  const std::string& type = "text/plain") {
+  return {ask("GET /a HTTP/1.1\r\n\r\n"),
+          reply("HTTP/1.1 200 OK\r\nContent-Type: " + type + "\r\nContent-Encoding: " + coding +
+                "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body)};
 }
 
 struct Case {
@@ -69,12 +71,13 @@ class ContentDecoderTest : public ::testing::TestWithParam<Case> {};
 TEST_P(ContentDecoderTest, DecodesTheSameHoweverItIsSplit) {
   const Case& row = GetParam();
   const Script script = reply_with(row.coding, row.body);
-  const std::vector<std::string> want = {"0 > head GET /a ",
-                                         "0 > end 0/0 ok",
-                                         "0 < head 200",
-                                         "0 < body " + kText,
-                                         "0 < end " + std::to_string(row.body.size()) + "/" + std::to_string(kText.size()) + " ok",
-                                         "0 complete ok"};
+  const std::vector<std::string> want = {
+      "0 > head GET /a ",
+      "0 > end 0/0 ok",
+      "0 < head 200",
+      "0 < body " + kText,
+      "0 < end " + std::to_string(row.body.size()) + "/" + std::to_string(kText.size()) + " ok",
+      "0 complete ok"};
   ASSERT_EQ(run(script).lines, want);
   for_each_split(script, [&](const Cutter& cutter, const std::string& what) {
     const Outcome result = run(script, client_facts(), cutter);
@@ -88,12 +91,15 @@ std::string case_name(const ::testing::TestParamInfo<Case>& info) { return info.
 INSTANTIATE_TEST_SUITE_P(
     Cases, ContentDecoderTest,
     ::testing::Values(Case{"Gzip", "gzip", deflated(kText, 31)}, Case{"XGzip", "X-GZIP", deflated(kText, 31)},
-                      Case{"GzipMembers", "gzip", deflated(kText.substr(0, 99), 31) + deflated(kText.substr(99), 31)},
+                      Case{"GzipMembers", "gzip",
+                           deflated(kText.substr(0, 99), 31) + deflated(kText.substr(99), 31)},
                       Case{"GzipPadded", "gzip", deflated(kText, 31) + std::string(7, '\0')},
-                      Case{"DeflateZlib", "deflate", deflated(kText, 15)}, Case{"DeflateRaw", "deflate", deflated(kText, -15)},
+                      Case{"DeflateZlib", "deflate", deflated(kText, 15)},
+                      Case{"DeflateRaw", "deflate", deflated(kText, -15)},
                       Case{"Brotli", "br", brotli(kText)}, Case{"Zstd", "zstd", zstd(kText)},
                       Case{"ZstdFrames", "zstd", zstd(kText.substr(0, 50)) + zstd(kText.substr(50))},
-                      Case{"Identity", "identity", kText}, Case{"Stacked", "zstd, gzip", deflated(zstd(kText), 31)},
+                      Case{"Identity", "identity", kText},
+                      Case{"Stacked", "zstd, gzip", deflated(zstd(kText), 31)},
                       Case{"Flushed", "gzip", deflated(kText, 31, 300)}),
     case_name);
 
@@ -112,7 +118,8 @@ TEST(ContentDecoder, GivesOutWhatWasFlushedAtOnce) {
 }
 
 TEST(ContentDecoder, DamageShowsAndIsCounted) {
-  for (const auto& [coding, body] : {std::pair<std::string, std::string>{"gzip", deflated(kText, 31)}, {"zstd", zstd(kText)},
+  for (const auto& [coding, body] : {std::pair<std::string, std::string>{"gzip", deflated(kText, 31)},
+                                     {"zstd", zstd(kText)},
                                      {"deflate", deflated(kText, 15)}}) {
     std::string damaged = body;
     damaged[damaged.size() / 2] ^= 0x55;
@@ -120,8 +127,11 @@ TEST(ContentDecoder, DamageShowsAndIsCounted) {
     const Outcome result = run(reply_with(coding, damaged));
     EXPECT_EQ(result.lines.back(), "0 complete decompress") << coding;
     EXPECT_EQ(result.counters.decode_errors, 1U) << coding;
-    EXPECT_THAT(result.lines, ::testing::Contains(::testing::HasSubstr("< end " + std::to_string(body.size()) + "/"))) << coding;
-    EXPECT_EQ(run(reply_with(coding, body.substr(0, body.size() - 9))).lines.back(), "0 complete decompress") << coding;
+    EXPECT_THAT(result.lines,
+                ::testing::Contains(::testing::HasSubstr("< end " + std::to_string(body.size()) + "/")))
+        << coding;
+    EXPECT_EQ(run(reply_with(coding, body.substr(0, body.size() - 9))).lines.back(), "0 complete decompress")
+        << coding;
   }
 }
 
@@ -146,10 +156,20 @@ TEST(ContentDecoder, ABombIsStopped) {
   EXPECT_EQ(result.decoder_bytes, 0U);
 }
 
+// The least hostile coding cannot exceed 1032:1, so the default ratio must lie below.
+TEST(ContentDecoder, ADeflateBombIsStoppedByTheDefaults) {
+  const std::string zeros(96 << 20, '\0');
+  const std::string bomb = deflated(zeros, 31);
+  const Outcome result = run(reply_with("gzip", bomb), client_facts(), no_cut, Limits{});
+  EXPECT_EQ(result.lines.back(), "0 complete decompress");
+  EXPECT_EQ(result.decoder_bytes, 0U);
+}
+
 TEST(ContentDecoder, TheBudgetOfAllDecodersHolds) {
   Limits limits;
   limits.decoder_bytes = 1024;
-  for (const auto& [coding, body] : {std::pair<std::string, std::string>{"gzip", deflated(kText, 31)}, {"zstd", zstd(kText)},
+  for (const auto& [coding, body] : {std::pair<std::string, std::string>{"gzip", deflated(kText, 31)},
+                                     {"zstd", zstd(kText)},
                                      {"br", brotli(kText)}}) {
     const Outcome result = run(reply_with(coding, body), client_facts(), no_cut, limits);
     EXPECT_EQ(result.lines.back(), "0 complete decompress") << coding;
@@ -170,7 +190,8 @@ TEST(ContentDecoder, AGapEndsTheDecodingAndNotTheFraming) {
 }
 
 TEST(ContentDecoder, CompressedEventStream) {
-  const Outcome result = run(reply_with("gzip", deflated("event: a\ndata: 1\n\ndata: 2\n\n", 31), "text/event-stream"));
+  const Outcome result =
+      run(reply_with("gzip", deflated("event: a\ndata: 1\n\ndata: 2\n\n", 31), "text/event-stream"));
   EXPECT_THAT(std::vector<std::string>(result.lines.begin() + 3, result.lines.begin() + 7),
               ::testing::ElementsAre("0 < data 1", "0 < event [a] 1", "0 < data 2", "0 < event [] 1"));
 }

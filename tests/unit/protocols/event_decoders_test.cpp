@@ -94,13 +94,22 @@ TEST_P(SseDecoderTest, DecodesTheSameHoweverItIsSplit) { expect_same_however_spl
 INSTANTIATE_TEST_SUITE_P(
     Cases, SseDecoderTest,
     ::testing::Values(
-        Case{"Comment", ": keep-alive\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
+        Case{"Comment",
+             ": keep-alive\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
              {{"", "first event"}, {"", "second event"}, {"", " third event"}}},
         Case{"EmptyDataFields", "data\n\ndata\ndata\n\ndata:", {{"", ""}, {"", "\n"}, {"", "", false}}},
         Case{"OptionalSpace", "data:test\n\ndata: test\n\n", {{"", "test"}, {"", "test"}}},
-        Case{"LineEnds", "data: a\r\n\r\ndata: b\r\rdata: c\n\ndata: d\r\n\n", {{"", "a"}, {"", "b"}, {"", "c"}, {"", "d"}}},
-        Case{"ByteOrderMark", "\xef\xbb\xbf" "data: x\n\n", {{"", "x"}}},
-        Case{"HalfAMark", "\xef\xbb" "data: x\n\ndata: y\n\n", {{"", "y"}}},
+        Case{"LineEnds",
+             "data: a\r\n\r\ndata: b\r\rdata: c\n\ndata: d\r\n\n",
+             {{"", "a"}, {"", "b"}, {"", "c"}, {"", "d"}}},
+        Case{"ByteOrderMark",
+             "\xef\xbb\xbf"
+             "data: x\n\n",
+             {{"", "x"}}},
+        Case{"HalfAMark",
+             "\xef\xbb"
+             "data: x\n\ndata: y\n\n",
+             {{"", "y"}}},
         Case{"TwoDataLines", "data: a\ndata: b\ndata:\n\n", {{"", "a\nb\n"}}},
         Case{"EventBeforeData", "event: ping\r\ndata: {}\r\n\r\n", {{"ping", "{}"}}},
         Case{"EventBehindData", "data: {}\nevent: response.created\n\n", {{"response.created", "{}"}}},
@@ -110,19 +119,21 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ColonInData", "data: a: b\n\n", {{"", "a: b"}}},
         Case{"Unfinished", "data: a\n\ndata: hi\n", {{"", "a"}, {"", "hi", false}}},
         Case{"UnfinishedLine", "data: a\n\nevent: x\ndata: h", {{"", "a"}, {"x", "h", false}}},
-        Case{"Nothing", "", {}},
-        Case{"BlankLines", "\n\r\n\r\r\n", {}}),
+        Case{"Nothing", "", {}}, Case{"BlankLines", "\n\r\n\r\r\n", {}}),
     case_name);
 
 class NdjsonDecoderTest : public ::testing::TestWithParam<Case> {};
-TEST_P(NdjsonDecoderTest, DecodesTheSameHoweverItIsSplit) { expect_same_however_split(decode_ndjson, GetParam()); }
-INSTANTIATE_TEST_SUITE_P(Cases, NdjsonDecoderTest,
-                         ::testing::Values(Case{"Lines", "{\"a\":1}\n{\"b\":2}\n", {{"", "{\"a\":1}"}, {"", "{\"b\":2}"}}},
-                                           Case{"CrLf", "{}\r\n[]\r\n", {{"", "{}"}, {"", "[]"}}},
-                                           Case{"CrInside", "a\rb\n\rc\r\r\n", {{"", "a\rb"}, {"", "\rc\r"}}},
-                                           Case{"EmptyLines", "\n\r\n{}\n\n", {{"", "{}"}}},
-                                           Case{"LastLineWithoutEnd", "{}\n{\"x\":1}", {{"", "{}"}, {"", "{\"x\":1}"}}}),
-                         case_name);
+TEST_P(NdjsonDecoderTest, DecodesTheSameHoweverItIsSplit) {
+  expect_same_however_split(decode_ndjson, GetParam());
+}
+INSTANTIATE_TEST_SUITE_P(
+    Cases, NdjsonDecoderTest,
+    ::testing::Values(Case{"Lines", "{\"a\":1}\n{\"b\":2}\n", {{"", "{\"a\":1}"}, {"", "{\"b\":2}"}}},
+                      Case{"CrLf", "{}\r\n[]\r\n", {{"", "{}"}, {"", "[]"}}},
+                      Case{"CrInside", "a\rb\n\rc\r\r\n", {{"", "a\rb"}, {"", "\rc\r"}}},
+                      Case{"EmptyLines", "\n\r\n{}\n\n", {{"", "{}"}}},
+                      Case{"LastLineWithoutEnd", "{}\n{\"x\":1}", {{"", "{}"}, {"", "{\"x\":1}"}}}),
+    case_name);
 
 TEST(NdjsonDecoder, AGapCostsTheLineItIsIn) {
   EventRecorder recorder;
@@ -132,7 +143,8 @@ TEST(NdjsonDecoder, AGapCostsTheLineItIsIn) {
   decoder.gap(2, out);
   decoder.feed(bytes_of(":3}\n{\"c\":4}\n"), 3, out);
   decoder.finish(true, 4, out);
-  EXPECT_THAT(recorder.events, ::testing::ElementsAre(Event{"", "{\"a\":1}"}, Event{"", "{\"b\"", false}, Event{"", "{\"c\":4}"}));
+  EXPECT_THAT(recorder.events, ::testing::ElementsAre(Event{"", "{\"a\":1}"}, Event{"", "{\"b\"", false},
+                                                      Event{"", "{\"c\":4}"}));
 }
 
 TEST(SseDecoder, AGapAnywhereNeverMakesAnEventThatWasNotSent) {
@@ -174,7 +186,9 @@ TEST(SseDecoder, TimesAreThoseOfTheBytes) {
    public:
     std::vector<std::pair<uint64_t, uint64_t>> times;
     void on_event_data(ExchangeId, Side, std::span<const uint8_t>, uint64_t) override {}
-    void on_event_end(ExchangeId, Side, const EventEnd& end) override { times.emplace_back(end.first_byte_ns, end.time_ns); }
+    void on_event_end(ExchangeId, Side, const EventEnd& end) override {
+      times.emplace_back(end.first_byte_ns, end.time_ns);
+    }
   } times;
   EventOutput out(times, {}, Side::kResponse);
   SseDecoder decoder(4096);

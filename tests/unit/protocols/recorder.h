@@ -26,7 +26,8 @@ inline std::string_view name_of(Defect defect) {
 }
 
 inline std::string_view name_of(ExchangeEnd::How how) {
-  static constexpr std::string_view kNames[] = {"complete", "no_response", "client_aborted", "server_aborted", "lost", "upgraded"};
+  static constexpr std::string_view kNames[] = {"complete",       "no_response", "client_aborted",
+                                                "server_aborted", "lost",        "upgraded"};
   return kNames[static_cast<size_t>(how)];
 }
 
@@ -38,15 +39,19 @@ class Recorder : public MessageSink, public VerdictSink {
   uint64_t last_end_ns = 0;
 
   void on_request_head(const ConnectionFacts&, ExchangeId id, const RequestHead& head) override {
-    std::string line = prefix(id, Side::kRequest) + "head " + std::string(head.method) + " " + std::string(head.target) + " " +
-                       std::string(head.authority) + (head.fields_unknown ? " unknown" : "");
+    std::string line = prefix(id, Side::kRequest) + "head " + std::string(head.method) + " " +
+                       std::string(head.target) + " " + std::string(head.authority) +
+                       (head.fields_unknown ? " unknown" : "");
     add(line, head.headers);
   }
   void on_response_head(const ConnectionFacts&, ExchangeId id, const ResponseHead& head) override {
-    add(prefix(id, Side::kResponse) + "head " + std::to_string(head.status) + (head.fields_unknown ? " unknown" : ""),
+    add(prefix(id, Side::kResponse) + "head " + std::to_string(head.status) +
+            (head.fields_unknown ? " unknown" : ""),
         head.headers);
   }
-  void on_body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t) override { piece(id, side, "body ", bytes); }
+  void on_body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t) override {
+    piece(id, side, "body ", bytes);
+  }
   void on_event_data(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t) override {
     piece(id, side, "data ", bytes);
   }
@@ -56,16 +61,19 @@ class Recorder : public MessageSink, public VerdictSink {
   }
   void on_trailers(ExchangeId id, Side side, std::span<const HeaderField> fields, uint64_t) override {
     std::string text = prefix(id, side) + "trailers";
-    for (const HeaderField& field : fields) text += " {" + std::string(field.name) + "|" + std::string(field.value) + "}";
+    for (const HeaderField& field : fields)
+      text += " {" + std::string(field.name) + "|" + std::string(field.value) + "}";
     line(std::move(text));
   }
   void on_message_end(ExchangeId id, Side side, const MessageEnd& end) override {
     last_end_ns = end.time_ns;
-    line(prefix(id, side) + "end " + std::to_string(end.wire_bytes) + "/" + std::to_string(end.body_bytes) + " " +
-         std::string(name_of(end.defect)));
+    line(prefix(id, side) + "end " + std::to_string(end.wire_bytes) + "/" + std::to_string(end.body_bytes) +
+         " " + std::string(name_of(end.defect)));
   }
   void on_exchange_end(ExchangeId id, const ExchangeEnd& end) override {
-    line(std::to_string(id.number) + " " + std::string(name_of(end.how)) + " " + std::string(name_of(end.defect)));
+    line(std::to_string(id.number) + " " + std::string(name_of(end.how)) + " " +
+         std::string(name_of(end.defect)) +
+         (end.response_bytes != 0 ? " after " + std::to_string(end.response_bytes) : ""));
   }
   void set_verdict(uint64_t, Verdict value) override { verdict = value; }
 
@@ -75,7 +83,8 @@ class Recorder : public MessageSink, public VerdictSink {
   }
   void add(std::string text, std::span<const HeaderField> fields) {
     if (with_fields)
-      for (const HeaderField& field : fields) text += " {" + std::string(field.name) + "|" + std::string(field.value) + "}";
+      for (const HeaderField& field : fields)
+        text += " {" + std::string(field.name) + "|" + std::string(field.value) + "}";
     line(std::move(text));
   }
   void line(std::string text) {
@@ -107,8 +116,12 @@ inline Step reply(std::string bytes) { return {Step::Kind::kBytes, Direction::kR
 inline Step reply_gap(uint64_t bytes) { return {Step::Kind::kGap, Direction::kRead, {}, bytes}; }
 inline Step ask_gap(uint64_t bytes) { return {Step::Kind::kGap, Direction::kWrite, {}, bytes}; }
 inline Step close_by(EndReason reason) { return {Step::Kind::kEnd, Direction::kRead, {}, 0, reason}; }
-inline Step end_of_file() { return {Step::Kind::kDirectionEnd, Direction::kRead, {}, 0, EndReason::kPeerClosed}; }
-inline Step shutdown_write() { return {Step::Kind::kDirectionEnd, Direction::kWrite, {}, 0, EndReason::kClosed}; }
+inline Step end_of_file() {
+  return {Step::Kind::kDirectionEnd, Direction::kRead, {}, 0, EndReason::kPeerClosed};
+}
+inline Step shutdown_write() {
+  return {Step::Kind::kDirectionEnd, Direction::kWrite, {}, 0, EndReason::kClosed};
+}
 
 inline Script server_side(Script script) {
   for (Step& step : script)
@@ -141,8 +154,8 @@ struct Outcome {
   size_t decoder_bytes = 0;
 };
 
-inline Outcome run(const Script& script, const ConnectionFacts& facts = client_facts(), const Cutter& cutter = no_cut,
-               const Limits& limits = {}, bool with_fields = false) {
+inline Outcome run(const Script& script, const ConnectionFacts& facts = client_facts(),
+                   const Cutter& cutter = no_cut, const Limits& limits = {}, bool with_fields = false) {
   Recorder recorder;
   recorder.with_fields = with_fields;
   ConnectionReaders readers(limits, recorder, recorder);
@@ -175,16 +188,15 @@ inline Outcome run(const Script& script, const ConnectionFacts& facts = client_f
       case Step::Kind::kDirectionEnd:
         readers.on_direction_end(facts, step.direction, step.reason, now);
         break;
-      case Step::Kind::kEnd:
-        readers.on_end(facts, step.reason, now);
-        break;
+      case Step::Kind::kEnd: readers.on_end(facts, step.reason, now); break;
     }
   }
   return {recorder.lines, recorder.verdict, readers.counters(), readers.books(), readers.decoder_bytes()};
 }
 
 // Every single cut of every step, byte by byte, and `rounds` seeded multi-cuts.
-inline void for_each_split(const Script& script, const std::function<void(const Cutter&, const std::string&)>& check,
+inline void for_each_split(const Script& script,
+                           const std::function<void(const Cutter&, const std::string&)>& check,
                            int rounds = 100) {
   for (size_t step = 0; step < script.size(); ++step)
     for (size_t at = 1; at < script[step].bytes.size(); ++at)

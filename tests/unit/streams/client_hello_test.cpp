@@ -39,7 +39,8 @@ TEST(ClientHello, OtherBytesAreNone) {
   EXPECT_EQ(state({'G', 'E', 'T'}), ClientHelloReader::State::kNotHello);
   EXPECT_EQ(state({22, 3, 3, 0, 4, 2, 0, 0, 0}), ClientHelloReader::State::kNotHello);  // ServerHello
   EXPECT_EQ(state({22, 3, 1, 0, 0}), ClientHelloReader::State::kNotHello);
-  EXPECT_EQ(state({22, 3, 1, 0, 5, 1, 0xff, 0xff, 0xff}), ClientHelloReader::State::kNotHello);  // beyond the bound
+  EXPECT_EQ(state({22, 3, 1, 0, 5, 1, 0xff, 0xff, 0xff}),
+            ClientHelloReader::State::kNotHello);  // beyond the bound
   EXPECT_EQ(state({22, 3}), ClientHelloReader::State::kMore);
 }
 

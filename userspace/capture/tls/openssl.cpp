@@ -13,24 +13,31 @@ constexpr std::array<std::string_view, 2> kMarkers{"SSL_read", "SSL_write"};
 // BoringSSL and AWS-LC have it, OpenSSL and LibreSSL do not.
 constexpr std::array<std::string_view, 1> kBoringMarker{"SSL_set_custom_verify"};
 
-constexpr std::array<std::string_view, 12> kFunctions{
+constexpr std::array<std::string_view, 18> kFunctions{
     "SSL_read", "SSL_write", "SSL_read_ex", "SSL_write_ex", "SSL_write_ex2",
     // OpenSSL from 1.1.1 on and no other: only there do the _ex forms not call the plain ones.
-    "SSL_set_block_padding",
-    "SSL_do_handshake", "SSL_connect", "SSL_accept", "SSL_set_fd", "SSL_free", "SSL_shutdown"};
+    "SSL_set_block_padding", "SSL_do_handshake", "SSL_connect", "SSL_accept", "SSL_set_fd", "SSL_set_rfd",
+    "SSL_set_wfd", "SSL_free", "SSL_shutdown", "SSL_set_connect_state", "SSL_set_accept_state",
+    "SSL_read_early_data", "SSL_write_early_data"};
 
 struct LifecycleHook {
   std::string_view function;
   UprobeKind kind;
   bool with_return;
 };
-constexpr std::array<LifecycleHook, 6> kLifecycle{{
+constexpr std::array<LifecycleHook, 12> kLifecycle{{
     {"SSL_do_handshake", UprobeKind::kHandshake, true},
     {"SSL_connect", UprobeKind::kConnect, true},
     {"SSL_accept", UprobeKind::kAccept, true},
     {"SSL_set_fd", UprobeKind::kSetFd, false},
     {"SSL_free", UprobeKind::kFree, false},
     {"SSL_shutdown", UprobeKind::kShutdown, false},
+    {"SSL_set_rfd", UprobeKind::kSetFd, false},
+    {"SSL_set_wfd", UprobeKind::kSetFd, false},
+    {"SSL_set_connect_state", UprobeKind::kSetConnect, false},
+    {"SSL_set_accept_state", UprobeKind::kSetAccept, false},
+    {"SSL_read_early_data", UprobeKind::kReadEarly, true},
+    {"SSL_write_early_data", UprobeKind::kWriteEarly, true},
 }};
 
 // Exported names first; a program that keeps them as local symbols (standalone Python builds) only
@@ -75,7 +82,9 @@ class Planner {
     return place && place->emulated && hook(*internal, kind, true);
   }
 
-  bool hook_exported(std::string_view name, UprobeKind kind) { return has(name) && hook(at(name).address, kind, true); }
+  bool hook_exported(std::string_view name, UprobeKind kind) {
+    return has(name) && hook(at(name).address, kind, true);
+  }
 
   HookPlan take() { return std::move(plan_); }
   std::string& placement() { return plan_.placement; }
@@ -91,18 +100,20 @@ class Planner {
 bool exports_openssl(const ElfFile& elf) { return has_api(elf) && !is_boring(elf); }
 bool exports_boringssl(const ElfFile& elf) { return has_api(elf) && is_boring(elf); }
 
-Result<HookPlan> plan_openssl(const ElfFile& elf) {
-  if (!elf.is_x86_64()) return Error{"not an x86-64 file"};
-  const ElfSymbols symbols = functions(elf, kFunctions);
-  if (!symbols.contains("SSL_read") || !symbols.contains("SSL_write")) return Error{"SSL_read or SSL_write not found"};
+namespace {
+
+// `by_decoding`: also functions that have no symbol.
+Result<HookPlan> plan_with(const ElfFile& elf, const ElfSymbols& symbols, bool by_decoding) {
   Planner planner(elf, symbols);
 
   // In AWS-LC and LibreSSL SSL_read_ex calls SSL_read: hooking both would count every byte twice.
   const bool extended = planner.has("SSL_set_block_padding");
   const bool ex2 = extended && planner.has("SSL_write_ex2");  // 3.3: SSL_write_ex jumps into it
-  const bool internal_read = extended && planner.hook_internal("SSL_read", "SSL_read_ex", UprobeKind::kReadInternal);
+  const bool internal = extended && by_decoding;
+  const bool internal_read =
+      internal && planner.hook_internal("SSL_read", "SSL_read_ex", UprobeKind::kReadInternal);
   const bool internal_write =
-      extended && planner.hook_internal("SSL_write", ex2 ? "SSL_write_ex2" : "SSL_write_ex",
+      internal && planner.hook_internal("SSL_write", ex2 ? "SSL_write_ex2" : "SSL_write_ex",
                                         ex2 ? UprobeKind::kWriteCount5 : UprobeKind::kWriteCount4);
   if (!internal_read) {
     if (!planner.hook_exported("SSL_read", UprobeKind::kRead)) return Error{"no code at SSL_read"};
@@ -110,16 +121,35 @@ Result<HookPlan> plan_openssl(const ElfFile& elf) {
   }
   if (!internal_write) {
     if (!planner.hook_exported("SSL_write", UprobeKind::kWrite)) return Error{"no code at SSL_write"};
-    if (ex2) planner.hook_exported("SSL_write_ex2", UprobeKind::kWriteCount5);
-    else if (extended) planner.hook_exported("SSL_write_ex", UprobeKind::kWriteCount4);
+    if (ex2)
+      planner.hook_exported("SSL_write_ex2", UprobeKind::kWriteCount5);
+    else if (extended)
+      planner.hook_exported("SSL_write_ex", UprobeKind::kWriteCount4);
   }
   for (const LifecycleHook& hook : kLifecycle)
-    if (planner.has(hook.function)) planner.hook(planner.at(hook.function).address, hook.kind, hook.with_return);
+    if (planner.has(hook.function))
+      planner.hook(planner.at(hook.function).address, hook.kind, hook.with_return);
 
   planner.placement() = internal_read == internal_write ? (internal_read ? "internal" : "exported")
                         : internal_read                 ? "internal read, exported write"
                                                         : "exported read, internal write";
   return planner.take();
+}
+
+}  // namespace
+
+Result<HookPlan> plan_openssl(const ElfFile& elf) {
+  if (!elf.is_x86_64()) return Error{"not an x86-64 file"};
+  const ElfSymbols symbols = functions(elf, kFunctions);
+  if (!symbols.contains("SSL_read") || !symbols.contains("SSL_write"))
+    return Error{"SSL_read or SSL_write not found"};
+  HookPlan plan = LLMTAP_TRY(plan_with(elf, symbols, true));
+  if (plan.placement == "exported") return plan;
+  HookPlan exported = LLMTAP_TRY(plan_with(elf, symbols, false));
+  plan.fallback = std::move(exported.places);
+  plan.fallback_placement = std::move(exported.placement);
+  plan.fallback_single_stepped = exported.single_stepped;
+  return plan;
 }
 
 }  // namespace llmtap

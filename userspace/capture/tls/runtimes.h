@@ -3,9 +3,12 @@
 // runtime and where to hook it; a row without a plan names what is seen and not read.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "capture/attacher.h"
@@ -16,6 +19,11 @@ namespace llmtap {
 struct HookPlan {
   std::vector<HookPlace> places;
   std::string placement;  // "internal", "exported", or which of both for which direction
+  // The same by exported functions alone, where `places` has functions found by decoding: taken when
+  // the kernel refuses those. Empty: nothing else to try.
+  std::vector<HookPlace> fallback;
+  std::string fallback_placement;
+  bool fallback_single_stepped = false;
   // A breakpoint on the data path is not emulated by the kernel: each hit costs several times as much.
   bool single_stepped = false;
 };
@@ -31,6 +39,12 @@ struct TlsRuntime {
 };
 
 extern const std::span<const TlsRuntime> kRuntimes;
+
+// A return probe breaks a program that switches stacks inside the call: why this mapped file says that
+// it may; empty if it does not. By the file's name: asked of every mapping.
+std::string_view fiber_runtime(std::string_view path);
+// Code whose own checksum a breakpoint would spoil (FIPS modules linked into the file): addresses.
+std::optional<std::pair<uint64_t, uint64_t>> self_checked_code(const ElfFile&);
 
 // tls/openssl.cpp
 bool exports_openssl(const ElfFile&);

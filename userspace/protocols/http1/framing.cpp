@@ -4,18 +4,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/ascii.h"
+
 namespace llmtap::http1 {
 namespace {
 
 // Chunk extensions have no bound in the standard; nothing sends long ones.
 constexpr uint64_t kMaxChunkLineBytes = 16 * 1024;
-
-int hex_digit(uint8_t c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 }  // namespace
 
@@ -25,9 +20,11 @@ Framing::Framing(Side side, CodecContext& context, FramingListener& listener)
 }
 
 void Framing::enter(State state) {
+  if (state_ == State::kHead || state_ == State::kHunt) {
+    head_.reset();
+    hunted_ = false;
+  }
   state_ = state;
-  head_.reset();
-  hunted_ = false;
   line_bytes_ = 0;
   chunk_size_ = 0;
   size_ended_ = false;
@@ -60,33 +57,23 @@ void Framing::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
   while (!bytes.empty()) {
     size_t used = bytes.size();
     switch (state_) {
-      case State::kHead:
-        used = feed_head(bytes, time_ns);
-        break;
-      case State::kHunt:
-        used = feed_hunt(bytes, time_ns);
-        break;
+      case State::kHead: used = feed_head(bytes, time_ns); break;
+      case State::kHunt: used = feed_hunt(bytes, time_ns); break;
       case State::kFixed:
       case State::kChunkData:
         used = static_cast<size_t>(std::min<uint64_t>(left_, bytes.size()));
         left_ -= used;
         listener_.on_body_bytes(side_, bytes.first(used), time_ns);
         if (left_ != 0) break;
-        if (state_ == State::kFixed) end_body(time_ns);
-        else if (state_ == State::kChunkData) enter(State::kChunkEnd);
+        if (state_ == State::kFixed)
+          end_body(time_ns);
+        else if (state_ == State::kChunkData)
+          enter(State::kChunkEnd);
         break;
-      case State::kChunkSize:
-        used = feed_chunk_size(bytes, time_ns);
-        break;
-      case State::kChunkEnd:
-        used = feed_chunk_end(bytes, time_ns);
-        break;
-      case State::kTrailers:
-        used = feed_trailers(bytes, time_ns);
-        break;
-      case State::kUntilClose:
-        listener_.on_body_bytes(side_, bytes, time_ns);
-        break;
+      case State::kChunkSize: used = feed_chunk_size(bytes, time_ns); break;
+      case State::kChunkEnd: used = feed_chunk_end(bytes, time_ns); break;
+      case State::kTrailers: used = feed_trailers(bytes, time_ns); break;
+      case State::kUntilClose: listener_.on_body_bytes(side_, bytes, time_ns); break;
       case State::kStopped:
         if (context_.handover && side_ == Side::kResponse)
           context_.handover->unread.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -138,22 +125,17 @@ void Framing::finish_head(uint64_t time_ns) {
   const BodyPlan plan = listener_.on_head(side_, *head, info);
   if (state_ != State::kHead) return;  // the listener stopped or lost this side
   switch (plan.kind) {
-    case BodyPlan::Kind::kNone:
-      break;
-    case BodyPlan::Kind::kEmpty:
-      end_body(time_ns);
-      break;
+    case BodyPlan::Kind::kNone: break;
+    case BodyPlan::Kind::kEmpty: end_body(time_ns); break;
     case BodyPlan::Kind::kFixed:
       left_ = plan.length;
-      if (left_ == 0) end_body(time_ns);
-      else state_ = State::kFixed;
+      if (left_ == 0)
+        end_body(time_ns);
+      else
+        state_ = State::kFixed;
       break;
-    case BodyPlan::Kind::kChunked:
-      state_ = State::kChunkSize;
-      break;
-    case BodyPlan::Kind::kUntilClose:
-      state_ = State::kUntilClose;
-      break;
+    case BodyPlan::Kind::kChunked: state_ = State::kChunkSize; break;
+    case BodyPlan::Kind::kUntilClose: state_ = State::kUntilClose; break;
     case BodyPlan::Kind::kUnframed:
       context_.counters->resyncs++;
       enter(State::kHunt);
@@ -163,9 +145,7 @@ void Framing::finish_head(uint64_t time_ns) {
       skip(text.size());
       enter(State::kHunt);
       break;
-    case BodyPlan::Kind::kStop:
-      enter(State::kStopped);
-      break;
+    case BodyPlan::Kind::kStop: enter(State::kStopped); break;
   }
 }
 
@@ -181,7 +161,8 @@ size_t Framing::feed_hunt(std::span<const uint8_t> bytes, uint64_t time_ns) {
     if (match == Match::kYes) {
       enter(State::kHead);
       hunted_ = true;
-      head_.feed({reinterpret_cast<const uint8_t*>(prefix.data()), prefix.size()}, context_.limits->head_bytes);
+      head_.feed({reinterpret_cast<const uint8_t*>(prefix.data()), prefix.size()},
+                 context_.limits->head_bytes);
       return used;
     }
     skip(prefix.size() - used);
@@ -230,7 +211,7 @@ size_t Framing::feed_chunk_size(std::span<const uint8_t> bytes, uint64_t time_ns
     }
     bool bad = ++line_bytes_ > kMaxChunkLineBytes;
     if (!size_ended_) {
-      const int digit = hex_digit(c);
+      const int digit = hex_value(static_cast<char>(c));
       if (digit >= 0) {
         bad |= chunk_size_ > INT64_MAX >> 4;
         chunk_size_ = chunk_size_ << 4 | static_cast<uint64_t>(digit);
@@ -264,7 +245,8 @@ size_t Framing::feed_trailers(std::span<const uint8_t> bytes, uint64_t time_ns) 
   size_t used = 0;
   while (used < bytes.size()) {
     const void* lf = std::memchr(bytes.data() + used, '\n', bytes.size() - used);
-    const size_t end = lf ? static_cast<size_t>(static_cast<const uint8_t*>(lf) - bytes.data()) : bytes.size();
+    const size_t end =
+        lf ? static_cast<size_t>(static_cast<const uint8_t*>(lf) - bytes.data()) : bytes.size();
     if (end > used) saw_cr_ = line_bytes_ == 0 && end == used + 1 && bytes[used] == '\r';
     line_bytes_ += end - used;
     used = lf ? end + 1 : end;
@@ -282,11 +264,8 @@ size_t Framing::feed_trailers(std::span<const uint8_t> bytes, uint64_t time_ns) 
 
 void Framing::gap(uint64_t bytes, uint64_t time_ns) {
   switch (state_) {
-    case State::kStopped:
-      return;
-    case State::kUntilClose:
-      listener_.on_body_gap(side_, bytes, time_ns);
-      return;
+    case State::kStopped: return;
+    case State::kUntilClose: listener_.on_body_gap(side_, bytes, time_ns); return;
     case State::kFixed:
     case State::kChunkData: {
       if (bytes == 0) return lose(Defect::kLostSegment, time_ns);
@@ -308,8 +287,7 @@ void Framing::gap(uint64_t bytes, uint64_t time_ns) {
       skip(head_.text().size());
       head_.reset();
       return;
-    default:
-      lose(Defect::kLostSegment, time_ns);
+    default: lose(Defect::kLostSegment, time_ns);
   }
 }
 

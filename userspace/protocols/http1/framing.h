@@ -14,21 +14,21 @@ namespace llmtap::http1 {
 // What follows a head.
 struct BodyPlan {
   enum class Kind : uint8_t {
-    kNone,        // nothing, and no message either (1xx)
-    kEmpty,       // a message without body
-    kFixed,       // `length` bytes
+    kNone,   // nothing, and no message either (1xx)
+    kEmpty,  // a message without body
+    kFixed,  // `length` bytes
     kChunked,
     kUntilClose,
-    kUnframed,    // unknown: look for the next head
-    kRefused,     // the head was none: go on looking
-    kStop,        // ignore the rest of the connection
+    kUnframed,  // unknown: look for the next head
+    kRefused,   // the head was none: go on looking
+    kStop,      // ignore the rest of the connection
   };
   Kind kind = Kind::kNone;
   uint64_t length = 0;
 };
 
 struct HeadInfo {
-  bool hunted = false;     // found after a loss, not where the last message ended
+  bool hunted = false;  // found after a loss, not where the last message ended
   bool oversized = false;
   uint64_t start_ns = 0, time_ns = 0;
 };
@@ -64,7 +64,15 @@ class Framing {
 
  private:
   enum class State : uint8_t {
-    kHead, kFixed, kChunkSize, kChunkData, kChunkEnd, kTrailers, kUntilClose, kHunt, kStopped
+    kHead,
+    kFixed,
+    kChunkSize,
+    kChunkData,
+    kChunkEnd,
+    kTrailers,
+    kUntilClose,
+    kHunt,
+    kStopped
   };
 
   void enter(State state);
@@ -82,13 +90,13 @@ class Framing {
   FramingListener& listener_;
   State state_ = State::kHead;
   HeadBuffer head_;
-  bool hunted_ = false;        // kHead: of a candidate that hunting found
-  bool at_candidate_ = true;   // kHunt: a head may begin here
+  bool hunted_ = false;       // kHead: of a candidate that hunting found
+  bool at_candidate_ = true;  // kHunt: a head may begin here
   uint64_t head_start_ns_ = 0;
-  uint64_t left_ = 0;          // kFixed, kChunkData
-  uint64_t line_bytes_ = 0;    // kChunkSize, kTrailers: of the current line
+  uint64_t left_ = 0;        // kFixed, kChunkData
+  uint64_t line_bytes_ = 0;  // kChunkSize, kTrailers: of the current line
   uint64_t chunk_size_ = 0;
-  bool size_ended_ = false;    // behind the digits: an extension, blanks
+  bool size_ended_ = false;  // behind the digits: an extension, blanks
   bool saw_cr_ = false;
 };
 

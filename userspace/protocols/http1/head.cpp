@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocols/http1/head.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
+
+#include "base/ascii.h"
 
 namespace llmtap::http1 {
 namespace {
@@ -15,20 +15,13 @@ constexpr size_t kFramingLineBytes = 256;  // of a line kept from an oversized h
 constexpr size_t kFramingLines = 16;
 
 constexpr std::array<std::string_view, 20> kMethods{
-    "GET ",      "POST ",      "PUT ",  "DELETE ", "HEAD ", "OPTIONS ", "PATCH ",  "CONNECT ", "TRACE ",  "QUERY ",
-    "PROPFIND ", "PROPPATCH ", "MKCOL ", "COPY ",  "MOVE ", "LOCK ",    "UNLOCK ", "REPORT ",  "SEARCH ", "PURGE "};
+    "GET ",     "POST ",  "PUT ",    "DELETE ",   "HEAD ",      "OPTIONS ", "PATCH ",
+    "CONNECT ", "TRACE ", "QUERY ",  "PROPFIND ", "PROPPATCH ", "MKCOL ",   "COPY ",
+    "MOVE ",    "LOCK ",  "UNLOCK ", "REPORT ",   "SEARCH ",    "PURGE "};
 
 // What still counts in a head that is too long to keep.
-constexpr std::array<std::string_view, 6> kFramingFields{"content-length:", "transfer-encoding:", "content-encoding:",
-                                                         "content-type:",   "upgrade:",           "host:"};
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// RFC 9110 5.6.2
-bool is_token_char(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (c != 0 && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
-}
+constexpr std::array<std::string_view, 6> kFramingFields{
+    "content-length:", "transfer-encoding:", "content-encoding:", "content-type:", "upgrade:", "host:"};
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
@@ -36,10 +29,6 @@ std::string_view trim(std::string_view text) {
   while (!text.empty() && (is_blank(text.front()) || text.front() == '\r')) text.remove_prefix(1);
   while (!text.empty() && (is_blank(text.back()) || text.back() == '\r')) text.remove_suffix(1);
   return text;
-}
-
-bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
 HttpVersion parse_version(std::string_view text) {
@@ -79,7 +68,8 @@ void add_content_length(std::string_view value, Head& head) {
     value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
     uint64_t number = 0;
     const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), number);
-    const bool good = !item.empty() && error == std::errc() && end == item.data() + item.size() && number <= INT64_MAX;
+    const bool good =
+        !item.empty() && error == std::errc() && end == item.data() + item.size() && number <= INT64_MAX;
     if (!good || (head.content_length && *head.content_length != number)) {
       head.unframed = true;
       return;
@@ -96,7 +86,7 @@ void add_transfer_encoding(std::string_view value, Head& head, CodingList& codin
     value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
     token = trim(token.substr(0, token.find(';')));
     if (token.empty()) continue;
-    head.chunked = same(token, "chunked");
+    head.chunked = iequals(token, "chunked");
     if (!head.chunked) codings.add(token);
   }
 }
@@ -165,15 +155,18 @@ void HeadBuffer::add(std::string_view piece, size_t max_bytes) {
     kept_ = text_.substr(line_start_, kFramingLineBytes);
     text_.resize(line_start_);
   }
-  if (!oversized_) text_.append(piece);
-  else kept_.append(piece.substr(0, kFramingLineBytes - std::min(kept_.size(), kFramingLineBytes)));
+  if (!oversized_)
+    text_.append(piece);
+  else
+    kept_.append(piece.substr(0, kFramingLineBytes - std::min(kept_.size(), kFramingLineBytes)));
 }
 
 void HeadBuffer::end_line() {
   if (oversized_) {
     const bool whole = line_bytes_ < kFramingLineBytes && !text_.empty();
     for (const std::string_view field : kFramingFields)
-      if (whole && extra_lines_ < kFramingLines && same(std::string_view(kept_).substr(0, field.size()), field)) {
+      if (whole && extra_lines_ < kFramingLines &&
+          iequals(std::string_view(kept_).substr(0, field.size()), field)) {
         text_ += kept_;
         extra_lines_++;
       }
@@ -198,8 +191,10 @@ size_t HeadBuffer::feed(std::span<const uint8_t> bytes, size_t max_bytes) {
     if (!found) break;
     if (line_bytes_ == 0 || (line_bytes_ == 1 && last_ == '\r')) {
       // RFC 9112 2.2: empty lines before the start line are ignored.
-      if (line_start_ == 0 && !oversized_) text_.clear();
-      else done_ = true;
+      if (line_start_ == 0 && !oversized_)
+        text_.clear();
+      else
+        done_ = true;
     } else {
       end_line();
     }
@@ -213,7 +208,8 @@ std::optional<Head> parse_head(std::string& text, Side side, size_t max_fields) 
   size_t pos = text.find('\n');
   if (pos == std::string::npos) return std::nullopt;
   const std::string_view start = trim(std::string_view(text).substr(0, pos));
-  if (!(side == Side::kRequest ? parse_request_line(start, head) : parse_status_line(start, head))) return std::nullopt;
+  if (!(side == Side::kRequest ? parse_request_line(start, head) : parse_status_line(start, head)))
+    return std::nullopt;
 
   CodingList transfer_codings;
   ++pos;
@@ -232,24 +228,35 @@ std::optional<Head> parse_head(std::string& text, Side side, size_t max_fields) 
     if (line.empty()) continue;
     const size_t colon = line.find(':');
     const std::string_view name = trim(line.substr(0, colon));
-    if (colon == std::string_view::npos || name.empty() || !std::all_of(name.begin(), name.end(), is_token_char)) {
+    if (colon == std::string_view::npos || name.empty() ||
+        !std::all_of(name.begin(), name.end(), is_token_char)) {
       head.malformed = true;
       continue;
     }
     lower(text.data() + (name.data() - text.data()), name.size());
     const std::string_view value = trim(line.substr(colon + 1));
-    if (name == "content-length") add_content_length(value, head);
-    else if (name == "transfer-encoding") add_transfer_encoding(value, head, transfer_codings);
-    else if (name == "content-encoding") head.codings.add(value);
-    else if (name == "content-type") head.framing = framing_by_content_type(value);
-    else if (name == "upgrade" && head.upgrade.empty()) head.upgrade = value;
-    else if (name == "host" && head.authority.empty()) head.authority = value;
-    if (head.fields.size() < max_fields) head.fields.push_back({name, value});
-    else head.malformed = true;
+    if (name == "content-length")
+      add_content_length(value, head);
+    else if (name == "transfer-encoding")
+      add_transfer_encoding(value, head, transfer_codings);
+    else if (name == "content-encoding")
+      head.codings.add(value);
+    else if (name == "content-type")
+      head.framing = framing_by_content_type(value);
+    else if (name == "upgrade" && head.upgrade.empty())
+      head.upgrade = value;
+    else if (name == "host" && head.authority.empty())
+      head.authority = value;
+    if (head.fields.size() < max_fields)
+      head.fields.push_back({name, value});
+    else
+      head.malformed = true;
   }
   for (size_t i = 0; i < transfer_codings.count; ++i) {
-    if (head.codings.count == CodingList::kMax) head.codings.unsupported = true;
-    else head.codings.codings[head.codings.count++] = transfer_codings.codings[i];
+    if (head.codings.count == CodingList::kMax)
+      head.codings.unsupported = true;
+    else
+      head.codings.codings[head.codings.count++] = transfer_codings.codings[i];
   }
   head.codings.unsupported |= transfer_codings.unsupported;
   if (head.has_transfer_encoding) head.unframed = false;  // RFC 9112 6.3: it overrides Content-Length

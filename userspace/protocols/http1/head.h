@@ -44,9 +44,9 @@ class HeadBuffer {
   void end_line();
 
   std::string text_;
-  std::string kept_;           // begin of the current line, once oversized
-  size_t line_start_ = 0;      // in text_
-  uint64_t line_bytes_ = 0;    // of the current line so far, its LF excluded
+  std::string kept_;         // begin of the current line, once oversized
+  size_t line_start_ = 0;    // in text_
+  uint64_t line_bytes_ = 0;  // of the current line so far, its LF excluded
   size_t first_line_end_ = 0;
   size_t extra_lines_ = 0;
   char last_ = 0;
@@ -59,12 +59,12 @@ struct Head {
   int status = 0;
   HttpVersion version = HttpVersion::kUnknown;
   std::vector<HeaderField> fields;
-  bool malformed = false;           // a line that is no field, or framing that contradicts itself
-  bool unframed = false;            // the body's length cannot be known
+  bool malformed = false;  // a line that is no field, or framing that contradicts itself
+  bool unframed = false;   // the body's length cannot be known
   std::optional<uint64_t> content_length;
   bool has_transfer_encoding = false;
-  bool chunked = false;             // chunked is the last transfer coding
-  CodingList codings;               // content codings, then transfer codings but chunked
+  bool chunked = false;  // chunked is the last transfer coding
+  CodingList codings;    // content codings, then transfer codings but chunked
   BodyFraming framing = BodyFraming::kPlain;
   std::string_view upgrade;
 };

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocols/http1/http1_codec.h"
 
-#include <strings.h>
-
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/check.h"
 #include "protocols/codecs.h"
 
@@ -19,7 +18,7 @@ void keep_first(Defect& defect, Defect later) {
 
 bool names_websocket(std::string_view upgrade) {
   static constexpr std::string_view kName = "websocket";
-  return upgrade.size() >= kName.size() && strncasecmp(upgrade.data(), kName.data(), kName.size()) == 0;
+  return iequals(upgrade.substr(0, kName.size()), kName);
 }
 
 }  // namespace
@@ -53,8 +52,8 @@ void Http1Codec::feed(Side side, const StreamChunk& chunk, MessageSink& sink) {
     if (!exchanges_.empty()) release_held();
     return;
   }
-  if (exchanges_.empty() && responses_.between_messages() && requests_.between_messages() && !context_.mid_connection &&
-      held_.size() + chunk.bytes.size() <= kMaxHeldBytes) {
+  if (exchanges_.empty() && responses_.between_messages() && requests_.between_messages() &&
+      !context_.mid_connection && held_.size() + chunk.bytes.size() <= kMaxHeldBytes) {
     hold(chunk);
     return;
   }
@@ -90,15 +89,27 @@ Http1Codec::Exchange* Http1Codec::current(Side side) {
 
 void Http1Codec::end_front(ExchangeEnd::How how, uint64_t time_ns) {
   Exchange& front = exchanges_.front();
-  if (!front.request_ended && exchanges_.size() == 1) keep_first(front.defect, request_body_.abandon(time_ns, *sink_));
-  if (front.response_begun && !front.response_ended && !front.response_lost)
+  if (!front.request_ended && exchanges_.size() == 1) {
+    keep_first(front.defect, request_body_.abandon(time_ns, *sink_));
+    front.cut_request_bytes = request_body_.wire_bytes();
+  }
+  if (front.response_begun && !front.response_ended && !front.response_lost) {
     keep_first(front.defect, response_body_.abandon(time_ns, *sink_));
+    front.cut_response_bytes = response_body_.wire_bytes();
+  }
   const Exchange ended = front;
   exchanges_.erase(exchanges_.begin());
   context_.counters->exchanges_ended++;
-  if (how == ExchangeEnd::How::kLost) context_.books->lose("lost", 1, 0);
-  else context_.books->items_out++;
-  sink_->on_exchange_end(ended.id, {how, time_ns, ended.defect});
+  if (how == ExchangeEnd::How::kLost)
+    context_.books->lose("lost", 1, 0);
+  else
+    context_.books->items_out++;
+  sink_->on_exchange_end(ended.id, {.how = how,
+                                    .time_ns = time_ns,
+                                    .defect = ended.defect,
+                                    .request_bytes = ended.cut_request_bytes,
+                                    .response_bytes = ended.cut_response_bytes,
+                                    .connection = context_.facts});
 }
 
 void Http1Codec::end_all(ExchangeEnd::How how, Defect defect, uint64_t time_ns) {
@@ -122,7 +133,8 @@ BodyPlan Http1Codec::on_request(const Head& head, const HeadInfo& info) {
   using Kind = BodyPlan::Kind;
   // A client asks again when it has its reply: what is still open lost its own. (A pipelining one
   // does not wait, but then nobody can tell whose reply comes next.)
-  if (responses_.hunting() && confirmed_) end_all(ExchangeEnd::How::kLost, Defect::kLostSegment, info.start_ns);
+  if (responses_.hunting() && confirmed_)
+    end_all(ExchangeEnd::How::kLost, Defect::kLostSegment, info.start_ns);
   if (exchanges_.size() >= context_.limits->pipelined_requests) {
     context_.counters->pipeline_overflows++;
     context_.counters->parse_errors++;
@@ -138,8 +150,9 @@ BodyPlan Http1Codec::on_request(const Head& head, const HeadInfo& info) {
   exchange.is_connect = head.method == "CONNECT";
   if (head.malformed || info.oversized) exchange.defect = Defect::kParseError;
   request_body_.begin(context_, exchange.id, Side::kRequest, head.codings, head.framing);
-  sink_->on_request_head(*context_.facts, exchange.id,
-                         {head.method, head.target, head.authority, head.version, head.fields, info.start_ns, info.time_ns});
+  sink_->on_request_head(
+      *context_.facts, exchange.id,
+      {head.method, head.target, head.authority, head.version, head.fields, info.start_ns, info.time_ns});
   if (head.unframed) return {Kind::kUnframed, 0};
   if (head.chunked) return {Kind::kChunked, 0};
   if (head.content_length) return {Kind::kFixed, *head.content_length};
@@ -164,7 +177,8 @@ bool Http1Codec::choose_response_target(const HeadInfo& info) {
     if (waiting > 1) pipelined_ = true;
     // The reply before this one has ended; its request has not, and another reply comes.
     while (!exchanges_.empty() && exchanges_.front().response_begun)
-      end_front(exchanges_.front().response_ended ? ExchangeEnd::How::kComplete : ExchangeEnd::How::kLost, info.start_ns);
+      end_front(exchanges_.front().response_ended ? ExchangeEnd::How::kComplete : ExchangeEnd::How::kLost,
+                info.start_ns);
   }
   if (exchanges_.empty()) {
     Exchange& orphan = begin_exchange(info.time_ns);
@@ -176,7 +190,8 @@ bool Http1Codec::choose_response_target(const HeadInfo& info) {
 
 BodyPlan Http1Codec::on_response(const Head& head, const HeadInfo& info) {
   using Kind = BodyPlan::Kind;
-  if (head.status < 200 && head.status != 101) return {info.hunted && exchanges_.empty() ? Kind::kRefused : Kind::kNone, 0};
+  if (head.status < 200 && head.status != 101)
+    return {info.hunted && exchanges_.empty() ? Kind::kRefused : Kind::kNone, 0};
   if (!choose_response_target(info)) return {Kind::kRefused, 0};
   if (head.status == 101 && hand_over(head, info.time_ns)) return {Kind::kStop, 0};
   Exchange& exchange = exchanges_.front();
@@ -209,7 +224,8 @@ bool Http1Codec::hand_over(const Head& head, uint64_t time_ns) {
 }
 
 BodyPlan Http1Codec::upgrade(const Head& head, uint64_t time_ns) {
-  (names_websocket(head.upgrade) ? context_.counters->websocket_not_read : context_.counters->tunnels_not_read)++;
+  (names_websocket(head.upgrade) ? context_.counters->websocket_not_read
+                                 : context_.counters->tunnels_not_read)++;
   Exchange& front = exchanges_.front();
   front.response_ended = true;
   front.request_ended = true;
@@ -249,10 +265,12 @@ void Http1Codec::on_lost(Side side, Defect defect, uint64_t time_ns) {
   keep_first(exchange->defect, defect);
   if (side == Side::kRequest) {
     request_body_.abandon(time_ns, *sink_);
+    exchange->cut_request_bytes = request_body_.wire_bytes();
     exchange->request_ended = true;
     end_front_if_complete(time_ns);
   } else {
     response_body_.abandon(time_ns, *sink_);
+    exchange->cut_response_bytes = response_body_.wire_bytes();
     exchange->response_lost = true;
   }
 }
@@ -261,12 +279,15 @@ void Http1Codec::on_lost(Side side, Defect defect, uint64_t time_ns) {
 void Http1Codec::end_unanswered(EndReason reason, uint64_t time_ns) {
   using How = ExchangeEnd::How;
   // Who read the other's end of file, or was reset, did not go first himself.
-  const bool by_client = client_went_first_ && reason != EndReason::kPeerClosed && reason != EndReason::kReset;
+  const bool by_client =
+      client_went_first_ && reason != EndReason::kPeerClosed && reason != EndReason::kReset;
   while (!exchanges_.empty()) {
     Exchange& front = exchanges_.front();
     How how = by_client ? How::kClientAborted : front.response_begun ? How::kServerAborted : How::kNoResponse;
-    if (front.response_ended) how = How::kComplete;
-    else if (reason == EndReason::kEvicted || front.response_lost || responses_.hunting()) how = How::kLost;
+    if (front.response_ended)
+      how = How::kComplete;
+    else if (reason == EndReason::kEvicted || front.response_lost || responses_.hunting())
+      how = How::kLost;
     keep_first(front.defect, Defect::kTruncated);
     end_front(how, time_ns);
   }
@@ -282,6 +303,7 @@ void Http1Codec::end(Side side, EndReason reason, uint64_t time_ns, MessageSink&
     if (Exchange* exchange = current(side)) {
       keep_first(exchange->defect, Defect::kTruncated);
       request_body_.abandon(time_ns, *sink_);
+      exchange->cut_request_bytes = request_body_.wire_bytes();
       exchange->request_ended = true;
       end_front_if_complete(time_ns);
     }
@@ -292,8 +314,9 @@ void Http1Codec::end(Side side, EndReason reason, uint64_t time_ns, MessageSink&
   if (response_over_) return;
   response_over_ = true;
   response_end_ = reason;
-  const bool whole = reason == EndReason::kPeerClosed ||
-                     ((reason == EndReason::kClosed || reason == EndReason::kProcessExit) && !client_went_first_);
+  const bool whole =
+      reason == EndReason::kPeerClosed ||
+      ((reason == EndReason::kClosed || reason == EndReason::kProcessExit) && !client_went_first_);
   // The message ended with its last byte, not when we learned of it.
   if (whole && responses_.until_close() && current(side)) responses_.end_of_input(current(side)->last_ns);
   end_unanswered(reason, time_ns);

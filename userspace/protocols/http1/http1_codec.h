@@ -25,12 +25,13 @@ class Http1Codec : public Codec, private FramingListener {
   struct Exchange {
     ExchangeId id;
     bool is_head = false, is_connect = false;
-    bool request_ended = false;   // or lost: no more of it will come
+    bool request_ended = false;  // or lost: no more of it will come
     bool response_begun = false;
     bool response_ended = false;
-    bool response_lost = false;   // begun, and cannot be followed
+    bool response_lost = false;  // begun, and cannot be followed
     Defect defect = Defect::kNone;
     uint64_t last_ns = 0;
+    uint64_t cut_request_bytes = 0, cut_response_bytes = 0;  // of a body that never ended
   };
 
   BodyPlan on_head(Side, const Head&, const HeadInfo&) override;
@@ -60,7 +61,7 @@ class Http1Codec : public Codec, private FramingListener {
   std::vector<Exchange> exchanges_;  // outstanding, oldest first
   MessageSink* sink_ = nullptr;      // during a call
   bool finished_ = false, confirmed_ = false;
-  bool pipelined_ = false;           // this client sends requests before the reply to the last
+  bool pipelined_ = false;  // this client sends requests before the reply to the last
   bool request_over_ = false, response_over_ = false;
   bool client_went_first_ = false;
   EndReason response_end_ = EndReason::kClosed;

@@ -60,7 +60,8 @@ Head FieldList::head() const {
   const std::string_view text = text_;
   std::string_view status, scheme;
   for (const Place& place : places_) {
-    const HeaderField field{text.substr(place.begin, place.name), text.substr(place.begin + place.name, place.value)};
+    const HeaderField field{text.substr(place.begin, place.name),
+                            text.substr(place.begin + place.name, place.value)};
     if (!field.name.starts_with(':')) {
       head.fields.push_back(field);
       continue;
@@ -72,8 +73,10 @@ Head FieldList::head() const {
                               : field.name == ":status"    ? &status
                               : field.name == ":protocol"  ? &head.protocol
                                                            : nullptr;
-    if (!known || known->data() || !head.fields.empty()) head.malformed = true;
-    else *known = field.value;
+    if (!known || known->data() || !head.fields.empty())
+      head.malformed = true;
+    else
+      *known = field.value;
   }
   if (status.data()) {
     head.status = number_of<int>(status).value_or(0);
@@ -109,8 +112,10 @@ SniffedBody sniff_body(std::string_view bytes) {
       sniffed.content_type = "text/event-stream";
       return sniffed;
     }
-  if (bytes.starts_with("\x1f\x8b\x08")) sniffed.shape.codings.add("gzip");
-  else if (bytes.starts_with("\x28\xb5\x2f\xfd")) sniffed.shape.codings.add("zstd");
+  if (bytes.starts_with("\x1f\x8b\x08"))
+    sniffed.shape.codings.add("gzip");
+  else if (bytes.starts_with("\x28\xb5\x2f\xfd"))
+    sniffed.shape.codings.add("zstd");
   else if (const size_t begin = bytes.find_first_not_of(" \t\r\n");
            begin != std::string_view::npos && (bytes[begin] == '{' || bytes[begin] == '['))
     sniffed.content_type = "application/json";

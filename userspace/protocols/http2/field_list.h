@@ -21,7 +21,7 @@ struct Head {
   int status = 0;
   std::optional<uint64_t> content_length;
   std::vector<HeaderField> fields;  // pseudo-header fields excluded
-  bool malformed = false;           // a pseudo-header field twice, unknown or behind others; no number as status
+  bool malformed = false;  // a pseudo-header field twice, unknown or behind others; no number as status
 };
 
 class FieldList : public HpackFieldSink {

@@ -55,7 +55,8 @@ bool valid(const FrameHeader& frame) {
     case FrameType::kContinuation: return !connection;
     case FrameType::kPriority: return !connection && frame.length == 5;
     case FrameType::kRstStream: return !connection && frame.length == 4;
-    case FrameType::kSettings: return connection && frame.length % 6 == 0 && (!frame.has(kAck) || frame.length == 0);
+    case FrameType::kSettings:
+      return connection && frame.length % 6 == 0 && (!frame.has(kAck) || frame.length == 0);
     case FrameType::kPing: return connection && frame.length == 8;
     case FrameType::kGoaway: return connection && frame.length >= 8;
     case FrameType::kWindowUpdate: return frame.length == 4;
@@ -79,7 +80,8 @@ bool plausible(const FrameHeader& frame, uint32_t max_bytes) {
 }
 
 bool ends_with(const FrameHeader& frame, size_t bytes) {
-  return kFrameHeaderBytes + frame.length == bytes && (frame.length > 0 || frame.type == FrameType::kSettings);
+  return kFrameHeaderBytes + frame.length == bytes &&
+         (frame.length > 0 || frame.type == FrameType::kSettings);
 }
 
 bool begins_with_frames(std::span<const uint8_t> bytes, uint32_t max_bytes) {
@@ -88,7 +90,8 @@ bool begins_with_frames(std::span<const uint8_t> bytes, uint32_t max_bytes) {
   if (!plausible(frame, max_bytes)) return false;
   const size_t end = kFrameHeaderBytes + frame.length;
   if (ends_with(frame, bytes.size())) return true;
-  return end + kFrameHeaderBytes <= bytes.size() && plausible(parse_frame_header(bytes.data() + end), max_bytes);
+  return end + kFrameHeaderBytes <= bytes.size() &&
+         plausible(parse_frame_header(bytes.data() + end), max_bytes);
 }
 
 }  // namespace llmtap::http2

@@ -16,10 +16,20 @@ inline constexpr size_t kFrameHeaderBytes = 9;
 inline constexpr uint32_t kDefaultFrameBytes = 16384;  // 6.5.2, SETTINGS_MAX_FRAME_SIZE
 
 enum class FrameType : uint8_t {
-  kData = 0, kHeaders, kPriority, kRstStream, kSettings, kPushPromise, kPing, kGoaway, kWindowUpdate, kContinuation
+  kData = 0,
+  kHeaders,
+  kPriority,
+  kRstStream,
+  kSettings,
+  kPushPromise,
+  kPing,
+  kGoaway,
+  kWindowUpdate,
+  kContinuation
 };
 
-inline constexpr uint8_t kEndStream = 0x1, kAck = 0x1, kEndHeaders = 0x4, kPadded = 0x8, kPriorityFields = 0x20;
+inline constexpr uint8_t kEndStream = 0x1, kAck = 0x1, kEndHeaders = 0x4, kPadded = 0x8,
+                         kPriorityFields = 0x20;
 
 struct FrameHeader {
   uint32_t length = 0;

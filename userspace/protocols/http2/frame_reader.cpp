@@ -16,7 +16,9 @@ FrameReader::FrameReader(Side side, bool preface, CodecContext& context, FrameLi
     : side_(side),
       context_(context),
       listener_(listener),
-      state_(context.mid_connection ? State::kHunt : preface ? State::kPreface : State::kHeader) {}
+      state_(context.mid_connection ? State::kHunt
+             : preface              ? State::kPreface
+                                    : State::kHeader) {}
 
 void FrameReader::lose(Defect defect, uint64_t time_ns) {
   if (state_ == State::kHunt) return;
@@ -43,15 +45,12 @@ size_t FrameReader::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
     const std::span<const uint8_t> rest = bytes.subspan(at);
     size_t used = 0;
     switch (state_) {
-      case State::kPreface:
-        used = feed_preface(rest, time_ns);
-        break;
+      case State::kPreface: used = feed_preface(rest, time_ns); break;
       case State::kHeader:
         used = gather(rest, kFrameHeaderBytes);
         if (have_ == kFrameHeaderBytes) begin_frame(time_ns);
         break;
-      case State::kAdmit:
-        return at;
+      case State::kAdmit: return at;
       case State::kPrefix:
         used = gather(rest, prefix_bytes(frame_));
         if (have_ == prefix_bytes(frame_)) end_prefix(time_ns);
@@ -67,9 +66,7 @@ size_t FrameReader::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
         padding_left_ -= static_cast<uint32_t>(used);
         if (padding_left_ == 0) end_frame(time_ns);
         break;
-      case State::kHunt:
-        used = feed_hunt(rest);
-        break;
+      case State::kHunt: used = feed_hunt(rest); break;
     }
     at += used;
   }
@@ -110,8 +107,9 @@ bool FrameReader::admit_frame(uint64_t time_ns) {
 void FrameReader::end_prefix(uint64_t time_ns) {
   std::span<const uint8_t> prefix(buffer_.data(), have_);
   have_ = 0;
-  const bool padded = frame_.has(kPadded) && (frame_.type == FrameType::kData || frame_.type == FrameType::kHeaders ||
-                                              frame_.type == FrameType::kPushPromise);
+  const bool padded =
+      frame_.has(kPadded) && (frame_.type == FrameType::kData || frame_.type == FrameType::kHeaders ||
+                              frame_.type == FrameType::kPushPromise);
   if (padded) {
     padding_left_ = prefix[0];
     prefix = prefix.subspan(1);
@@ -167,7 +165,8 @@ size_t FrameReader::feed_hunt(std::span<const uint8_t> bytes) {
     for (size_t at = 0; at < carried && at + kFrameHeaderBytes <= view.size(); ++at) {
       const FrameHeader frame = parse_frame_header(view.data() + at);
       // The frame's end counts in the whole piece.
-      const bool ends_here = plausible(frame, largest_frame_) && ends_with(frame, carried + bytes.size() - at);
+      const bool ends_here =
+          plausible(frame, largest_frame_) && ends_with(frame, carried + bytes.size() - at);
       if (ends_here || certain(view, at)) {
         context_.resync_bytes += at;
         position_ += carried;
@@ -179,7 +178,8 @@ size_t FrameReader::feed_hunt(std::span<const uint8_t> bytes) {
       }
     }
   }
-  const size_t unread = carried + bytes.size() < kFrameHeaderBytes ? carried + bytes.size() : kFrameHeaderBytes - 1;
+  const size_t unread =
+      carried + bytes.size() < kFrameHeaderBytes ? carried + bytes.size() : kFrameHeaderBytes - 1;
   if (carried + bytes.size() >= kFrameHeaderBytes) {
     position_ += carried;
     for (size_t at = 0; at + kFrameHeaderBytes <= bytes.size(); ++at)
@@ -216,7 +216,8 @@ void FrameReader::gap(uint64_t bytes, uint64_t time_ns) {
     return;
   }
   const bool inside = state_ == State::kContent || state_ == State::kPadding;
-  if (!inside || bytes == 0 || bytes > uint64_t{content_left_} + padding_left_) return lose(Defect::kLostSegment, time_ns);
+  if (!inside || bytes == 0 || bytes > uint64_t{content_left_} + padding_left_)
+    return lose(Defect::kLostSegment, time_ns);
   const auto content = static_cast<uint32_t>(std::min<uint64_t>(bytes, content_left_));
   content_left_ -= content;
   padding_left_ -= static_cast<uint32_t>(bytes) - content;

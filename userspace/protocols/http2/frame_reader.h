@@ -63,7 +63,7 @@ class FrameReader {
   FrameHeader frame_;
   uint32_t content_left_ = 0, padding_left_ = 0;
   uint32_t largest_frame_ = kDefaultFrameBytes;
-  uint32_t on_trial_ = 0;             // frames after a hunt that must look as frames do
+  uint32_t on_trial_ = 0;  // frames after a hunt that must look as frames do
   // kHunt: position of the next byte, and where the next frame begins if an earlier guess was right.
   uint64_t position_ = 0;
   std::vector<uint64_t> guesses_;

@@ -76,8 +76,10 @@ bool HpackDecoder::feed(std::span<const uint8_t> bytes, HpackFieldSink& sink) {
       bytes = bytes.subspan(1);
       integer_ += static_cast<uint64_t>(byte & 0x7f) << shift_;
       shift_ += 7;
-      if (integer_ > kMaxInteger || shift_ > 35) ok = false;
-      else if ((byte & 0x80) == 0) ok = end_integer(sink);
+      if (integer_ > kMaxInteger || shift_ > 35)
+        ok = false;
+      else if ((byte & 0x80) == 0)
+        ok = end_integer(sink);
       continue;
     }
     switch (step_) {
@@ -85,7 +87,8 @@ bool HpackDecoder::feed(std::span<const uint8_t> bytes, HpackFieldSink& sink) {
       case Step::kValue: {
         const size_t used = static_cast<size_t>(std::min<uint64_t>(left_, bytes.size()));
         const std::string_view piece(reinterpret_cast<const char*>(bytes.data()), used);
-        if (!too_long_) (huffman_ ? coded_ : step_ == Step::kName ? literal_.name : literal_.value).append(piece);
+        if (!too_long_)
+          (huffman_ ? coded_ : step_ == Step::kName ? literal_.name : literal_.value).append(piece);
         left_ -= used;
         bytes = bytes.subspan(used);
         if (left_ == 0) ok = end_string(sink);
@@ -97,9 +100,7 @@ bool HpackDecoder::feed(std::span<const uint8_t> bytes, HpackFieldSink& sink) {
         ok = begin_integer(step_, bytes[0], 0x7f, sink);
         bytes = bytes.subspan(1);
         break;
-      default:
-        ok = begin_field(bytes[0], sink);
-        bytes = bytes.subspan(1);
+      default: ok = begin_field(bytes[0], sink); bytes = bytes.subspan(1);
     }
   }
   if (!ok) forget();
@@ -127,9 +128,7 @@ bool HpackDecoder::begin_integer(Step step, uint8_t first, uint8_t mask, HpackFi
 bool HpackDecoder::end_integer(HpackFieldSink& sink) {
   in_integer_ = false;
   switch (step_) {
-    case Step::kIndex:
-      step_ = Step::kField;
-      return indexed(integer_, sink);
+    case Step::kIndex: step_ = Step::kField; return indexed(integer_, sink);
     case Step::kTableSize:
       step_ = Step::kField;
       table_.resize(integer_);
@@ -137,10 +136,8 @@ bool HpackDecoder::end_integer(HpackFieldSink& sink) {
     case Step::kNameIndex:
       step_ = integer_ == 0 ? Step::kNameLength : Step::kValueLength;
       return integer_ == 0 || name_by_index(integer_);
-    case Step::kNameLength:
-      return begin_string(Step::kName, sink);
-    default:
-      return begin_string(Step::kValue, sink);
+    case Step::kNameLength: return begin_string(Step::kName, sink);
+    default: return begin_string(Step::kValue, sink);
   }
 }
 
@@ -155,8 +152,10 @@ bool HpackDecoder::begin_string(Step step, HpackFieldSink& sink) {
 bool HpackDecoder::end_string(HpackFieldSink& sink) {
   const bool is_name = step_ == Step::kName;
   std::string& text = is_name ? literal_.name : literal_.value;
-  if (too_long_) (is_name ? literal_.name_known : literal_.value_known) = false;
-  else if (huffman_ && !huffman_decode(coded_, text)) return false;
+  if (too_long_)
+    (is_name ? literal_.name_known : literal_.value_known) = false;
+  else if (huffman_ && !huffman_decode(coded_, text))
+    return false;
   step_ = is_name ? Step::kValueLength : Step::kField;
   if (!is_name) end_literal(sink);
   return true;
@@ -170,8 +169,10 @@ bool HpackDecoder::indexed(size_t index, HpackFieldSink& sink) {
   }
   const HeaderTable::Entry* entry = table_.at(index - kStaticTable.size() - 1);
   if (!entry && table_.complete()) return false;
-  if (entry) sink.on_field({entry->name, entry->value, entry->name_known, entry->value_known});
-  else sink.on_field({{}, {}, false, false});
+  if (entry)
+    sink.on_field({entry->name, entry->value, entry->name_known, entry->value_known});
+  else
+    sink.on_field({{}, {}, false, false});
   return true;
 }
 

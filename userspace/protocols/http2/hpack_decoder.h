@@ -76,7 +76,16 @@ class HpackDecoder {
 
  private:
   // What the next bytes are.
-  enum class Step : uint8_t { kField, kIndex, kNameIndex, kTableSize, kNameLength, kName, kValueLength, kValue };
+  enum class Step : uint8_t {
+    kField,
+    kIndex,
+    kNameIndex,
+    kTableSize,
+    kNameLength,
+    kName,
+    kValueLength,
+    kValue
+  };
 
   bool begin_field(uint8_t first, HpackFieldSink& sink);
   bool begin_integer(Step step, uint8_t first, uint8_t mask, HpackFieldSink& sink);
@@ -95,8 +104,8 @@ class HpackDecoder {
   bool first_in_block_ = true;  // only a change of the table's size came so far
   uint64_t integer_ = 0;
   unsigned shift_ = 0;
-  uint64_t left_ = 0;           // of the string
-  std::string coded_;           // of a Huffman string that reached the end of a piece
+  uint64_t left_ = 0;  // of the string
+  std::string coded_;  // of a Huffman string that reached the end of a piece
   HeaderTable::Entry literal_;
 };
 

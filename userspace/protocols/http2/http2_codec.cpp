@@ -96,34 +96,29 @@ void Http2Codec::begin_block(Side side, const FrameHeader& frame, uint64_t time_
   lane.hpack.begin_block();
 }
 
-void Http2Codec::on_frame(Side side, const FrameHeader& frame, std::span<const uint8_t> prefix, uint64_t time_ns) {
+void Http2Codec::on_frame(Side side, const FrameHeader& frame, std::span<const uint8_t> prefix,
+                          uint64_t time_ns) {
   Lane& lane = this->lane(side);
   const bool continues = frame.type == FrameType::kContinuation && frame.stream == lane.block_stream;
   // RFC 9113 6.10: nothing may stand between the frames of a header block.
   if (lane.in_block && !continues) return lane.frames.lose(Defect::kParseError, time_ns);
   switch (frame.type) {
     case FrameType::kHeaders:
-    case FrameType::kPushPromise:
-      begin_block(side, frame, time_ns);
-      break;
+    case FrameType::kPushPromise: begin_block(side, frame, time_ns); break;
     case FrameType::kContinuation:
       if (lane.in_block) break;
       // The rest of a block whose begin was lost: it may have changed the table.
       lane.hpack.forget();
       if (!lane.lost && !context_.mid_connection) context_.counters->http2_frame_errors++;
       break;
-    case FrameType::kRstStream:
-      on_reset(side, frame.stream, time_ns);
-      break;
-    case FrameType::kGoaway:
-      on_goaway(side, number31(prefix), time_ns);
-      break;
-    default:
-      break;
+    case FrameType::kRstStream: on_reset(side, frame.stream, time_ns); break;
+    case FrameType::kGoaway: on_goaway(side, number31(prefix), time_ns); break;
+    default: break;
   }
 }
 
-void Http2Codec::on_content(Side side, const FrameHeader& frame, std::span<const uint8_t> bytes, uint64_t time_ns) {
+void Http2Codec::on_content(Side side, const FrameHeader& frame, std::span<const uint8_t> bytes,
+                            uint64_t time_ns) {
   Lane& lane = this->lane(side);
   if (frame.type == FrameType::kData) return on_data(side, frame.stream, bytes, time_ns);
   if (!lane.in_block || lane.damaged) return;
@@ -158,8 +153,10 @@ void Http2Codec::end_block(Side side, uint64_t time_ns) {
   context_.counters->http2_unknown_fields += lane.fields.unknown_fields();
   if (lane.fields.oversized()) context_.counters->oversized_heads++;
   if (lane.promised) return;
-  if (side == Side::kRequest) on_request_fields(lane.block_stream, time_ns);
-  else on_response_fields(lane.block_stream, time_ns);
+  if (side == Side::kRequest)
+    on_request_fields(lane.block_stream, time_ns);
+  else
+    on_response_fields(lane.block_stream, time_ns);
   if (lane.end_stream) on_stream_end(side, lane.block_stream, time_ns);
 }
 

@@ -95,8 +95,8 @@ class Http2Codec : public Codec, private FrameListener {
   Streams::iterator open_stream(uint32_t number, uint64_t time_ns);
   Streams::iterator open_orphan(uint32_t number, uint64_t time_ns);
   void begin_head(Side, Stream&, const FieldList&, uint64_t start_ns, uint64_t time_ns, bool wait);
-  void deliver_head(Side, Stream&, const FieldList&, uint64_t start_ns, uint64_t time_ns, std::string_view sniffed_type,
-                    const BodyShape* sniffed);
+  void deliver_head(Side, Stream&, const FieldList&, uint64_t start_ns, uint64_t time_ns,
+                    std::string_view sniffed_type, const BodyShape* sniffed);
   void decide_head(Side, Stream&, uint64_t time_ns);
   void end_half(Side, Streams::iterator, uint64_t time_ns);
   void end_stream(Streams::iterator, ExchangeEnd::How, uint64_t time_ns);
@@ -113,11 +113,11 @@ class Http2Codec : public Codec, private FrameListener {
   std::array<Lane, 2> lanes_;  // by Side
   Streams streams_;
   uint32_t last_request_stream_ = 0;
-  std::deque<uint32_t> closed_;    // the latest
-  MessageSink* sink_ = nullptr;    // during a call
+  std::deque<uint32_t> closed_;  // the latest
+  MessageSink* sink_ = nullptr;  // during a call
   bool confirmed_ = false;
   bool client_went_first_ = false;
-  uint64_t sweep_ns_ = 0;          // when streams in doubt are ended; 0: none is
+  uint64_t sweep_ns_ = 0;  // when streams in doubt are ended; 0: none is
   // A reply read by one thread before the write of its request returned in another comes out of order:
   // kept until the request, whose entry time proves that it was earlier.
   std::string held_;

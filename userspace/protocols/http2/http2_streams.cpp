@@ -98,20 +98,22 @@ void Http2Codec::on_response_fields(uint32_t number, uint64_t time_ns) {
   }
 }
 
-void Http2Codec::begin_head(Side side, Stream& stream, const FieldList& fields, uint64_t start_ns, uint64_t time_ns,
-                            bool wait) {
+void Http2Codec::begin_head(Side side, Stream& stream, const FieldList& fields, uint64_t start_ns,
+                            uint64_t time_ns, bool wait) {
   Half& half = stream.half(side);
   half.begun = true;
   half.doubt = false;
   stream.last_ns = time_ns;
   const bool unknown = fields.has_unknown() || lane(side).damaged;
   if (unknown) keep_first(stream.defect, why_unknown(side));
-  if (unknown && wait) half.pending = std::make_unique<PendingHead>(PendingHead{fields, start_ns, time_ns, {}});
-  else deliver_head(side, stream, fields, start_ns, time_ns, {}, nullptr);
+  if (unknown && wait)
+    half.pending = std::make_unique<PendingHead>(PendingHead{fields, start_ns, time_ns, {}});
+  else
+    deliver_head(side, stream, fields, start_ns, time_ns, {}, nullptr);
 }
 
-void Http2Codec::deliver_head(Side side, Stream& stream, const FieldList& fields, uint64_t start_ns, uint64_t time_ns,
-                              std::string_view sniffed_type, const BodyShape* sniffed) {
+void Http2Codec::deliver_head(Side side, Stream& stream, const FieldList& fields, uint64_t start_ns,
+                              uint64_t time_ns, std::string_view sniffed_type, const BodyShape* sniffed) {
   Head head = fields.head();
   const bool unknown = fields.has_unknown() || sniffed != nullptr;
   head.malformed |= side == Side::kRequest && head.method.empty() && !unknown;
@@ -120,7 +122,8 @@ void Http2Codec::deliver_head(Side side, Stream& stream, const FieldList& fields
     keep_first(stream.defect, Defect::kParseError);
   }
   BodyShape shape = body_shape(head.fields);
-  const bool typed = std::ranges::any_of(head.fields, [](const HeaderField& f) { return f.name == "content-type"; });
+  const bool typed =
+      std::ranges::any_of(head.fields, [](const HeaderField& f) { return f.name == "content-type"; });
   if (sniffed) {
     if (!typed) shape.framing = sniffed->framing;
     if (shape.codings.count == 0 && !shape.codings.unsupported) shape.codings = sniffed->codings;
@@ -133,8 +136,9 @@ void Http2Codec::deliver_head(Side side, Stream& stream, const FieldList& fields
     stream.is_websocket = head.protocol == "websocket";
     // RFC 9113 8.5: the authority alone, unless extended (RFC 8441).
     const std::string_view target = stream.is_connect && head.path.empty() ? head.authority : head.path;
-    sink_->on_request_head(*context_.facts, stream.id,
-                           {head.method, target, head.authority, HttpVersion::kHttp2, head.fields, start_ns, time_ns, unknown});
+    sink_->on_request_head(
+        *context_.facts, stream.id,
+        {head.method, target, head.authority, HttpVersion::kHttp2, head.fields, start_ns, time_ns, unknown});
   } else {
     sink_->on_response_head(*context_.facts, stream.id,
                             {head.status, HttpVersion::kHttp2, head.fields, start_ns, time_ns, unknown});
@@ -144,9 +148,11 @@ void Http2Codec::deliver_head(Side side, Stream& stream, const FieldList& fields
 void Http2Codec::decide_head(Side side, Stream& stream, uint64_t time_ns) {
   const std::unique_ptr<PendingHead> pending = std::exchange(stream.half(side).pending, nullptr);
   const SniffedBody sniffed = sniff_body(pending->first_bytes);
-  deliver_head(side, stream, pending->fields, pending->start_ns, pending->time_ns, sniffed.content_type, &sniffed.shape);
+  deliver_head(side, stream, pending->fields, pending->start_ns, pending->time_ns, sniffed.content_type,
+               &sniffed.shape);
   const std::string& bytes = pending->first_bytes;
-  stream.half(side).body.feed({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, time_ns, *sink_);
+  stream.half(side).body.feed({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, time_ns,
+                              *sink_);
 }
 
 void Http2Codec::on_trailers(Side side, Streams::iterator stream, uint64_t time_ns) {
@@ -178,7 +184,8 @@ void Http2Codec::on_data(Side side, uint32_t number, std::span<const uint8_t> by
     if (side == Side::kRequest) return;
     half.begun = true;
     keep_first(stream.defect, context_.mid_connection ? Defect::kMidStreamAttach : Defect::kLostSegment);
-    half.pending = std::make_unique<PendingHead>(PendingHead{FieldList(*context_.limits), time_ns, time_ns, {}});
+    half.pending =
+        std::make_unique<PendingHead>(PendingHead{FieldList(*context_.limits), time_ns, time_ns, {}});
   }
   half.content_bytes += bytes.size();
   if (half.pending) {
@@ -250,8 +257,10 @@ void Http2Codec::end_stream(Streams::iterator found, ExchangeEnd::How how, uint6
     keep_first(stream.defect, half.body.abandon(time_ns, *sink_));
   }
   context_.counters->exchanges_ended++;
-  if (how == ExchangeEnd::How::kLost) context_.books->lose("lost", 1, 0);
-  else context_.books->items_out++;
+  if (how == ExchangeEnd::How::kLost)
+    context_.books->lose("lost", 1, 0);
+  else
+    context_.books->items_out++;
   sink_->on_exchange_end(stream.id, {how, time_ns, stream.defect});
   streams_.erase(found);
   closed_.push_back(number);
@@ -265,7 +274,9 @@ void Http2Codec::on_reset(Side side, uint32_t number, uint64_t time_ns) {
   // RFC 9113 8.1: a server that has answered may so ask for no more of the request.
   if (end_whole_response(found, time_ns)) return;
   const Half& response = found->second.half(Side::kResponse);
-  const How how = side == Side::kRequest ? How::kClientAborted : response.begun ? How::kServerAborted : How::kNoResponse;
+  const How how = side == Side::kRequest ? How::kClientAborted
+                  : response.begun       ? How::kServerAborted
+                                         : How::kNoResponse;
   keep_first(found->second.defect, Defect::kTruncated);
   end_stream(found, how, time_ns);
 }
@@ -286,13 +297,15 @@ void Http2Codec::end_unanswered(uint64_t time_ns) {
   using How = ExchangeEnd::How;
   const EndReason reason = lane(Side::kResponse).end_reason;
   // Who read the other's end of file, or was reset, did not go first himself.
-  const bool by_client = client_went_first_ && reason != EndReason::kPeerClosed && reason != EndReason::kReset;
+  const bool by_client =
+      client_went_first_ && reason != EndReason::kPeerClosed && reason != EndReason::kReset;
   while (!streams_.empty()) {
     const auto front = streams_.begin();
     if (end_whole_response(front, time_ns)) continue;
     const Half& response = front->second.half(Side::kResponse);
     How how = by_client ? How::kClientAborted : response.begun ? How::kServerAborted : How::kNoResponse;
-    if (reason == EndReason::kEvicted || response.doubt || lane(Side::kResponse).frames.hunting()) how = How::kLost;
+    if (reason == EndReason::kEvicted || response.doubt || lane(Side::kResponse).frames.hunting())
+      how = How::kLost;
     keep_first(front->second.defect, Defect::kTruncated);
     end_stream(front, how, time_ns);
   }

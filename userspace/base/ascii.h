@@ -18,6 +18,10 @@ constexpr bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 constexpr bool is_alpha(char c) { return is_upper(c) || is_lower(c); }
 constexpr bool is_alnum(char c) { return is_alpha(c) || is_digit(c); }
 constexpr bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+// RFC 9110 5.6.2
+constexpr bool is_token_char(char c) {
+  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
 constexpr char lower(char c) { return is_upper(c) ? static_cast<char>(c + 32) : c; }
 
 constexpr int hex_value(char c) {
@@ -73,7 +77,7 @@ std::optional<T> parse_integer(std::string_view text) {
   return number;
 }
 
-inline bool printable(std::string_view text) {
+inline bool all_visible(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
 }
 
