@@ -64,7 +64,7 @@ static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
 	struct conn *tls, *socket;
 
 	/* Not connected yet: the handshake's own socket calls will bind it. */
-	if (!sk || !((struct sock *)cast_to(sock, sk))->__sk_common.skc_dport)
+	if (!sk || !is_connected(sk))
 		return;
 	tls = conn_make(ssl, tgid, LLMTAP_SOURCE_OPENSSL);
 	socket = conn_of_socket(sk, inode, fd, LLMTAP_WRITE, 0);
@@ -146,11 +146,10 @@ static __always_inline int tls_save(struct thread *thread, const struct tls_call
 }
 
 /* Returns 1 if a session need not see the return. */
-static __always_inline int tls_entry(struct pt_regs *ctx, int session)
+static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u64 tgid = pid_tgid >> 32;
-	__u8 kind = bpf_get_attach_cookie(ctx);
 	struct tls_call call = {.sp = PT_REGS_SP(ctx),
 				.ssl = PT_REGS_PARM1(ctx),
 				.buffer = PT_REGS_PARM2(ctx),
@@ -232,12 +231,13 @@ static __always_inline int tls_entry(struct pt_regs *ctx, int session)
 	return tls_save(thread, &call, session);
 }
 
-SEC("uprobe.multi")
-int tls_enter(struct pt_regs *ctx)
+static __always_inline int tls_enter_of_kind(struct pt_regs *ctx, __u8 kind)
 {
-	tls_entry(ctx, 0);
+	tls_entry(ctx, kind, 0);
 	return 0;
 }
+
+UPROBE_BY_KIND(tls_enter)
 
 /* The call that returns here, if its entry was seen and it is to be counted. */
 static __always_inline int tls_take(struct thread *thread, __u64 sp, struct tls_call *call)
@@ -342,6 +342,7 @@ int tls_return(struct pt_regs *ctx)
 	return tls_leave(ctx);
 }
 
+#ifndef LLMTAP_COMPATIBLE
 /* 6.13: entry and return in one program; where the entry returns 1 the return address stays as it is.
  * The loader takes this or the two above. */
 SEC("?uprobe.multi")
@@ -349,5 +350,6 @@ int tls_session(struct pt_regs *ctx)
 {
 	if (bpf_session_is_return())
 		return tls_leave(ctx);
-	return tls_entry(ctx, 1);
+	return tls_entry(ctx, bpf_get_attach_cookie(ctx), 1);
 }
+#endif

@@ -41,7 +41,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		if (flags)
 			*flags &= ~LLMTAP_PROCESS_SWITCHES;
 	}
-	return emit_process(LLMTAP_EVENT_EXEC, process_start_ns(task));
+	return emit_process(LLMTAP_EVENT_EXEC, process_start_ns());
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -54,7 +54,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	/* do_exit() has counted this thread off already. */
 	if (task->signal->live.counter)
 		return 0;
-	emit_process(LLMTAP_EVENT_EXIT, process_start_ns(task));
+	emit_process(LLMTAP_EVENT_EXIT, process_start_ns());
 	if (processes_flagged)
 		bpf_map_delete_elem(&process_flags, &tgid);
 	return 0;

@@ -2,18 +2,6 @@
 /* System calls that move bytes of TCP sockets. Arguments are saved at entry, bytes copied at return,
  * when the call itself has made their pages resident. */
 
-struct sys_enter_ctx {
-	__u64 common;
-	__s64 nr;
-	__u64 args[6];
-};
-
-struct sys_exit_ctx {
-	__u64 common;
-	__s64 nr;
-	__s64 ret;
-};
-
 enum io_form {
 	IO_FLAT,      /* pointer, count: a buffer */
 	IO_VECTOR,    /* an array of iovecs */
@@ -64,7 +52,7 @@ static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64
 
 /* Ciphertext passed: which TLS object of this thread is it of? Inside a call of the library it is
  * that call's; else a write carries what the last call left, and a read feeds the next one. */
-static __always_inline void note_ciphertext(struct thread *thread, struct conn *socket,
+static __noinline int note_ciphertext(struct thread *thread, struct conn *socket,
 					    __u8 direction, __u64 pid_tgid, int first)
 {
 	__u64 owner = pid_tgid >> 32;
@@ -73,7 +61,7 @@ static __always_inline void note_ciphertext(struct thread *thread, struct conn *
 	if (thread->tls_depth) {
 		tls = conn_find(thread->tls[thread->tls_top & (LLMTAP_TLS_NESTING - 1)].ssl, owner);
 		if (!tls)
-			return;
+			return 0;
 		/* The socket's first bytes pass inside this object's call: an implicit handshake. */
 		if (first && !tls->moved && !tls->first_byte_seen) {
 			tls->first_byte_seen = 1;
@@ -82,18 +70,19 @@ static __always_inline void note_ciphertext(struct thread *thread, struct conn *
 		conn_bind(tls, socket, 1);
 		if (!tls->announced)
 			conn_announce(tls);
-		return;
+		return 0;
 	}
 	if (direction == LLMTAP_READ) {
 		thread->last_tls_read = socket->sk;
-		return;
+		return 0;
 	}
 	if (!thread->pending_ssl)
-		return;
+		return 0;
 	tls = conn_find(thread->pending_ssl, owner);
 	thread->pending_ssl = 0;
 	if (tls)
 		conn_bind(tls, socket, 0);
+	return 0;
 }
 
 static __always_inline int io_moved(struct thread *thread, const struct moved *moved)
@@ -123,17 +112,20 @@ struct mmsg_walk {
 
 static __noinline int msg_moved(struct thread *thread, __u64 msg, __u64 bytes, __u8 direction)
 {
-	struct user_msghdr hdr;
 	struct moved moved = {.bytes = bytes,
 			      .direction = direction,
 			      .entry_time_ns = thread->io.entry_time_ns};
 
-	if (bpf_probe_read_user(&hdr, sizeof(hdr), (const void *)msg)) {
+	/* iov, iovlen: the stack of the call chain is full. */
+	__u64 iov[2];
+
+	if (bpf_probe_read_user(iov, sizeof(iov),
+				(const void *)(msg + __builtin_offsetof(struct user_msghdr, iov)))) {
 		moved.loss = LLMTAP_LOST_FAULT;
 	} else {
-		moved.pointer = hdr.iov;
-		moved.iovecs = hdr.iovlen;
-		if (!hdr.iovlen)
+		moved.pointer = iov[0];
+		moved.iovecs = iov[1];
+		if (!iov[1])
 			moved.loss = LLMTAP_LOST_IOVECS;
 	}
 	if (thread->io.flags & MSG_TRUNC && direction == LLMTAP_READ)
@@ -141,7 +133,7 @@ static __noinline int msg_moved(struct thread *thread, __u64 msg, __u64 bytes, _
 	return io_moved(thread, &moved);
 }
 
-static long mmsg_step(__u32 index, struct mmsg_walk *walk)
+STEP long mmsg_step(__u32 index, struct mmsg_walk *walk)
 {
 	struct thread *thread = walk->thread;
 	__u32 bytes = 0;
@@ -205,7 +197,7 @@ static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
 					 .left = ret,
 					 .direction = direction};
 
-		bpf_loop(LLMTAP_MAX_MESSAGES, mmsg_step, &walk, 0);
+		repeat(LLMTAP_MAX_MESSAGES, mmsg_step, &walk);
 		return 0;
 	}
 	struct moved moved = {.pointer = thread->io.pointer,
@@ -222,17 +214,15 @@ static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
 /* name, direction, form, which argument is the pointer, the count (-1: always something) and the
  * flags (-1: none) */
 #define IO_CALL(name, direction, form, pointer_arg, count_arg, flags_arg)                          \
-	SEC("tracepoint/syscalls/sys_enter_" #name)                                                \
-	int name##_enter(struct sys_enter_ctx *ctx)                                                \
+	SYSCALL_ENTER(name)                                                                        \
 	{                                                                                          \
-		return io_enter(ctx->args[0], direction, ctx->args[pointer_arg],                   \
-				(count_arg) < 0 ? 1 : ctx->args[(count_arg) < 0 ? 0 : (count_arg)], \
-				(flags_arg) < 0 ? 0 : ctx->args[(flags_arg) < 0 ? 0 : (flags_arg)]); \
+		return io_enter(args->arg[0], direction, args->arg[pointer_arg],                   \
+				(count_arg) < 0 ? 1 : args->arg[(count_arg) < 0 ? 0 : (count_arg)], \
+				(flags_arg) < 0 ? 0 : args->arg[(flags_arg) < 0 ? 0 : (flags_arg)]); \
 	}                                                                                          \
-	SEC("tracepoint/syscalls/sys_exit_" #name)                                                 \
-	int name##_exit(struct sys_exit_ctx *ctx)                                                  \
+	SYSCALL_EXIT(name)                                                                         \
 	{                                                                                          \
-		return io_exit(ctx->ret, direction, form);                                         \
+		return io_exit(ret, direction, form);                                              \
 	}
 
 IO_CALL(read, LLMTAP_READ, IO_FLAT, 1, 2, -1)
@@ -248,21 +238,19 @@ IO_CALL(sendmmsg, LLMTAP_WRITE, IO_MMSG, 1, -1, 3)
 IO_CALL(sendfile64, LLMTAP_WRITE, IO_BYPASS, 2, 3, -1)
 
 /* splice moves between a pipe and a file: at most one end is a socket. */
-SEC("tracepoint/syscalls/sys_enter_splice")
-int splice_enter(struct sys_enter_ctx *ctx)
+SYSCALL_ENTER(splice)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread;
 
-	io_enter(ctx->args[0], LLMTAP_READ, LLMTAP_READ, ctx->args[4], 0);
+	io_enter(args->arg[0], LLMTAP_READ, LLMTAP_READ, args->arg[4], 0);
 	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
 	if (!thread || !thread->io.active)
-		io_enter(ctx->args[2], LLMTAP_WRITE, LLMTAP_WRITE, ctx->args[4], 0);
+		io_enter(args->arg[2], LLMTAP_WRITE, LLMTAP_WRITE, args->arg[4], 0);
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_splice")
-int splice_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(splice)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
@@ -270,6 +258,6 @@ int splice_exit(struct sys_exit_ctx *ctx)
 	if (!thread || !thread->io.active)
 		return 0;
 	if (thread->io.pointer == LLMTAP_READ)
-		return io_exit(ctx->ret, LLMTAP_READ, IO_BYPASS);
-	return io_exit(ctx->ret, LLMTAP_WRITE, IO_BYPASS);
+		return io_exit(ret, LLMTAP_READ, IO_BYPASS);
+	return io_exit(ret, LLMTAP_WRITE, IO_BYPASS);
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Who opened a connection and when it is over. */
 
-SEC("tracepoint/syscalls/sys_enter_connect")
-int connect_enter(struct sys_enter_ctx *ctx)
+SYSCALL_ENTER(connect)
 {
 	/* Count 0: moves nothing. */
-	return io_enter(ctx->args[0], LLMTAP_WRITE, 0, 0, 0);
+	return io_enter(args->arg[0], LLMTAP_WRITE, 0, 0, 0);
 }
 
-SEC("tracepoint/syscalls/sys_exit_connect")
-int connect_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(connect)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
@@ -20,10 +18,10 @@ int connect_exit(struct sys_exit_ctx *ctx)
 	if (!thread || !thread->io.active)
 		return 0;
 	thread->io.active = 0;
-	if (ctx->ret && ctx->ret != -EINPROGRESS)
+	if (ret && ret != -EINPROGRESS)
 		return 0;
 	sk = thread->io.sk;
-	state = ((struct sock *)cast_to(sock, sk))->__sk_common.skc_state;
+	state = kernel_read(sock, sk, __sk_common.skc_state);
 	conn = conn_find(sk, 0);
 	/* A socket may be connected again: after a refusal, or after AF_UNSPEC. */
 	if (conn && (!conn->moved || state == TCP_SYN_SENT || conn->final == FINAL_OTHER ||
@@ -64,27 +62,23 @@ static __always_inline int accepted(__s64 fd)
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_accept")
-int accept_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(accept)
 {
-	return accepted(ctx->ret);
+	return accepted(ret);
 }
 
-SEC("tracepoint/syscalls/sys_exit_accept4")
-int accept4_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(accept4)
 {
-	return accepted(ctx->ret);
+	return accepted(ret);
 }
 
-SEC("tracepoint/syscalls/sys_enter_shutdown")
-int shutdown_enter(struct sys_enter_ctx *ctx)
+SYSCALL_ENTER(shutdown)
 {
 	/* SHUT_WR, SHUT_RDWR */
-	return ctx->args[1] == 1 || ctx->args[1] == 2 ? io_enter(ctx->args[0], LLMTAP_WRITE, 0, 0, 0) : 0;
+	return args->arg[1] == 1 || args->arg[1] == 2 ? io_enter(args->arg[0], LLMTAP_WRITE, 0, 0, 0) : 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_shutdown")
-int shutdown_exit(struct sys_exit_ctx *ctx)
+SYSCALL_EXIT(shutdown)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
@@ -94,7 +88,7 @@ int shutdown_exit(struct sys_exit_ctx *ctx)
 		return 0;
 	thread->io.active = 0;
 	conn = conn_find(thread->io.sk, 0);
-	if (conn && !ctx->ret) {
+	if (conn && !ret) {
 		conn->fin_sent = 1;
 		conn_say_end(conn, LLMTAP_END_SHUTDOWN_WRITE);
 	}
@@ -103,9 +97,7 @@ int shutdown_exit(struct sys_exit_ctx *ctx)
 
 static __always_inline __u32 close_reason(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	return task->flags & PF_EXITING ? LLMTAP_END_EXIT : LLMTAP_END_CLOSED;
+	return task_read(flags) & PF_EXITING ? LLMTAP_END_EXIT : LLMTAP_END_CLOSED;
 }
 
 static __always_inline int fin_went_in(int state)
@@ -129,14 +121,13 @@ static __always_inline void compat_opens(__u64 sk)
 /* What passed through a socket of a 32-bit program, none of whose calls is seen. */
 static __always_inline void compat_closes(__u64 sk, const struct conn *conn)
 {
-	struct tcp_sock *tp = cast_to(tcp_sock, sk);
-	struct sock *sock = cast_to(sock, sk);
 	__u64 bytes;
 
-	if (!(conn || current_is_compat()) || !sock->__sk_common.skc_dport)
+	if (!(conn || current_is_compat()) || !is_connected(sk))
 		return;
-	bytes = tp->bytes_received - (__u32)(tp->rcv_nxt - tcp_position(sk, LLMTAP_READ));
-	bytes += tp->bytes_acked + (__u32)(tp->write_seq - tp->snd_una);
+	bytes = kernel_read(tcp_sock, sk, bytes_received) -
+		(__u32)(kernel_read(tcp_sock, sk, rcv_nxt) - tcp_position(sk, LLMTAP_READ));
+	bytes += tcp_bytes(sk, LLMTAP_WRITE);
 	/* The SYN, and what 64-bit programs did with it. */
 	if (conn && bytes)
 		bytes -= 1 + conn->offset[0] + conn->offset[1];

@@ -13,7 +13,6 @@ static __always_inline struct conn *conn_find(__u64 object, __u64 owner)
 static __always_inline struct conn *conn_make(__u64 object, __u64 owner, __u8 source)
 {
 	struct conn_key key = {.object = object, .owner = owner};
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct conn *conn = bpf_map_lookup_elem(&conn_by_key, &key);
 
 	if (conn)
@@ -25,16 +24,19 @@ static __always_inline struct conn *conn_make(__u64 object, __u64 owner, __u8 so
 		return 0;
 	conn->source = source;
 	conn->tgid = bpf_get_current_pid_tgid() >> 32;
-	conn->process_start_ns = process_start_ns(task);
+	conn->process_start_ns = process_start_ns();
 	conn->fd = -1;
-	conn->id = first_conn_id + __sync_fetch_and_add(&conns_made, 1);
+	conn->id = new_conn_id();
 	return conn;
 }
 
-/* The entry of a TCP socket. `moved` bytes of `direction` have just passed and are not yet in the
+/* Not inlined, as others below: a chain of calls has 512 bytes of stack in all, and this one's share is
+ * free again when the bytes are emitted.
+ *
+ * The entry of a TCP socket. `moved` bytes of `direction` have just passed and are not yet in the
  * offsets: nothing before them means that the connection's first byte was seen. */
 #define OF_NEW_CONNECTION (~0ULL)
-static __always_inline struct conn *conn_of_socket(__u64 sk, __u64 inode, int fd, int direction,
+static __noinline struct conn *conn_of_socket(__u64 sk, __u64 inode, int fd, int direction,
 						   __u64 moved)
 {
 	struct conn *conn = conn_find(sk, 0);
@@ -62,12 +64,10 @@ static __always_inline struct conn *conn_of_socket(__u64 sk, __u64 inode, int fd
 	return conn;
 }
 
-__noinline int conn_announce(struct conn *conn)
+static __always_inline int announce(struct conn *conn)
 {
 	struct llmtap_conn_event *event;
 
-	if (!conn)
-		return 0;
 	fill_addresses(conn);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -100,11 +100,11 @@ __noinline int conn_announce(struct conn *conn)
 }
 
 /* An end that is said once per reason. Only CLOSED and EXIT are the connection's last word. */
-__noinline int conn_say_end(struct conn *conn, __u32 reason)
+static __always_inline int say_end(struct conn *conn, __u32 reason)
 {
 	struct llmtap_conn_end_event *event;
 
-	if (!conn || !conn->announced || (conn->ended & (1 << (reason & 7))))
+	if (!conn->announced || (conn->ended & (1 << (reason & 7))))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -122,6 +122,54 @@ __noinline int conn_say_end(struct conn *conn, __u32 reason)
 	conn->ended |= 1 << (reason & 7);
 	return 0;
 }
+
+#ifdef LLMTAP_COMPATIBLE
+static __always_inline __u64 conn_object(const struct conn *conn)
+{
+	return conn->tls_object ? conn->tls_object : conn->sk;
+}
+
+static __always_inline __u64 conn_owner(const struct conn *conn)
+{
+	return conn->tls_object ? conn->tgid : 0;
+}
+
+__noinline int conn_announce_keyed(__u64 object, __u64 owner)
+{
+	struct conn *conn = conn_find(object, owner);
+
+	return conn ? announce(conn) : 0;
+}
+
+__noinline int conn_say_end_keyed(__u64 object, __u64 owner, __u32 reason)
+{
+	struct conn *conn = conn_find(object, owner);
+
+	return conn ? say_end(conn, reason) : 0;
+}
+
+static __always_inline int conn_announce(struct conn *conn)
+{
+	return conn_announce_keyed(conn_object(conn), conn_owner(conn));
+}
+
+static __always_inline int conn_say_end(struct conn *conn, __u32 reason)
+{
+	return conn_say_end_keyed(conn_object(conn), conn_owner(conn), reason);
+}
+#else
+/* Global functions are verified once, not once per path to them; their pointers may be NULL for all
+ * the verifier knows. */
+__noinline int conn_announce(struct conn *conn)
+{
+	return conn ? announce(conn) : 0;
+}
+
+__noinline int conn_say_end(struct conn *conn, __u32 reason)
+{
+	return conn ? say_end(conn, reason) : 0;
+}
+#endif
 
 /* TCP's own position of the direction runs ahead of ours when bytes passed beside the hooks: io_uring,
  * preadv2, a 32-bit program. `moved` bytes are not yet in our offset. A call still in progress in
@@ -170,6 +218,9 @@ static __always_inline void conn_end(__u64 object, __u64 owner, __u32 reason)
 		socket = conn_find(conn->sk, 0);
 		if (socket && socket->tls_conn_id == conn->id)
 			socket->tls_conn_id = 0;
+		/* The peer was gone when the library wrote; the socket is closed later. */
+		if (socket && socket->write_failed && !(socket->ended & (1 << LLMTAP_END_EOF)))
+			conn_say_end(conn, LLMTAP_END_RESET);
 	}
 	conn_say_end(conn, reason);
 	if (!bpf_map_delete_elem(&conn_by_key, &key))

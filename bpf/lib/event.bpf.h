@@ -23,29 +23,6 @@ static __always_inline void fill_hdr(struct llmtap_event_hdr *hdr, __u16 type, _
 	hdr->conn_id = conn_id;
 }
 
-/* One call's worth of a direction's stream, as it is being emitted. Scalars only: it is the context
- * of bpf_loop. */
-struct emission {
-	__u64 conn_id;
-	__u64 pid_tgid;
-	__u64 time_ns;
-	__u64 entry_time_ns;
-	__u64 offset;
-	__u64 pointer;       /* user memory of the next byte, or the iovec array */
-	__u64 left;          /* bytes of the call not yet stood for by a record */
-	__u64 copy_left;     /* of them, to be copied */
-	__u64 iovec_skip;
-	__u32 sequence;
-	__u16 flags;
-	__u8 direction;
-	__u8 source;
-	__u8 loss;           /* why the rest after copy_left is not copied */
-	__u8 message_class;
-	__u8 urgent;
-	__u8 pad[5];
-	__u32 iovecs_left;
-};
-
 #define RECORD_PAYLOAD ((__u64)LLMTAP_MAX_RECORD_PAYLOAD)
 
 static __always_inline void fill_data(struct llmtap_data_event *event, const struct emission *e,
@@ -72,8 +49,8 @@ static __always_inline void fill_data(struct llmtap_data_event *event, const str
 /* Size classes, for kernels without bpf_probe_read_user_dynptr (before 6.16). The record is as large
  * as its class, hdr.size says what of it counts. */
 #define EMIT_CLASS(bytes)                                                                          \
-	__noinline int emit_class_##bytes(struct emission *e, __u64 from, __u64 captured,   \
-						 __u64 original)                                   \
+	EMIT_SCOPE int emit_class_##bytes(struct emission *e, __u64 from, __u64 captured,          \
+					  __u64 original)                                          \
 	{                                                                                          \
 		struct llmtap_data_event *event =                                                  \
 			bpf_ringbuf_reserve(&events, sizeof(*event) + (bytes), 0);                 \
@@ -121,18 +98,13 @@ static __always_inline void emit_by_class(struct emission *e, __u64 from, __u64 
 		emit_class_262144(e, from, n, original);
 }
 
-/* Global functions are verified once, not once per path to them; their pointers may be NULL for all
- * the verifier knows.
- *
- * One record: `original` bytes of the stream, the first `captured` of them from user memory. */
-__noinline int emit_record(struct emission *e, __u64 from, __u64 captured, __u64 original)
+/* One record: `original` bytes of the stream, the first `captured` of them from user memory. */
+static __always_inline int emit_one(struct emission *e, __u64 from, __u64 captured, __u64 original)
 {
 	struct llmtap_data_event *event;
 	struct bpf_dynptr record;
 	__u64 n = captured;
 
-	if (!e)
-		return 0;
 	if (n > RECORD_PAYLOAD)
 		n = RECORD_PAYLOAD;
 	barrier_var(n);
@@ -167,7 +139,23 @@ advance:
 	return 0;
 }
 
-static long emit_piece(__u32 index, struct emission *e)
+#ifdef LLMTAP_COMPATIBLE
+__noinline int emit_record_of_thread(__u64 from, __u64 captured, __u64 original)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+
+	return thread ? emit_one(&thread->emission, from, captured, original) : 0;
+}
+#define emit_record(e, from, captured, original) emit_record_of_thread(from, captured, original)
+#else
+__noinline int emit_record(struct emission *e, __u64 from, __u64 captured, __u64 original)
+{
+	return e ? emit_one(e, from, captured, original) : 0;
+}
+#endif
+
+STEP long emit_piece(__u32 index, struct emission *e)
 {
 	__u64 captured = e->copy_left;
 	__u64 original = e->left;
@@ -181,15 +169,30 @@ static long emit_piece(__u32 index, struct emission *e)
 	return !e->left;
 }
 
+/* What the steps did not reach: one record without bytes. */
+static __always_inline void emit_rest(struct emission *e)
+{
+	if (!e->left)
+		return;
+	if (e->copy_left && !e->loss) {
+		e->loss = LLMTAP_LOST_TOO_LARGE;
+		count_lost(LLMTAP_LOST_TOO_LARGE, e->copy_left);
+	}
+	emit_record(e, 0, 0, e->left);
+}
+
 /* Contiguous memory at e->pointer. */
 static __always_inline void emit_flat(struct emission *e)
 {
-	if (e->copy_left <= RECORD_PAYLOAD)
+	if (e->copy_left <= RECORD_PAYLOAD) {
 		emit_record(e, e->pointer, e->copy_left, e->left);
-	else
-		bpf_loop(8192, emit_piece, e, 0);
+		return;
+	}
+	repeat(8192, emit_piece, e);
+	emit_rest(e);
 }
 
+#ifndef LLMTAP_COMPATIBLE
 /* Of as many bytes as fit a record, from as many iovecs as they lie in. Whatever goes wrong ends the
  * call: the record stands for all that is left of it. */
 __noinline int emit_gathered(struct emission *e)
@@ -267,9 +270,11 @@ static long emit_gathered_piece(__u32 index, struct emission *e)
 	return !e->left;
 }
 
+#endif
+
 /* Size classes: part of an iovec, at most RECORD_PAYLOAD bytes a record; the same iovec is visited again until it
  * is done, so that no loop nests. */
-static long emit_iovec(__u32 index, struct emission *e)
+STEP long emit_iovec(__u32 index, struct emission *e)
 {
 	struct user_iovec iovec;
 	__u64 captured;
@@ -309,16 +314,19 @@ static __always_inline void emit_iovecs(struct emission *e)
 {
 	if (!e->copy_left) {
 		emit_record(e, 0, 0, e->left);
-	} else if (exact_records && bpf_ksym_exists(bpf_probe_read_user_dynptr)) {
+		return;
+	}
+#ifndef LLMTAP_COMPATIBLE
+	if (exact_records && bpf_ksym_exists(bpf_probe_read_user_dynptr)) {
 		if (e->copy_left <= RECORD_PAYLOAD)
 			emit_gathered(e);
 		else
-			bpf_loop(8192, emit_gathered_piece, e, 0);
-	} else {
-		bpf_loop(8192 + LLMTAP_MAX_IOVECS, emit_iovec, e, 0);
-		if (e->left)
-			emit_record(e, 0, 0, e->left);
+			repeat(8192, emit_gathered_piece, e);
+		return;
 	}
+#endif
+	repeat(8192 + LLMTAP_MAX_IOVECS, emit_iovec, e);
+	emit_rest(e);
 }
 
 #endif

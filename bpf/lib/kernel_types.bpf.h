@@ -125,7 +125,12 @@ struct thread_struct {
 	unsigned long fsbase;
 };
 
+struct thread_info {
+	__u32 status;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	struct mm_struct *mm;
 	unsigned int flags;
 	int pid;
@@ -138,9 +143,16 @@ struct task_struct {
 	char comm[16];
 };
 
+/* The kernel's names of the registers; <asm/ptrace.h> has those of userspace. */
+struct pt_regs___kernel {
+	unsigned long di, si, dx, r10, r8, r9, orig_ax;
+};
+
 struct linux_binprm;
 
 #pragma clang attribute pop
+
+#define TS_COMPAT 0x2
 
 #define PF_EXITING 0x4
 #define S_IFMT 0xf000
@@ -203,5 +215,38 @@ extern int bpf_probe_read_user_dynptr(const struct bpf_dynptr *dptr, __u64 off, 
 
 #define cast_to(type, pointer) \
 	((struct type *)bpf_rdonly_cast((const void *)(pointer), bpf_core_type_id_kernel(struct type)))
+
+/* How kernel memory that no program argument names is read; the loader chooses. */
+enum kernel_reads {
+	KERNEL_READS_NONE = 0,    /* lockdown=confidentiality before 6.2 */
+	KERNEL_READS_CHECKED = 1, /* loads that the verifier checks: bpf_rdonly_cast */
+	KERNEL_READS_HELPER = 2,  /* bpf_probe_read_kernel */
+};
+const volatile __u32 kernel_reads = KERNEL_READS_CHECKED;
+/* bpf_get_current_task_btf, 5.11 */
+const volatile __u32 task_is_typed = 1;
+
+/* A scalar or pointer member of the kernel structure at any address; 0 where there is none. */
+#define kernel_read(type, pointer, member)                                                         \
+	({                                                                                         \
+		typeof(((struct type *)0)->member) value_ = 0;                                     \
+		if (kernel_reads == KERNEL_READS_CHECKED && bpf_ksym_exists(bpf_rdonly_cast))      \
+			value_ = cast_to(type, pointer)->member;                                   \
+		else if (kernel_reads == KERNEL_READS_HELPER)                                      \
+			bpf_probe_read_kernel(&value_, sizeof(value_),                             \
+					      &((struct type *)(pointer))->member);                \
+		value_;                                                                            \
+	})
+
+/* A member of the current task. */
+#define task_read(member)                                                                          \
+	({                                                                                         \
+		typeof(((struct task_struct *)0)->member) of_task_;                                \
+		if (task_is_typed)                                                                 \
+			of_task_ = bpf_get_current_task_btf()->member;                             \
+		else                                                                               \
+			of_task_ = kernel_read(task_struct, bpf_get_current_task(), member);       \
+		of_task_;                                                                          \
+	})
 
 #endif

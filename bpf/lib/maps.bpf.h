@@ -36,6 +36,17 @@ struct {
 	__uint(max_entries, 16 << 20); /* the loader sets its own */
 } events SEC(".maps");
 
+#ifdef LLMTAP_COMPATIBLE
+#define LLMTAP_MAX_CPUS 1024
+/* How many connections each CPU has numbered. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} conns_made_by_cpu SEC(".maps");
+#endif
+
 struct lost_count {
 	__u64 events;
 	__u64 bytes;
@@ -157,6 +168,41 @@ struct tls_call {
 	__u8 pad[4];
 };
 
+/* What one returned call moved. */
+struct moved {
+	__u64 pointer;       /* buffer, or array of `iovecs` iovecs */
+	__u64 bytes;
+	__u64 iovecs;
+	__u64 entry_time_ns;
+	__u8 direction;
+	__u8 loss;           /* nonzero: the bytes cannot be copied, and why */
+	__u8 early_data;
+	__u8 pad[5];
+};
+
+/* One call's worth of a direction's stream, as it is being emitted. Scalars only: it is the context
+ * of bpf_loop. */
+struct emission {
+	__u64 conn_id;
+	__u64 pid_tgid;
+	__u64 time_ns;
+	__u64 entry_time_ns;
+	__u64 offset;
+	__u64 pointer;       /* user memory of the next byte, or the iovec array */
+	__u64 left;          /* bytes of the call not yet stood for by a record */
+	__u64 copy_left;     /* of them, to be copied */
+	__u64 iovec_skip;
+	__u32 sequence;
+	__u16 flags;
+	__u8 direction;
+	__u8 source;
+	__u8 loss;           /* why the rest after copy_left is not copied */
+	__u8 message_class;
+	__u8 urgent;
+	__u8 pad[5];
+	__u32 iovecs_left;
+};
+
 /* The system call a thread is in. */
 struct io_call {
 	__u64 sk;
@@ -181,6 +227,11 @@ struct thread {
 	__u64 pending_ssl;    /* TLS object whose ciphertext is to be written next */
 	__u64 stack_low;      /* of the stack that the kernel or the thread library gave it */
 	__u64 stack_high;
+#ifdef LLMTAP_COMPATIBLE
+	/* Global functions take numbers only: what they work on is the thread's. */
+	struct moved moved;
+	struct emission emission;
+#endif
 };
 
 /* pid_tgid -> what the thread is doing. Made at a thread's first hooked call, deleted when it exits.
@@ -196,12 +247,16 @@ struct {
 static const struct thread no_thread = {};
 static const struct conn no_conn = {};
 
-/* When the process started, in the unit of /proc/PID/stat (10 ms ticks of the boot clock), so that
+/* When the current process started, in the unit of /proc/PID/stat (10 ms ticks of the boot clock), so that
  * userspace finds the same process by what it reads there. */
-static __always_inline __u64 process_start_ns(struct task_struct *task)
+static __always_inline __u64 process_start_ns(void)
 {
-	__u64 start = task->group_leader->start_boottime;
+	__u64 start;
 
+	if (task_is_typed)
+		start = bpf_get_current_task_btf()->group_leader->start_boottime;
+	else
+		start = kernel_read(task_struct, task_read(group_leader), start_boottime);
 	return start - start % 10000000;
 }
 
@@ -212,7 +267,8 @@ static __always_inline void count_lost(__u32 reason, __u64 bytes)
 	if (count) {
 		/* A nested program on this CPU may count between load and store. */
 		__sync_fetch_and_add(&count->events, 1);
-		__sync_fetch_and_add(&count->bytes, bytes);
+		if (bytes) /* an atomic addition of 0 becomes an `or`, which needs 5.12 */
+			__sync_fetch_and_add(&count->bytes, bytes);
 	}
 }
 
@@ -236,6 +292,9 @@ static __always_inline int process_excluded(__u32 tgid)
 /* 32-bit programs: their system calls fire no per-call tracepoint. */
 static __always_inline int current_is_compat(void)
 {
+#ifdef LLMTAP_COMPATIBLE
+	return task_read(thread_info.status) & TS_COMPAT;
+#else
 	struct pt_regs *regs;
 
 	/* 5.15. Not by its address space: the last files are closed after that is gone. */
@@ -243,6 +302,23 @@ static __always_inline int current_is_compat(void)
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	return *(__u16 *)&regs->cs == USER32_CS;
+#endif
+}
+
+static __always_inline __u64 new_conn_id(void)
+{
+#ifdef LLMTAP_COMPATIBLE
+	/* Each CPU has its own numbers; these kernels run the programs without preemption. */
+	__u32 zero = 0;
+	__u64 *made = bpf_map_lookup_elem(&conns_made_by_cpu, &zero);
+
+	__sync_fetch_and_add(&conns_made, 1);
+	if (!made)
+		return 0;
+	return first_conn_id + (*made)++ * LLMTAP_MAX_CPUS + bpf_get_smp_processor_id();
+#else
+	return first_conn_id + __sync_fetch_and_add(&conns_made, 1);
+#endif
 }
 
 static __always_inline struct thread *thread_make(__u64 pid_tgid)

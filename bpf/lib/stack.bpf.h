@@ -5,6 +5,12 @@
 #ifndef LLMTAP_STACK_H
 #define LLMTAP_STACK_H
 
+#ifdef LLMTAP_COMPATIBLE
+static __always_inline int on_own_stack(struct thread *thread, __u64 sp)
+{
+	return 1; /* no way to find a mapping */
+}
+#else
 struct stack_search {
 	__u64 sp;
 	__u64 low;
@@ -49,6 +55,8 @@ static __always_inline int on_own_stack(struct thread *thread, __u64 sp)
 	thread->stack_high = search.high;
 	return 1;
 }
+
+#endif
 
 static __always_inline void process_switches(__u32 tgid)
 {

@@ -3,18 +3,6 @@
 #ifndef LLMTAP_STREAM_H
 #define LLMTAP_STREAM_H
 
-/* What one returned call moved. */
-struct moved {
-	__u64 pointer;       /* buffer, or array of `iovecs` iovecs */
-	__u64 bytes;
-	__u64 iovecs;
-	__u64 entry_time_ns;
-	__u8 direction;
-	__u8 loss;           /* nonzero: the bytes cannot be copied, and why */
-	__u8 early_data;
-	__u8 pad[5];
-};
-
 static __always_inline __u64 verdict_word(const struct conn *conn)
 {
 	__u32 slot = conn->id % LLMTAP_VERDICT_SLOTS;
@@ -44,14 +32,14 @@ static __always_inline __u8 verdict_now(const struct conn *conn)
 }
 
 /* Adds to the first bytes of the turn what of them this call brought. */
-static __always_inline void gather_head(struct conn *conn, const struct moved *moved)
+static __noinline int gather_head(struct conn *conn, const struct moved *moved)
 {
 	__u64 from = moved->pointer;
 	__u64 have = conn->head_bytes;
 	__u64 n = moved->bytes;
 
 	if (have >= LLMTAP_HEAD_BYTES)
-		return;
+		return 0;
 	if (moved->iovecs) {
 		struct user_iovec iovec;
 
@@ -60,7 +48,7 @@ static __always_inline void gather_head(struct conn *conn, const struct moved *m
 			if (i >= moved->iovecs ||
 			    bpf_probe_read_user(&iovec, sizeof(iovec),
 						(const void *)(moved->pointer + i * sizeof(iovec))))
-				return;
+				return 0;
 			if (iovec.len)
 				break;
 		}
@@ -73,11 +61,12 @@ static __always_inline void gather_head(struct conn *conn, const struct moved *m
 	barrier_var(n);
 	barrier_var(have);
 	if (n == 0 || n > LLMTAP_HEAD_BYTES || have >= LLMTAP_HEAD_BYTES)
-		return;
+		return 0;
 	if (bpf_probe_read_user(conn->head + have, n, (const void *)from))
-		return;
+		return 0;
 	conn->head_bytes = have + n;
 	conn->message_class = classify(conn->head, conn->head_bytes);
+	return 0;
 }
 
 static __always_inline __u64 less(__u64 a, __u64 b)
@@ -145,16 +134,14 @@ static __always_inline void learn_class(struct conn *conn)
 	}
 }
 
-__noinline int stream_bytes(struct conn *conn, const struct moved *moved)
+static __always_inline int stream_call(struct conn *conn, const struct moved *moved,
+				       struct emission *e)
 {
-	struct emission e = {};
 	__u8 direction;
 	__u64 offset, limit, unseen = 0;
 	__u8 verdict;
 	int emit = 1, turn = 0;
 
-	if (!conn || !moved)
-		return 0;
 	direction = moved->direction & 1;
 	if (!conn->moved || conn->direction != direction) {
 		turn = conn->moved;
@@ -175,8 +162,8 @@ __noinline int stream_bytes(struct conn *conn, const struct moved *moved)
 		count_lost(LLMTAP_LOST_UNSEEN, unseen);
 		__sync_fetch_and_add(&conn->offset[direction], unseen);
 	}
-	offset = __sync_fetch_and_add(&conn->offset[direction], moved->bytes);
-	e.sequence = __sync_fetch_and_add(&conn->sequence[direction], 1);
+	offset = fetch_add(&conn->offset[direction], moved->bytes);
+	e->sequence = fetch_add(&conn->sequence[direction], 1);
 	if (!moved->loss && conn->message_class == LLMTAP_CLASS_UNKNOWN && conn->final != FINAL_OTHER) {
 		gather_head(conn, moved);
 		if (conn->final == FINAL_NO)
@@ -189,13 +176,13 @@ __noinline int stream_bytes(struct conn *conn, const struct moved *moved)
 	}
 	verdict = verdict_now(conn);
 	limit = copy_limit(conn, moved, offset, verdict, &emit);
-	e.loss = moved->loss;
+	e->loss = moved->loss;
 	if (moved->loss) {
 		limit = 0;
 		if (emit)
 			count_lost(moved->loss, moved->bytes);
 	} else if (limit && conn->turn_bytes + limit > turn_cap_bytes) {
-		e.loss = LLMTAP_LOST_TOO_LARGE;
+		e->loss = LLMTAP_LOST_TOO_LARGE;
 		count_lost(LLMTAP_LOST_TOO_LARGE, limit);
 		limit = 0;
 	}
@@ -204,29 +191,61 @@ __noinline int stream_bytes(struct conn *conn, const struct moved *moved)
 		return 0;
 	if (!conn->announced)
 		conn_announce(conn);
-	e.conn_id = conn->id;
-	e.pid_tgid = bpf_get_current_pid_tgid();
-	e.time_ns = bpf_ktime_get_ns();
-	e.entry_time_ns = moved->entry_time_ns;
-	e.offset = offset;
-	e.pointer = moved->pointer;
-	e.left = moved->bytes;
-	e.copy_left = limit;
-	e.flags = (turn ? LLMTAP_FLAG_TURN : 0) | (moved->early_data ? LLMTAP_FLAG_EARLY_DATA : 0);
-	e.direction = direction;
-	e.source = conn->source;
+	e->conn_id = conn->id;
+	e->pid_tgid = bpf_get_current_pid_tgid();
+	e->time_ns = bpf_ktime_get_ns();
+	e->entry_time_ns = moved->entry_time_ns;
+	e->offset = offset;
+	e->pointer = moved->pointer;
+	e->left = moved->bytes;
+	e->copy_left = limit;
+	e->flags = (turn ? LLMTAP_FLAG_TURN : 0) | (moved->early_data ? LLMTAP_FLAG_EARLY_DATA : 0);
+	e->direction = direction;
+	e->source = conn->source;
 	/* A frame in the middle looks like nothing. */
-	e.message_class = conn->http == LLMTAP_CLASS_HTTP2 ? LLMTAP_CLASS_HTTP2 : conn->message_class;
+	e->message_class = conn->http == LLMTAP_CLASS_HTTP2 ? LLMTAP_CLASS_HTTP2 : conn->message_class;
 	/* HTTP/2 turns all the time. */
-	e.urgent = verdict == LLMTAP_VERDICT_UNDECIDED ||
+	e->urgent = verdict == LLMTAP_VERDICT_UNDECIDED ||
 		   (turn && conn->http != LLMTAP_CLASS_HTTP2);
 	if (moved->iovecs) {
-		e.iovecs_left = less(moved->iovecs, LLMTAP_MAX_IOVECS);
-		emit_iovecs(&e);
+		e->iovecs_left = less(moved->iovecs, LLMTAP_MAX_IOVECS);
+		emit_iovecs(e);
 	} else {
-		emit_flat(&e);
+		emit_flat(e);
 	}
 	return 0;
 }
+
+#ifdef LLMTAP_COMPATIBLE
+__noinline int stream_bytes_of_thread(__u64 object, __u64 owner)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	struct conn *conn = conn_find(object, owner);
+
+	if (!thread || !conn)
+		return 0;
+	__builtin_memset(&thread->emission, 0, sizeof(thread->emission));
+	return stream_call(conn, &thread->moved, &thread->emission);
+}
+
+static __always_inline int stream_bytes(struct conn *conn, const struct moved *moved)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+
+	if (!thread)
+		return 0;
+	thread->moved = *moved;
+	return stream_bytes_of_thread(conn_object(conn), conn_owner(conn));
+}
+#else
+__noinline int stream_bytes(struct conn *conn, const struct moved *moved)
+{
+	struct emission e = {};
+
+	return conn && moved ? stream_call(conn, moved, &e) : 0;
+}
+#endif
 
 #endif

@@ -69,8 +69,7 @@ inline uint64_t decode_bare(const Traffic& traffic) {
         if (ended) ZSTD_freeDCtx(decoder.zstd);
         break;
       }
-      case Coding::kNone:
-        break;
+      case Coding::kNone: break;
     }
     if (ended) open.erase(at);
   }

@@ -4,6 +4,7 @@ comes after it is exact."""
 import collections
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -17,18 +18,6 @@ from harness import SUPPORT, Failure, client_python, wait_for
 
 ABORTED = {"client": ("client_aborted", "connection_error", "truncated", "stream_error"),
            "server": ("connection_error", "truncated", "stream_error", "server_error", "client_aborted")}
-
-
-def entries(tap, name):
-    """How many entries the daemon's map of that name has."""
-    shown = json.loads(subprocess.run(["bpftool", "-j", "map", "show"], capture_output=True, check=True).stdout)
-    found = 0
-    for one in shown:
-        owners = {owner["pid"] for owner in one.get("pids", [])}
-        if one.get("name", "").startswith(name[:15]) and tap["process"].pid in owners:
-            dump = json.loads(subprocess.run(["bpftool", "-j", "map", "dump", "id", str(one["id"])], capture_output=True, check=True).stdout)
-            found += len(dump)
-    return found
 
 
 def client_of(bench, server, tls, model):
@@ -52,6 +41,9 @@ def death_in_a_call(bench):
                 wait_for("chunks", lambda: bench.books(tap).queue("open_exchanges") >= 2, 30, tap["process"])
             except Failure as failure:
                 problems.append(f"{name}: {failure}")
+            alive = left_of(tap, {client.pid, server["pid"]})
+            if not alive:
+                problems.append(f"{name}: the maps name neither end while both live: this test sees nothing")
             pid = client.pid if victim == "client" else server["pid"]
             os.kill(pid, signal.SIGKILL)
             (client if victim == "client" else server["process"]).wait(20)
@@ -75,29 +67,46 @@ def death_in_a_call(bench):
                     problems.append(f"{name}: outcome {line['outcome']}, incomplete {line.get('incomplete')}")
                 if line.get("token_source") == "reported":
                     problems.append(f"{name}: tokens are said to be reported")
-    # Nobody is left: neither in the core nor in the kernel.
-    for what, look in (("open connections in conn_by_key", lambda: entries(tap, "conn_by_key")),
-                       ("calls in ssl_args", lambda: entries(tap, "ssl_"))):
-        mine = {process.pid for process in bench.processes}
-        try:
-            wait_for(what, lambda look=look: not left_of(tap, mine) and look() < 200, 20)
-        except Failure:
-            problems.append(f"{what}: {look()} left, of these processes {left_of(tap, mine)}")
+    # Nobody is left in the kernel's maps; the core's own are in the books.
+    mine = {process.pid for process in bench.processes} - {tap["process"].pid}
+    try:
+        wait_for("the maps forget", lambda: not left_of(tap, mine), 20, tap["process"])
+    except Failure:
+        problems.append(f"entries of processes that are gone, by map: {left_of(tap, mine)}")
     return bench.whole(tap, problems)
 
 
-def left_of(tap, pids):
-    """Entries of any map of the daemon that name one of these processes, by map."""
-    shown = json.loads(subprocess.run(["bpftool", "-j", "map", "show"], capture_output=True, check=True).stdout)
-    left = collections.Counter()
-    for one in shown:
-        if tap["process"].pid not in {owner["pid"] for owner in one.get("pids", [])} or one["type"] not in ("hash", "lru_hash"):
+def maps_of(process):
+    """Ids of the maps that the process holds."""
+    ids = set()
+    for entry in pathlib.Path(f"/proc/{process.pid}/fdinfo").iterdir():
+        try:
+            ids.update(re.findall(r"^map_id:\s+(\d+)$", entry.read_text(), re.M))
+        except FileNotFoundError:
             continue
-        dump = json.loads(subprocess.run(["bpftool", "-j", "map", "dump", "id", str(one["id"])], capture_output=True, check=True).stdout)
-        for entry in dump:
-            numbers = set(map(int, re.findall(r"(?<![\w.])\d+(?![\w.])", json.dumps(entry.get("formatted", {})))))
-            if any(pid in numbers or any(number >> 32 == pid for number in numbers) for pid in pids):
-                left[one["name"]] += 1
+    return ids
+
+
+def bpftool(*arguments):
+    return json.loads(subprocess.run(["bpftool", "-j", *arguments], capture_output=True, check=True).stdout)
+
+
+def octets(values):
+    return bytes(int(value, 16) for value in values)
+
+
+def left_of(tap, pids):
+    """Entries of the daemon's hash maps whose key or value holds one of these process ids, by map."""
+    left = collections.Counter()
+    for number in maps_of(tap["process"]):
+        shown = bpftool("map", "show", "id", number)
+        if "hash" not in shown["type"]:
+            continue
+        for entry in bpftool("map", "dump", "id", number):
+            data = octets(entry.get("key", [])) + octets(entry.get("value", []))
+            words = {data[at:at + 4] for at in range(0, len(data) - 3, 4)}
+            if any(pid.to_bytes(4, "little") in words for pid in pids):
+                left[shown["name"]] += 1
     return dict(left)
 
 

@@ -4,7 +4,8 @@ import json
 import os
 import socket
 
-from harness import Failure, free_port, stop, wait_for
+import wire
+from harness import Failure, free_port, get, wait_for
 
 USED = ("bpf", "perfmon", "sys_ptrace", "checkpoint_restore", "dac_read_search")
 RUN = ("run", "--listen", "127.0.0.1:0", "--log-requests")
@@ -91,24 +92,37 @@ def capabilities(bench):
     for dropped in ("bpf", "perfmon"):
         problems += said(bench.command(*RUN, "-", before=without(bench, {dropped})), 1, f"lacks CAP_{dropped.upper()}:", "AmbientCapabilities")
     problems += said(bench.command(*RUN, "-", before=without(bench, {"bpf", "perfmon"})), 1, "lacks CAP_BPF, CAP_PERFMON:")
-    # Without the rest it runs, and says what is missing.
-    for dropped in ("sys_ptrace", "dac_read_search"):
-        process = bench.start([*without(bench, {dropped}, "sys_admin"), bench.binary, *RUN, bench.folder / "log"], dropped, env=bench.environment())
-        stderr = bench.folder / f"{dropped}.err"
-        try:
-            wait_for(f"without {dropped}: watching", lambda text=stderr: "watching" in text.read_text(), 60, process)
-        except Failure as failure:
-            problems.append(f"{failure}: {stderr.read_text()[-500:]}")
-        status = stop(process)
-        if status:
-            problems.append(f"without {dropped}: ended with {status}")
-        if f"cap_{dropped}" not in stderr.read_text():
-            problems.append(f"without {dropped}: {stderr.read_text()[-500:]}")
+    # With what the README lists and a tracefs it sees every call; without one of the rest it says so and runs.
+    traced = hidden("mount -t tracefs none /sys/kernel/tracing")
+    for dropped in ("", "sys_ptrace", "checkpoint_restore", "dac_read_search"):
+        # The tracefs is readable by its owner only.
+        before = without(bench, {dropped}, "sys_admin") if dropped == "dac_read_search" else [*traced, *without(bench, {dropped})]
+        tap = watching(bench, f"without-{dropped}", before)
+        if not dropped:
+            with wire.Connection(bench.certs) as connection:
+                problems += bench.good_calls(tap, connection)
+        problems += bench.end(tap)
+        text = tap["stderr"].read_text()
+        if dropped and f"cap_{dropped}" not in text or not dropped and "warn" in text:
+            problems.append(f"without {dropped or 'anything less'}: {text[-500:]}")
     return problems
 
 
 def hidden(script):
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script + ' && exec "$@"', "sh"]
+
+
+def watching(bench, name, before):
+    """A daemon started through `before`, ready."""
+    port = free_port()
+    tap = {"port": port, "log": bench.folder / f"{name}.jsonl", "stderr": bench.folder / f"{name}.err"}
+    tap["process"] = bench.start([*before, bench.binary, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", tap["log"]], name,
+                                 env=bench.environment())
+    try:
+        wait_for(f"{name}: ready", lambda: get(port, "/readyz")[0] == 200, 60, tap["process"])
+    except Failure as failure:
+        raise Failure(f"{failure}: {tap['stderr'].read_text()[-500:]}") from failure
+    return tap
 
 
 def kernel_files(bench):
@@ -120,16 +134,8 @@ def kernel_files(bench):
     blind = hidden(hide + "/sys/kernel/tracing && { test ! -d /sys/kernel/debug/tracing || mount -t tmpfs none /sys/kernel/debug; }")
     problems += said(bench.command(*RUN, "-", before=[*blind, *without(bench, set())]), 1, "tracefs", "mount -t tracefs", "CAP_SYS_ADMIN")
     for name, script in (("no tracefs", None), ("no bpffs", hide + "/sys/fs/bpf")):
-        before = blind if script is None else hidden(script)
-        key = name.replace(" ", "-")
-        port = free_port()
-        process = bench.start([*before, bench.binary, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", bench.folder / "log"], key, env=bench.environment())
-        try:
-            wait_for(f"{name}: watching", lambda path=bench.folder / f"{key}.err": "watching" in path.read_text(), 60, process)
-        except Failure as failure:
-            problems.append(f"{failure}: {(bench.folder / f'{key}.err').read_text()[-500:]}")
-        if stop(process):
-            problems.append(f"{name}: ended with {process.returncode}")
+        tap = watching(bench, name.replace(" ", "-"), blind if script is None else hidden(script))
+        problems += bench.good_calls(tap) + bench.end(tap)
     return problems
 
 

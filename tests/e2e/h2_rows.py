@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from compare import row_problems, total
+from compare import line_problems, row_problems, total
 from harness import Failure, Stack, children, free_port, get, lines_of, need, stop, wait_for, can_connect
 from rows import ROUTES, Row, usage
 
@@ -38,6 +38,25 @@ for (let i = 0; i < spec.calls; i++) {
 }
 """
 
+# One connection, driven over stdin: "GET path count" or "POST model count", one after the other.
+NODE_SESSION = """
+const http2 = require('http2'), fs = require('fs'), spec = JSON.parse(process.argv[1]);
+const session = http2.connect(spec.base, {ca: fs.readFileSync(spec.ca)});
+const one = (head, body) => new Promise((done) => {
+  const stream = session.request(head);
+  stream.on('data', () => {}); stream.on('close', done); stream.end(body);
+});
+require('readline').createInterface({input: process.stdin}).on('line', async (line) => {
+  const [what, name, count] = line.split(' ');
+  for (let i = 0; i < +count; i++) {
+    if (what === 'GET') await one({':path': name});
+    else await one({':method': 'POST', ':path': spec.path, ...spec.headers}, JSON.stringify({...spec.body, model: name}));
+  }
+  console.log(JSON.stringify({done: line}));
+});
+session.on('connect', () => console.log(JSON.stringify({connected: process.pid})));
+"""
+
 
 def rows():
     quick, left = usage(), usage(chunks=500, **{"delay-ms": 10})
@@ -54,7 +73,7 @@ def rows():
         Row("prior knowledge, curl", "curl_prior", "openai_chat", True, via="nginx_h2c", plan=quick),
         Row("prior knowledge, nghttp", "nghttp", "anthropic", True, via="nginx_h2c", plan=quick, calls=3),
         Row("prior knowledge to nghttpx, h2load", "h2load", "anthropic", True, via="nghttpx_h2c", plan=quick, calls=100),
-        Row("upgrade, curl", "curl_upgrade", "openai_chat", True, via="nghttpx_h2c", plan=quick),
+        Row("upgrade, nghttp", "nghttp_upgrade", "openai_chat", True, via="nghttpx_h2c", plan=quick),
     ]
 
 
@@ -119,13 +138,13 @@ http {{
         flags = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         if row.client == "h2load":
             return ["h2load", "-n", row.calls, "-c", 1, "-m", 40, "-d", file, *flags, url]
+        if row.client == "nghttp_upgrade":
+            # A request with a body is not upgraded: OPTIONS comes first, the call on its connection.
+            return ["nghttp", "-n", "-u", "-d", file, *flags, url]
         if row.client == "nghttp":
             return ["nghttp", "-n", "-m", row.calls, "-d", file, *flags, url]
         curl = ["curl", "-sS", "--no-buffer", "--cacert", self.stack.ca]
         post = [*flags, "--data-binary", f"@{file}"]
-        if row.client == "curl_upgrade":
-            # A request with a body is not upgraded: the call goes over the connection that another upgraded.
-            return [*curl, "--http2", "-o", "/dev/null", base + "/ledger", "--next", "-sS", "--http2", *post, "-o", "/dev/null", url]
         version = "--http2-prior-knowledge" if row.client == "curl_prior" else "--http2"
         return [*curl, version, "--parallel", "--parallel-max", row.calls, *post, *["-o", "/dev/null", url] * row.calls]
 
@@ -141,6 +160,76 @@ http {{
         return [entry for entry in lines_of(self.server["ledger"]) if entry["requested_model"] == model]
 
 
+class Session:
+    """A client that keeps one HTTP/2 connection."""
+
+    def __init__(self, run, name):
+        self.run, self.out = run, run.stack.folder / f"{name}.out"
+        spec = {"base": f"https://127.0.0.1:{run.ports['nginx_h2']}", "ca": run.stack.ca, "path": PATHS["openai_chat"],
+                "body": {"messages": [{"role": "user", "content": "again"}], "stream": True, "stream_options": {"include_usage": True}},
+                "headers": {"content-type": "application/json", **{f"x-test-{key}": str(value) for key, value in usage().items()}}}
+        with open(self.out, "wb") as out:
+            self.process = subprocess.Popen(["node", "-e", NODE_SESSION, json.dumps(spec)], stdin=subprocess.PIPE, stdout=out)
+        run.stack.processes.append(self.process)
+        wait_for(f"{name} connects", lambda: lines_of(self.out), 20, self.process)
+
+    def begin(self, what, name, count):
+        self.process.stdin.write(f"{what} {name} {count}\n".encode())
+        self.process.stdin.flush()
+        return f"{what} {name} {count}"
+
+    def end(self, what):
+        wait_for(what, lambda: any(line.get("done") == what for line in lines_of(self.out)), 60, self.process)
+
+    def do(self, what, name, count):
+        self.end(self.begin(what, name, count))
+
+    def problems(self, tap, model, count):
+        """Of calls on a connection whose header fields we know in part: made, flagged, and never with a wrong number."""
+        lines = wait_for(f"{count} calls of {model}", lambda: (lambda found: found if len(found) >= count else None)(
+            [line for line in of_model(tap, model) if line["pid"] == self.process.pid]), 20, tap["process"])
+        ledger = {entry["id"]: entry for entry in self.run.ledger(model)}
+        problems = [] if len(lines) == count else [f"{len(lines)} lines for {count} calls"]
+        for line in lines:
+            entry = ledger.get(line.get("response_id"))
+            if entry is None:
+                problems.append(f"response_id {line.get('response_id')!r} is in no reply of the server")
+                continue
+            if line.get("incomplete") != "mid_stream_attach":
+                problems.append(f"incomplete is {line.get('incomplete')!r}")
+            problems += [text for text in line_problems(line, entry, ("ok",), True) if not text.startswith("requested_model")]
+        return problems
+
+
+def muted(tap):
+    return total(get(tap["port"], "/metrics")[1], "llmtap_connections", lambda labels: labels == {"verdict": "muted", "protocol": "http2"})
+
+
+def session_checks(run, pooled, tap):
+    """Name -> problems."""
+    found = {}
+    try:
+        # The first call may be what makes the connection known: it is not of the check.
+        pooled.do("POST", run.tag + "first", 1)
+        pooled.do("POST", run.tag + "pooled", 5)
+        found["connection older than the probe"] = pooled.problems(tap, run.tag + "pooled", 5)
+        static = Session(run, "static")
+        # Each pause is longer than the one before: one of them is seen.
+        traffic = static.begin("GET", "/healthz", 3000)
+        wait_for("the connection without calls is muted", lambda: muted(tap) >= 1, 60, tap["process"])
+        static.end(traffic)
+
+        def seen():
+            static.do("POST", run.tag + "sample", 1)
+            return any(line["pid"] == static.process.pid for line in of_model(tap, run.tag + "sample"))
+        wait_for("it is looked at again, and a call is seen", seen, 60, tap["process"])
+        static.do("POST", run.tag + "static", 5)
+        found["a call on a connection that was muted"] = static.problems(tap, run.tag + "static", 5)
+    except Failure as failure:
+        found["sessions"] = [str(failure)]
+    return found
+
+
 def version_problems(row, lines, pids):
     """The client's side speaks HTTP/2, the proxy's other side HTTP/1.1."""
     proxy = pids["proxy"]
@@ -153,19 +242,22 @@ def version_problems(row, lines, pids):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--llmtap", required=True)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="rows whose name contains this; no sessions")
+    parser.add_argument("--sessions", action="store_true", help="the sessions alone")
     parser.add_argument("--keep")
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
     need(os.geteuid() == 0, "attaching probes needs root")
     for tool in ("curl", "nghttp", "h2load", "nghttpx", "nginx", "node"):
         need(shutil.which(tool), f"{tool} is not installed: run scripts/setup")
-    chosen = [row for row in rows() if arguments.only in row.name]
+    chosen = [] if arguments.sessions else [row for row in rows() if arguments.only in row.name]
     folder, bad = arguments.keep or tempfile.mkdtemp(prefix="llmtap-h2-"), 0
     os.makedirs(folder, exist_ok=True)
     try:
         with Stack(folder) as stack:
             run = Run(stack)
+            pooled = Session(run, "pooled")
+            pooled.do("POST", run.tag + "before", 2)
             # A library that is on the node for the first time is found by its mapping: its first call may pass.
             stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
             tap, done = stack.llmtap(arguments.llmtap), []
@@ -181,6 +273,7 @@ def main():
                     problems.append(f"{failure}: {len(of_model(tap, model))} lines in the log")
                     pids = pids if "pids" in locals() else None
                 done.append((row, model, pids, problems))
+            checks = {} if arguments.only else session_checks(run, pooled, tap)
             metrics = get(tap["port"], "/metrics")[1]
             (stack.folder / "metrics.txt").write_text(metrics)
             if stop(tap["process"]):
@@ -194,6 +287,9 @@ def main():
                     print(f"{'FAIL' if problems else 'ok  '} {row.name}")
                 for problem in list(dict.fromkeys(problems))[:12]:
                     print(f"       {problem}")
+            for name, problems in checks.items():
+                bad += bool(problems)
+                print(f"{'FAIL' if problems else 'ok  '} {name}", *problems, sep="\n       ")
             models = {model for row, model, _, _ in done if row.plan.get("status") != 404}
             at_edge = total(metrics, "llmtap_requests_total", lambda labels: labels.get("hop") == "edge" and labels.get("model") in models)
             calls = sum(row.total for row, *_ in done)

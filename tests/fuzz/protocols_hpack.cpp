@@ -23,7 +23,8 @@ struct Collected : http2::HpackFieldSink {
   std::vector<http2::HeaderTable::Entry> fields;
   bool unknown = false;
   void on_field(const http2::HpackField& field) override {
-    fields.push_back({std::string(field.name), std::string(field.value), field.name_known, field.value_known});
+    fields.push_back(
+        {std::string(field.name), std::string(field.value), field.name_known, field.value_known});
     unknown |= !field.name_known || !field.value_known;
   }
 };
@@ -64,7 +65,8 @@ bool decode(http2::HpackDecoder& decoder, std::span<const uint8_t> block, size_t
 }
 
 bool same(const http2::HeaderTable::Entry& a, const http2::HeaderTable::Entry& b) {
-  return a.name == b.name && a.value == b.value && a.name_known == b.name_known && a.value_known == b.value_known;
+  return a.name == b.name && a.value == b.value && a.name_known == b.name_known &&
+         a.value_known == b.value_known;
 }
 
 }  // namespace
@@ -72,7 +74,8 @@ bool same(const http2::HeaderTable::Entry& a, const http2::HeaderTable::Entry& b
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::span<const uint8_t> input(data, size);
   Reference reference;
-  http2::HpackDecoder whole(kTableBytes, kStringBytes), bytewise(kTableBytes, kStringBytes), forgetful(kTableBytes, kStringBytes);
+  http2::HpackDecoder whole(kTableBytes, kStringBytes), bytewise(kTableBytes, kStringBytes),
+      forgetful(kTableBytes, kStringBytes);
   forgetful.forget();
   while (!input.empty()) {
     const size_t length = std::min<size_t>(input[0], input.size() - 1);
@@ -83,7 +86,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const bool accepted = reference.decode(block, want);
     const bool ok = decode(whole, block, SIZE_MAX, got);
     LLMTAP_CHECK(decode(bytewise, block, 1, cut) == ok);
-    LLMTAP_CHECK(std::equal(got.fields.begin(), got.fields.end(), cut.fields.begin(), cut.fields.end(), same));
+    LLMTAP_CHECK(
+        std::equal(got.fields.begin(), got.fields.end(), cut.fields.begin(), cut.fields.end(), same));
     decode(forgetful, block, SIZE_MAX, forgot);
     if (accepted && !ok) std::fprintf(stderr, "nghttp2 accepts a block that ours refuses\n");
     LLMTAP_CHECK(!accepted || ok);
@@ -92,7 +96,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       LLMTAP_CHECK(ok || got.fields.size() >= want.size() || got.unknown);
       break;
     }
-    LLMTAP_CHECK(got.unknown || std::equal(want.begin(), want.end(), got.fields.begin(), got.fields.end(), same));
+    LLMTAP_CHECK(got.unknown ||
+                 std::equal(want.begin(), want.end(), got.fields.begin(), got.fields.end(), same));
     LLMTAP_CHECK(whole.table_bytes() <= kTableBytes);
     LLMTAP_CHECK(forgot.fields.size() == want.size());
     for (size_t i = 0; i < want.size(); ++i) {

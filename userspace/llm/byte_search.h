@@ -81,15 +81,13 @@ inline size_t escape_length(const char* p, const char* end) {
     case 't':
     case 'r':
     case 'b':
-    case 'f':
-      return 2;
+    case 'f': return 2;
     case 'u':
       if (end - p < 6) return 0;
       for (int i = 2; i < 6; ++i)
         if (json_hex_digit(p[i]) < 0) return 0;
       return 6;
-    default:
-      return 0;
+    default: return 0;
   }
 }
 

@@ -75,11 +75,10 @@ void CallTracker::on_clock(const ClockFacts& clock) {
 
 OpenExchange* CallTracker::find(ExchangeId id) {
   if (last_ != nullptr && last_id_ == id) return last_;
-  const auto found = open_.find(id);
-  if (found == open_.end()) return nullptr;
+  OpenExchange* const found = open_.find(id);
+  if (found == nullptr) return nullptr;
   last_id_ = id;
-  last_ = found->second.get();
-  return last_;
+  return last_ = found;
 }
 
 OpenExchange* CallTracker::add(const ConnectionFacts& connection, ExchangeId id) {
@@ -90,9 +89,7 @@ OpenExchange* CallTracker::add(const ConnectionFacts& connection, ExchangeId id)
     books_.lose("table_full", 1, 0);
     return nullptr;
   }
-  auto& slot = open_[id];
-  slot = std::make_unique<OpenExchange>();
-  OpenExchange& exchange = *slot;
+  OpenExchange& exchange = open_.insert(id, std::make_unique<OpenExchange>());
   last_id_ = id;
   last_ = &exchange;
   exchange.connection_id = connection.id;
@@ -381,7 +378,7 @@ void CallTracker::finish(OpenExchange& exchange, const ExchangeEnd& end) {
 void CallTracker::finish_all(uint64_t time_ns) {
   std::vector<OpenExchange*> left;
   left.reserve(open_.size());
-  for (const auto& [id, exchange] : open_) left.push_back(exchange.get());
+  open_.for_each([&](const ExchangeId&, OpenExchange& exchange) { left.push_back(&exchange); });
   // The same order in every replay.
   std::ranges::sort(left, [](const OpenExchange* a, const OpenExchange* b) {
     const HttpExchange &x = a->http, &y = b->http;

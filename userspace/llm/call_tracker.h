@@ -7,9 +7,9 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "base/flat_map.h"
 #include "base/stats.h"
 #include "llm/prices.h"
 #include "llm/providers.h"
@@ -75,10 +75,8 @@ class CallTracker : public MessageSink {
   size_t open_exchanges() const { return open_.size(); }
 
  private:
-  struct IdHash {
-    size_t operator()(const ExchangeId& id) const {
-      return static_cast<size_t>((id.connection * 0x9e3779b97f4a7c15) ^ (id.number * 0xc2b2ae3d27d4eb4f));
-    }
+  struct ExchangeHash {
+    size_t operator()(const ExchangeId& id) const { return IdHash{}(id.connection + (id.number << 40)); }
   };
   OpenExchange* find(ExchangeId);
   OpenExchange* add(const ConnectionFacts&, ExchangeId);
@@ -99,7 +97,7 @@ class CallTracker : public MessageSink {
   RecordPool records_;  // of all open replies: before open_
   StageBooks books_;
   CallTrackerCounters counters_;
-  std::unordered_map<ExchangeId, std::unique_ptr<OpenExchange>, IdHash> open_;
+  FlatMap<ExchangeId, OpenExchange, ExchangeHash> open_;
   // Bodies come in runs of one exchange.
   ExchangeId last_id_;
   OpenExchange* last_ = nullptr;

@@ -64,20 +64,13 @@ const char* container_end(const char* p, const char* end) {
 
 TextCount* text_of(uint16_t field, bool thought, ReplyTexts& texts) {
   switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kContent:
-      return &texts.content;
-    case ReplyField::kChoiceText:
-      return &texts.choice_text;
-    case ReplyField::kReasoning:
-      return &texts.reasoning;
-    case ReplyField::kToolText:
-      return &texts.tool_text;
-    case ReplyField::kDeltaString:
-      return &texts.delta;
-    case ReplyField::kPartText:
-      return thought ? &texts.part_reasoning : &texts.part_content;
-    default:
-      return nullptr;
+    case ReplyField::kContent: return &texts.content;
+    case ReplyField::kChoiceText: return &texts.choice_text;
+    case ReplyField::kReasoning: return &texts.reasoning;
+    case ReplyField::kToolText: return &texts.tool_text;
+    case ReplyField::kDeltaString: return &texts.delta;
+    case ReplyField::kPartText: return thought ? &texts.part_reasoning : &texts.part_content;
+    default: return nullptr;
   }
 }
 
@@ -89,11 +82,9 @@ bool EventShape::may_differ(const JsonSpan& span, std::span<const JsonSpan> all)
     case Kind::kSkippedString:
     case Kind::kSkippedScalar:
     case Kind::kSkippedContainer:
-    case Kind::kText:
-      return true;
+    case Kind::kText: return true;
     // Only that there is one means something.
-    case Kind::kString:
-      return span.field == static_cast<uint16_t>(ReplyField::kCreatedAt);
+    case Kind::kString: return span.field == static_cast<uint16_t>(ReplyField::kCreatedAt);
     // A count, if nothing else in the event says it: then the last one counts.
     case Kind::kScalar:
       return span.field < kUsageFields &&
@@ -143,16 +134,10 @@ const char* EventShape::read_value(const Step& step, const char* p, const char* 
     case Kind::kSpace:
       while (p < end && is_space(*p)) ++p;
       return p;
-    case Kind::kSkippedString:
-      p = skip_string(p, end);
-      return p < end && *p == '"' ? p : nullptr;
-    case Kind::kString:
-      p = find_string_special(p, end);
-      return p < end && *p == '"' ? p : nullptr;
-    case Kind::kSkippedScalar:
-      return scalar_end(p, end);
-    case Kind::kSkippedContainer:
-      return container_end(p, end);
+    case Kind::kSkippedString: p = skip_string(p, end); return p < end && *p == '"' ? p : nullptr;
+    case Kind::kString: p = find_string_special(p, end); return p < end && *p == '"' ? p : nullptr;
+    case Kind::kSkippedScalar: return scalar_end(p, end);
+    case Kind::kSkippedContainer: return container_end(p, end);
     case Kind::kText: {
       TextCount unused;
       TextCount* const count = text_of(step.field, thought_, values.texts);

@@ -52,7 +52,7 @@ const char* JsonScanner::string_bytes(const char* p, const char* end) {
   return p + 1;
 }
 
-// Counts up to the closing quote; escapes of one byte on the way, others are the caller's.
+// Counts up to the closing quote; most escapes on the way, others are the caller's.
 const char* JsonScanner::text_bytes(const char* p, const char* end) {
   const bool hashed = use_ == Use::kText;
   while (p < end) {
@@ -64,13 +64,22 @@ const char* JsonScanner::text_bytes(const char* p, const char* end) {
       if (hashed) hash_.add(run, n);
     }
     if (end - p < 2 || *p == '"') return p;
-    const char plain = unescaped(p[1]);
-    if (plain == 0) return p;
+    if (const char plain = unescaped(p[1]); plain != 0) {
+      flush_surrogate();
+      ++text_.characters;
+      ++text_.bytes;
+      if (hashed) hash_.add(&plain, 1);
+      p += 2;
+      continue;
+    }
+    // Surrogates, and what is cut or no escape, byte by byte.
+    if (escape_length(p, end) != 6) return p;
+    uint32_t code_point = 0;
+    for (int i = 2; i < 6; ++i) code_point = code_point << 4 | static_cast<uint32_t>(json_hex_digit(p[i]));
+    if (code_point >= 0xd800 && code_point < 0xe000) return p;
     flush_surrogate();
-    ++text_.characters;
-    ++text_.bytes;
-    if (hashed) hash_.add(&plain, 1);
-    p += 2;
+    emit_code_point(code_point);
+    p += 6;
   }
   return p;
 }

@@ -119,45 +119,19 @@ ReplyRecord::Part& RecordReader::part_at(const JsonPlace& place) {
 void RecordReader::on_json_string(uint16_t field, const JsonPlace& place, std::string_view value, bool) {
   ReplyRecord& r = record_;
   switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kModel:
-      r.model = value;
-      break;
-    case ReplyField::kId:
-      r.id = value;
-      break;
-    case ReplyField::kObject:
-      r.object = value;
-      break;
-    case ReplyField::kType:
-      r.type = value;
-      break;
-    case ReplyField::kRole:
-      r.role = value;
-      break;
-    case ReplyField::kCreatedAt:
-      r.created_at = true;
-      break;
-    case ReplyField::kServiceTier:
-      r.service_tier = value;
-      break;
-    case ReplyField::kConversation:
-      r.conversation_id = value;
-      break;
-    case ReplyField::kPreviousResponse:
-      r.previous_response_id = value;
-      break;
-    case ReplyField::kStatus:
-      r.status = value;
-      break;
-    case ReplyField::kIncompleteReason:
-      r.incomplete_reason = value;
-      break;
-    case ReplyField::kDoneReason:
-      r.done_reason = value;
-      break;
-    case ReplyField::kBlockReason:
-      r.block_reason = value;
-      break;
+    case ReplyField::kModel: r.model = value; break;
+    case ReplyField::kId: r.id = value; break;
+    case ReplyField::kObject: r.object = value; break;
+    case ReplyField::kType: r.type = value; break;
+    case ReplyField::kRole: r.role = value; break;
+    case ReplyField::kCreatedAt: r.created_at = true; break;
+    case ReplyField::kServiceTier: r.service_tier = value; break;
+    case ReplyField::kConversation: r.conversation_id = value; break;
+    case ReplyField::kPreviousResponse: r.previous_response_id = value; break;
+    case ReplyField::kStatus: r.status = value; break;
+    case ReplyField::kIncompleteReason: r.incomplete_reason = value; break;
+    case ReplyField::kDoneReason: r.done_reason = value; break;
+    case ReplyField::kBlockReason: r.block_reason = value; break;
     case ReplyField::kFinish:
       if (r.finishes.size() < kMaxPending) r.finishes.push_back({level(place, 0), std::string(value)});
       break;
@@ -167,42 +141,21 @@ void RecordReader::on_json_string(uint16_t field, const JsonPlace& place, std::s
     case ReplyField::kToolId:
       if (!value.empty()) tool_at(place).id_hash = text_hash(value);
       break;
-    case ReplyField::kItemType:
-      item_at(place).type = value;
-      break;
-    case ReplyField::kItemName:
-      item_at(place).name = value;
-      break;
-    case ReplyField::kItemId:
-      item_at(place).id_hash = text_hash(value);
-      break;
-    case ReplyField::kEmbedding:
-      r.embedding = true;
-      break;
+    case ReplyField::kItemType: item_at(place).type = value; break;
+    case ReplyField::kItemName: item_at(place).name = value; break;
+    case ReplyField::kItemId: item_at(place).id_hash = text_hash(value); break;
+    case ReplyField::kEmbedding: r.embedding = true; break;
     case ReplyField::kErrorText:
       r.error = true;
       r.error_message = value;
       break;
-    case ReplyField::kErrorType:
-      r.error_type = value;
-      break;
-    case ReplyField::kErrorCode:
-      r.error_code = value;
-      break;
-    case ReplyField::kErrorMessage:
-      r.error_message = value;
-      break;
-    case ReplyField::kErrorDetailCode:
-      r.error_code = value;
-      break;
-    case ReplyField::kTopCode:
-      r.top_code = value;
-      break;
-    case ReplyField::kTopMessage:
-      r.top_message = value;
-      break;
-    default:
-      break;
+    case ReplyField::kErrorType: r.error_type = value; break;
+    case ReplyField::kErrorCode: r.error_code = value; break;
+    case ReplyField::kErrorMessage: r.error_message = value; break;
+    case ReplyField::kErrorDetailCode: r.error_code = value; break;
+    case ReplyField::kTopCode: r.top_code = value; break;
+    case ReplyField::kTopMessage: r.top_message = value; break;
+    default: break;
   }
 }
 
@@ -227,14 +180,9 @@ void RecordReader::on_json_number(uint16_t field, const JsonPlace& place, const 
     case ReplyField::kToolIndex:
       if (const auto index = as_count(number)) tool_at(place).index = index;
       break;
-    case ReplyField::kErrorCode:
-      r.error_code = number_text(number);
-      break;
-    case ReplyField::kTopCode:
-      r.top_code = number_text(number);
-      break;
-    default:
-      break;
+    case ReplyField::kErrorCode: r.error_code = number_text(number); break;
+    case ReplyField::kTopCode: r.top_code = number_text(number); break;
+    default: break;
   }
 }
 
@@ -244,66 +192,35 @@ void RecordReader::on_json_bool(uint16_t field, const JsonPlace& place, bool val
       record_.has_done = true;
       record_.done = value;
       break;
-    case ReplyField::kPartThought:
-      part_at(place).thought = value;
-      break;
-    default:
-      break;
+    case ReplyField::kPartThought: part_at(place).thought = value; break;
+    default: break;
   }
 }
 
 void RecordReader::on_json_text(uint16_t field, const JsonPlace& place, const JsonText& text) {
   ReplyRecord& r = record_;
   switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kContent:
-      r.texts.content.add(text.characters, text.wide);
-      break;
-    case ReplyField::kChoiceText:
-      r.texts.choice_text.add(text.characters, text.wide);
-      break;
-    case ReplyField::kReasoning:
-      r.texts.reasoning.add(text.characters, text.wide);
-      break;
-    case ReplyField::kToolText:
-      r.texts.tool_text.add(text.characters, text.wide);
-      break;
-    case ReplyField::kDeltaString:
-      r.texts.delta.add(text.characters, text.wide);
-      break;
-    case ReplyField::kPartText:
-      part_at(place).text.add(text.characters, text.wide);
-      break;
-    default:
-      break;
+    case ReplyField::kContent: r.texts.content.add(text.characters, text.wide); break;
+    case ReplyField::kChoiceText: r.texts.choice_text.add(text.characters, text.wide); break;
+    case ReplyField::kReasoning: r.texts.reasoning.add(text.characters, text.wide); break;
+    case ReplyField::kToolText: r.texts.tool_text.add(text.characters, text.wide); break;
+    case ReplyField::kDeltaString: r.texts.delta.add(text.characters, text.wide); break;
+    case ReplyField::kPartText: part_at(place).text.add(text.characters, text.wide); break;
+    default: break;
   }
 }
 
 void RecordReader::on_json_open(uint16_t field, const JsonPlace&) {
   ReplyRecord& r = record_;
   switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kChoices:
-      r.choices = true;
-      break;
-    case ReplyField::kCandidates:
-      r.candidates = true;
-      break;
-    case ReplyField::kUsageMetadata:
-      r.usage_metadata = true;
-      break;
-    case ReplyField::kEmbedding:
-      r.embedding = true;
-      break;
-    case ReplyField::kMessageOpen:
-      r.message = true;
-      break;
-    case ReplyField::kBedrockOutput:
-      r.bedrock_output = true;
-      break;
-    case ReplyField::kErrorOpen:
-      r.error = true;
-      break;
-    default:
-      break;
+    case ReplyField::kChoices: r.choices = true; break;
+    case ReplyField::kCandidates: r.candidates = true; break;
+    case ReplyField::kUsageMetadata: r.usage_metadata = true; break;
+    case ReplyField::kEmbedding: r.embedding = true; break;
+    case ReplyField::kMessageOpen: r.message = true; break;
+    case ReplyField::kBedrockOutput: r.bedrock_output = true; break;
+    case ReplyField::kErrorOpen: r.error = true; break;
+    default: break;
   }
 }
 

@@ -17,8 +17,7 @@ HostRule host_rule(const ProviderRow& row) {
 
 CallTrackerOptions tracker_options(const Config& config) {
   CallTrackerOptions options;
-  for (const ProviderRow& row : config.providers)
-    options.hosts.push_back(host_rule(row));
+  for (const ProviderRow& row : config.providers) options.hosts.push_back(host_rule(row));
   options.count_estimated_cost = config.prices_count_estimated;
   options.watched_workloads = config.targets_include;
   for (std::string name : config.identity_header_map) {

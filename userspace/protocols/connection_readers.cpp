@@ -50,9 +50,9 @@ ConnectionReaders::ConnectionReaders(const Limits& limits, MessageSink& sink, Ve
 ConnectionReaders::~ConnectionReaders() = default;
 
 ConnectionReaders::Reader& ConnectionReaders::reader(const ConnectionFacts& facts) {
-  auto& entry = readers_[facts.id];
-  if (!entry) {
-    entry = std::make_unique<Reader>();
+  Reader* entry = readers_.find(facts.id);
+  if (entry == nullptr) {
+    entry = &readers_.insert(facts.id, std::make_unique<Reader>());
     entry->id = facts.id;
     entry->context.limits = &limits_;
     entry->context.budget = &budget_;
@@ -68,9 +68,9 @@ ConnectionReaders::Reader& ConnectionReaders::reader(const ConnectionFacts& fact
 void ConnectionReaders::on_open(const ConnectionFacts& facts) { reader(facts); }
 
 void ConnectionReaders::on_facts(const ConnectionFacts& facts) {
-  const auto found = readers_.find(facts.id);
-  if (found == readers_.end()) return;
-  Reader& known = *found->second;
+  Reader* const found = readers_.find(facts.id);
+  if (found == nullptr) return;
+  Reader& known = *found;
   known.context.facts = &facts;
   if (!known.codec && !known.last_direction) known.context.mid_connection = !facts.first_byte_seen;
 }
@@ -181,7 +181,7 @@ void ConnectionReaders::mute(Reader& reader, uint64_t time_ns) {
 
 void ConnectionReaders::on_clock(uint64_t monotonic_ns) {
   while (!resamples_.empty() && resamples_.begin()->first <= monotonic_ns) {
-    Reader& due = *readers_.at(resamples_.begin()->second);
+    Reader& due = *readers_.find(resamples_.begin()->second);
     resamples_.erase(resamples_.begin());
     counters_.resamples++;
     due.muted_until_ns = 0;
@@ -194,9 +194,9 @@ void ConnectionReaders::on_clock(uint64_t monotonic_ns) {
 }
 
 void ConnectionReaders::exchange_verdict(uint64_t connection_id, Verdict verdict) {
-  const auto found = readers_.find(connection_id);
-  if (found == readers_.end()) return;
-  Reader& known = *found->second;
+  Reader* const found = readers_.find(connection_id);
+  if (found == nullptr) return;
+  Reader& known = *found;
   if (!known.protocol || !known.protocol->multiplexed) {
     place(known, verdict, known.placed_protocol);
     return verdicts_.set_verdict(connection_id, verdict);

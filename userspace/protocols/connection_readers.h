@@ -8,10 +8,10 @@
 #include <memory>
 #include <set>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/flat_map.h"
 #include "base/stats.h"
 #include "llmtap/limits.h"
 #include "llmtap/message.h"
@@ -79,7 +79,7 @@ class ConnectionReaders : public StreamSink {
   StageBooks books_;
   OpenCounts open_counts_;
   std::vector<uint16_t> plain_ports_;
-  std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers_;
+  FlatMap<uint64_t, Reader, IdHash> readers_;
   std::set<std::pair<uint64_t, uint64_t>> resamples_;  // when, connection
 };
 

@@ -152,8 +152,9 @@ void Metrics::count_incomplete(const LlmCall& call, const Names& n) {
   // The first loss of a workload must show in a rate: its series stand at 0 from its first call on.
   if (workloads_.size() >= limits_.workloads) workloads_.clear();
   if (workloads_.insert(n.workload + '\n' + n.role).second)
-    for (const Incomplete reason : {Incomplete::kTruncated, Incomplete::kLostSegment, Incomplete::kMidStreamAttach,
-                                    Incomplete::kParseError, Incomplete::kDecompressError})
+    for (const Incomplete reason :
+         {Incomplete::kTruncated, Incomplete::kLostSegment, Incomplete::kMidStreamAttach,
+          Incomplete::kParseError, Incomplete::kDecompressError})
       store_.add(FamilyId::kExchangesIncomplete, {W(n), name_of(reason)}, 0);
   if (call.incomplete != Incomplete::kNo)
     store_.add(FamilyId::kExchangesIncomplete, {W(n), name_of(call.incomplete)}, 1);

@@ -112,7 +112,8 @@ std::vector<CollectedFamily> Metrics::collect() const {
     for (CollectedFamily& family : self_observation_families(options_.observe()))
       families.push_back(std::move(family));
   add_series_counts(families);
-  std::erase_if(families, [&](const CollectedFamily& family) { return options_.exclude.contains(family.family.name); });
+  std::erase_if(families,
+                [&](const CollectedFamily& family) { return options_.exclude.contains(family.family.name); });
   return families;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
@@ -22,6 +23,9 @@ size_t index(Direction direction) { return static_cast<size_t>(direction); }
 uint64_t add_saturated(uint64_t a, uint64_t b) {
   return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
 }
+
+// So long after its socket was closed a TLS object may still be read from; then it is over, freed or not.
+constexpr uint64_t kReadAfterCloseNs = 1'000'000'000;
 
 // Hello, the server's flight, and what follows it: by then a library that is read has shown itself.
 constexpr uint8_t kTurnsToJudge = 3;
@@ -47,7 +51,7 @@ Source to_source(uint8_t source) {
 
 struct StreamTable::Connection {
   ConnectionFacts facts;
-  std::list<uint64_t>::iterator place;
+  uint64_t touched = 0;
   std::array<uint64_t, 2> expected{};  // offset of the next byte
   std::array<bool, 2> direction_ended{};
   bool offsets_known = true;  // false: first met in the middle, the first record sets `expected`
@@ -60,6 +64,9 @@ struct StreamTable::Connection {
   uint8_t turns = 0;
   Direction last_direction = Direction::kRead;
   bool judged = false;  // opaque or not
+  // Of a TLS connection: the peer left, as the socket below it saw. The library may still hold
+  // plaintext that the program reads later, so this is not its end.
+  std::optional<EndReason> peer_left;
 };
 
 StreamTable::StreamTable(const Limits& limits, StreamSink& sink)
@@ -109,6 +116,7 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
     case LLMTAP_EVENT_CLOCK:
       if (const auto* clock = as<llmtap_clock_event>(event)) {
         clock_ = {event.time_ns, clock->boottime_ns, clock->realtime_ns};
+        end_without_sockets();
         if (clock_sink_) clock_sink_(clock_);
       } else {
         whole = false;
@@ -128,13 +136,26 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
   if (!whole) counters_.malformed_events++;
 }
 
-StreamTable::Connection* StreamTable::find(uint64_t id) {
-  const auto found = connections_.find(id);
-  return found == connections_.end() ? nullptr : found->second.get();
-}
+StreamTable::Connection* StreamTable::find(uint64_t id) { return connections_.find(id); }
 
-void StreamTable::touch(Connection& connection) {
-  by_activity_.splice(by_activity_.end(), by_activity_, connection.place);
+void StreamTable::touch(Connection& connection) { connection.touched = ++activity_; }
+
+void StreamTable::evict_longest_idle() {
+  for (;;) {
+    if (idle_.empty()) {
+      connections_.for_each(
+          [&](uint64_t id, const Connection& each) { idle_.emplace_back(each.touched, id); });
+      std::sort(idle_.rbegin(), idle_.rend());
+    }
+    const auto [touched, id] = idle_.back();
+    idle_.pop_back();
+    Connection* const idle = find(id);
+    if (idle == nullptr || idle->touched != touched) continue;
+    counters_.connections_evicted++;
+    end(*idle, EndReason::kEvicted, clock_.monotonic_ns);
+    erase(*idle);
+    return;
+  }
 }
 
 StreamTable::Connection& StreamTable::connection(uint64_t id, ProcessKey process, Source source) {
@@ -142,20 +163,14 @@ StreamTable::Connection& StreamTable::connection(uint64_t id, ProcessKey process
     touch(*known);
     return *known;
   }
-  while (connections_.size() >= std::max<size_t>(limits_.connections, 1)) {
-    Connection& idle = *find(by_activity_.front());
-    counters_.connections_evicted++;
-    end(idle, EndReason::kEvicted, clock_.monotonic_ns);
-    erase(idle);
-  }
-  auto& made = connections_[id];
-  made = std::make_unique<Connection>();
-  made->facts.id = id;
-  made->facts.source = source;
-  made->place = by_activity_.insert(by_activity_.end(), id);
-  made->facts.process = process;
+  while (connections_.size() >= std::max<size_t>(limits_.connections, 1)) evict_longest_idle();
+  Connection& made = connections_.insert(id, std::make_unique<Connection>());
+  made.facts.id = id;
+  made.facts.source = source;
+  made.facts.process = process;
+  touch(made);
   ids_by_tgid_[process.tgid].insert(id);
-  return *made;
+  return made;
 }
 
 // A socket is passed on by fork or SCM_RIGHTS: the process is who uses it now.
@@ -203,6 +218,8 @@ void StreamTable::judge_opaque(Connection& connection) {
 
 void StreamTable::end(Connection& connection, EndReason reason, uint64_t time_ns) {
   judge_opaque(connection);
+  const bool by_us = reason == EndReason::kClosed || reason == EndReason::kProcessExit;
+  if (by_us) reason = connection.peer_left.value_or(reason);
   if (connection.opened && !connection.ended) {
     counters_.connections_ended++;
     sink_.on_end(connection.facts, reason, time_ns);
@@ -220,8 +237,8 @@ void StreamTable::erase(Connection& connection) {
     const auto above = tls_id_by_socket_id_.find(facts.socket_conn_id);
     if (above != tls_id_by_socket_id_.end() && above->second == facts.id) tls_id_by_socket_id_.erase(above);
   }
-  by_activity_.erase(connection.place);
-  connections_.erase(facts.id);
+  const uint64_t id = facts.id;
+  connections_.erase(id);
 }
 
 void StreamTable::gap(Connection& connection, Direction direction, uint64_t bytes, std::string_view reason,
@@ -396,6 +413,7 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
       expected = total[index(direction)];
     }
   }
+  if (conn->facts.source == Source::kSocket) tell_tls_above(*conn, event.reason, time_ns);
   switch (event.reason) {
     case LLMTAP_END_SHUTDOWN_WRITE:
     case LLMTAP_END_EOF: {
@@ -416,6 +434,29 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
     default: end(*conn, EndReason::kClosed, time_ns);
   }
   erase(*conn);
+}
+
+void StreamTable::tell_tls_above(const Connection& socket, uint32_t reason, uint64_t time_ns) {
+  const auto above = tls_id_by_socket_id_.find(socket.facts.id);
+  Connection* const tls = above == tls_id_by_socket_id_.end() ? nullptr : find(above->second);
+  if (!tls || tls->ended) return;
+  switch (reason) {
+    case LLMTAP_END_EOF:
+    case LLMTAP_END_RESET:
+      if (!tls->peer_left)
+        tls->peer_left = reason == LLMTAP_END_EOF ? EndReason::kPeerClosed : EndReason::kReset;
+      break;
+    case LLMTAP_END_CLOSED: without_socket_.emplace_back(time_ns + kReadAfterCloseNs, tls->facts.id); break;
+    default: break;
+  }
+}
+
+void StreamTable::end_without_sockets() {
+  while (!without_socket_.empty() && without_socket_.front().first <= clock_.monotonic_ns) {
+    if (Connection* const tls = find(without_socket_.front().second); tls != nullptr && !tls->ended)
+      end(*tls, EndReason::kClosed, without_socket_.front().first - kReadAfterCloseNs);
+    without_socket_.pop_front();
+  }
 }
 
 void StreamTable::on_exit(const llmtap_process_event& event) {

@@ -4,12 +4,15 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <list>
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
+#include "base/flat_map.h"
 #include "base/stats.h"
 #include "llmtap/facts.h"
 #include "llmtap/limits.h"
@@ -67,10 +70,13 @@ class StreamTable : public EventSink {
   Connection& connection(uint64_t id, ProcessKey process, Source source);
   Connection* find(uint64_t id);
   void touch(Connection&);
+  void evict_longest_idle();
   void set_process(Connection&, ProcessKey);
   void open(Connection&);
   void end(Connection&, EndReason, uint64_t time_ns);
   void erase(Connection&);
+  void tell_tls_above(const Connection& socket, uint32_t reason, uint64_t time_ns);
+  void end_without_sockets();
   void gap(Connection&, Direction, uint64_t bytes, std::string_view reason, uint64_t time_ns);
   void read_hello(Connection&, std::span<const uint8_t> bytes);
   void set_sni(Connection& socket, const std::string& sni);
@@ -82,10 +88,15 @@ class StreamTable : public EventSink {
   const Limits limits_;
   StreamSink& sink_;
   ProcessTable processes_;
-  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
-  std::list<uint64_t> by_activity_;  // longest idle first
+  FlatMap<uint64_t, Connection, IdHash> connections_;
+  uint64_t activity_ = 0;  // counts touches
+  // (last touch, id) of the connections when the table was full, longest idle last; who was touched
+  // since is not idle. Made again when it is used up.
+  std::vector<std::pair<uint64_t, uint64_t>> idle_;
   std::unordered_map<uint32_t, std::unordered_set<uint64_t>> ids_by_tgid_;
   std::unordered_map<uint64_t, uint64_t> tls_id_by_socket_id_;
+  // TLS connections whose socket was closed: when they are over at the latest, and which.
+  std::deque<std::pair<uint64_t, uint64_t>> without_socket_;
   // Processes whose TLS library is read: their sockets are not opaque, even where nothing tells which
   // TLS object is above which socket (memory BIOs).
   std::unordered_set<uint32_t> tgids_with_clear_tls_;

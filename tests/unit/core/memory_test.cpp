@@ -20,7 +20,8 @@
 #endif
 #endif
 #ifdef LLMTAP_TEST_ASAN
-#include <sanitizer/allocator_interface.h>
+// Of <sanitizer/allocator_interface.h>, which GCC's packages leave out.
+extern "C" size_t __sanitizer_get_current_allocated_bytes();
 #endif
 
 namespace llmtap::test {
@@ -71,11 +72,16 @@ class CoreMemory : public ::testing::Test {
 
   template <typename Event>
   void send(Event event, uint16_t type, uint64_t id, std::string_view payload = {}) {
-    event.hdr = {.time_ns = now += 1'000'000, .size = static_cast<uint32_t>(sizeof(Event) + payload.size()), .type = type,
-                 .tgid = 42, .tid = 42, .conn_id = id};
+    event.hdr = {.time_ns = now += 1'000'000,
+                 .size = static_cast<uint32_t>(sizeof(Event) + payload.size()),
+                 .type = type,
+                 .tgid = 42,
+                 .tid = 42,
+                 .conn_id = id};
     record.resize((event.hdr.size + 7) / 8);
     std::memcpy(record.data(), &event, sizeof(event));
-    std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof(event), payload.data(), payload.size());
+    if (!payload.empty())
+      std::memcpy(reinterpret_cast<char*>(record.data()) + sizeof(event), payload.data(), payload.size());
     streams.on_event(*reinterpret_cast<const llmtap_event_hdr*>(record.data()));
   }
 
@@ -100,16 +106,20 @@ class CoreMemory : public ::testing::Test {
   }
 
   void request(uint64_t id, uint64_t length) {
-    data(id, LLMTAP_WRITE, "POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\ncontent-type: application/json\r\ncontent-length: " +
-                               std::to_string(length) + "\r\n\r\n");
+    data(id, LLMTAP_WRITE,
+         "POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\ncontent-type: "
+         "application/json\r\ncontent-length: " +
+             std::to_string(length) + "\r\n\r\n");
   }
 
   void look() { heap_peak = std::max(heap_peak, heap_bytes()); }
   size_t grown() const { return heap_peak - heap_before; }
 };
 
-const std::string kRequest = R"({"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hi"}]})";
-const std::string kStreamHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const std::string kRequest =
+    R"({"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+const std::string kStreamHead =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 std::string chunk(const std::string& text) {
   char size[20];
@@ -118,13 +128,17 @@ std::string chunk(const std::string& text) {
 }
 
 std::string delta(uint64_t call, uint64_t number) {
-  return chunk("data: {\"id\":\"chatcmpl-" + std::to_string(call) + "\",\"object\":\"chat.completion.chunk\",\"created\":1767323045,\"model\":\"gpt-4o-mini-2024-07-18\","
-               "\"system_fingerprint\":\"fp_44709d6fcb\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word" + std::to_string(number) +
-               "\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
+  return chunk(
+      "data: {\"id\":\"chatcmpl-" + std::to_string(call) +
+      "\",\"object\":\"chat.completion.chunk\",\"created\":1767323045,\"model\":\"gpt-4o-mini-2024-07-18\","
+      "\"system_fingerprint\":\"fp_44709d6fcb\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word" +
+      std::to_string(number) + "\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n");
 }
 
 TEST_F(CoreMemory, ABodyOf256MegabytesLeavesNothing) {
-  const std::string head = R"({"model":"gpt-4o","messages":[{"role":"user","content":[{"type":"text","text":")", tail = R"("}]}]})";
+  const std::string head =
+                        R"({"model":"gpt-4o","messages":[{"role":"user","content":[{"type":"text","text":")",
+                    tail = R"("}]}]})";
   const std::string piece = [] {
     std::string text;
     while (text.size() < 256 * 1024 - 16) text += "some \\\"text\\\"\\n\\u6d77 ";
@@ -142,8 +156,9 @@ TEST_F(CoreMemory, ABodyOf256MegabytesLeavesNothing) {
   }
   EXPECT_LT(peak_resident_bytes() - resident, 8 * kMiB);
   data(1, LLMTAP_WRITE, tail);
-  data(1, LLMTAP_READ, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 78\r\n\r\n"
-                       "{\"object\":\"chat.completion\",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}");
+  data(1, LLMTAP_READ,
+       "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 78\r\n\r\n"
+       "{\"object\":\"chat.completion\",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}");
   ASSERT_EQ(sink.calls.size(), 1U);
   EXPECT_EQ(sink.calls[0].requested_model, "gpt-4o");
   EXPECT_EQ(sink.calls[0].tokens.output, 5U);

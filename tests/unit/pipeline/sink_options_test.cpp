@@ -45,8 +45,10 @@ providers:
 
 TEST(TrackerOptionsOfConfig, EveryKeyReachesIt) {
   Config config;
-  for (const auto& [key, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"identity.header_map", "X-My-User"}, {"targets.include", "a,b"}, {"prices.count_estimated", "true"}})
+  for (const auto& [key, value] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"identity.header_map", "X-My-User"},
+                                                                  {"targets.include", "a,b"},
+                                                                  {"prices.count_estimated", "true"}})
     ASSERT_TRUE(apply_setting(config, {key, value, "--set"}).has_value());
   const CallTrackerOptions options = tracker_options(config);
   EXPECT_THAT(options.end_user_headers, ::testing::ElementsAre("x-my-user"));

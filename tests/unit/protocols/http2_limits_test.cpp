@@ -23,7 +23,8 @@ TEST(Http2Limits, ThousandsOfStreamsAtOnce) {
   std::string requests, heads, bodies;
   for (uint32_t i = 0; i < kStreams; ++i) requests += client.headers(2 * i + 1, post("/v1/x"), kLast);
   for (uint32_t i = 0; i < kStreams; ++i) heads += server.headers(2 * i + 1, ok("text/event-stream"));
-  for (uint32_t i = kStreams; i-- > 0;) bodies += data(2 * i + 1, "data: " + std::to_string(i) + "\n\n", kEndStream);
+  for (uint32_t i = kStreams; i-- > 0;)
+    bodies += data(2 * i + 1, "data: " + std::to_string(i) + "\n\n", kEndStream);
   script.push_back(ask(requests));
   script.push_back(reply(heads));
   script.push_back(reply(bodies));
@@ -33,7 +34,9 @@ TEST(Http2Limits, ThousandsOfStreamsAtOnce) {
     return cuts;
   });
   EXPECT_EQ(got.counters.exchanges_begun, kStreams);
-  EXPECT_EQ(std::count_if(got.lines.begin(), got.lines.end(), [](const std::string& line) { return line.ends_with(" complete ok"); }), kStreams);
+  EXPECT_EQ(std::count_if(got.lines.begin(), got.lines.end(),
+                          [](const std::string& line) { return line.ends_with(" complete ok"); }),
+            kStreams);
   EXPECT_THAT(got.lines, Contains("4999 < data 4999"));
 }
 
@@ -57,8 +60,10 @@ TEST(Http2Limits, AFloodOfContinuations) {
   limits.head_bytes = 4096;
   Encoder client;
   const std::string field = client.block({{"x-flood", std::string(1000, '~')}}, false);
-  Script script = {ask(kPreface + kSettings), ask(frame(FrameType::kHeaders, kEndStream, 1, client.block(post("/v1/x"))))};
-  for (int i = 0; i < 3000; ++i) script.push_back(ask(frame(FrameType::kContinuation, 0, 1, i % 3 ? field : "")));
+  Script script = {ask(kPreface + kSettings),
+                   ask(frame(FrameType::kHeaders, kEndStream, 1, client.block(post("/v1/x"))))};
+  for (int i = 0; i < 3000; ++i)
+    script.push_back(ask(frame(FrameType::kContinuation, 0, 1, i % 3 ? field : "")));
   script.push_back(ask(frame(FrameType::kContinuation, kEndHeaders, 1, "")));
   script.push_back(ask(client.headers(3, get("/b"), kLast)));
   script.push_back(close_by(EndReason::kClosed));
@@ -77,7 +82,8 @@ TEST(Http2Limits, ABombOfReferences) {
   block += std::string(16000, '\xbe');
   Script script = {ask(kPreface + kSettings)};
   std::string bytes = frame(FrameType::kHeaders, kEndStream, 1, block.substr(0, 16384));
-  for (size_t at = 16384; at < block.size(); at += 16384) bytes += frame(FrameType::kContinuation, 0, 1, block.substr(at, 16384));
+  for (size_t at = 16384; at < block.size(); at += 16384)
+    bytes += frame(FrameType::kContinuation, 0, 1, block.substr(at, 16384));
   for (int i = 0; i < 50; ++i) bytes += frame(FrameType::kContinuation, 0, 1, std::string(16384, '\xbe'));
   script.push_back(ask(bytes + frame(FrameType::kContinuation, kEndHeaders, 1, "")));
   script.push_back(close_by(EndReason::kClosed));
@@ -91,7 +97,8 @@ TEST(Http2Limits, ABombOfReferences) {
 
 TEST(Http2Limits, AFrameWithinAHeaderBlockIsNoHttp2) {
   Encoder client;
-  const Script script = {ask(kPreface + kSettings), ask(frame(FrameType::kHeaders, 0, 1, client.block(post("/a"))) + data(1, "x")),
+  const Script script = {ask(kPreface + kSettings),
+                         ask(frame(FrameType::kHeaders, 0, 1, client.block(post("/a"))) + data(1, "x")),
                          ask(client.headers(3, get("/b"), kLast)), close_by(EndReason::kClosed)};
   const Outcome got = run(script);
   EXPECT_EQ(got.counters.http2_frame_errors, 1U);
@@ -124,7 +131,9 @@ struct Shared {
     readers.on_open(facts);
     feed(kPreface + kSettings);
   }
-  void feed(const std::string& bytes) { readers.on_chunk(facts, Direction::kWrite, {bytes_of(bytes), 0, ++now}); }
+  void feed(const std::string& bytes) {
+    readers.on_chunk(facts, Direction::kWrite, {bytes_of(bytes), 0, ++now});
+  }
   void ask_for(const std::string& path) {
     feed(client.headers(next, get(path), kLast));
     next += 2;

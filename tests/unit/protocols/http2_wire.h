@@ -29,7 +29,8 @@ inline std::string be(uint64_t value, int bytes) {
 }
 
 inline std::string frame(FrameType type, uint8_t flags, uint32_t stream, std::string_view payload) {
-  return be(payload.size(), 3) + static_cast<char>(type) + static_cast<char>(flags) + be(stream, 4) + std::string(payload);
+  return be(payload.size(), 3) + static_cast<char>(type) + static_cast<char>(flags) + be(stream, 4) +
+         std::string(payload);
 }
 
 inline const std::string kSettings = frame(FrameType::kSettings, 0, 0, be(0x0003'00000064, 6));
@@ -39,7 +40,9 @@ inline std::string data(uint32_t stream, std::string_view bytes, uint8_t flags =
 inline std::string padded(std::string_view content, uint8_t padding) {
   return static_cast<char>(padding) + std::string(content) + std::string(padding, '\0');
 }
-inline std::string reset(uint32_t stream, uint32_t code = 8) { return frame(FrameType::kRstStream, 0, stream, be(code, 4)); }
+inline std::string reset(uint32_t stream, uint32_t code = 8) {
+  return frame(FrameType::kRstStream, 0, stream, be(code, 4));
+}
 inline std::string goaway(uint32_t last, uint32_t code = 0) {
   return frame(FrameType::kGoaway, 0, 0, be(last, 4) + be(code, 4) + "bye");
 }
@@ -68,7 +71,8 @@ class Encoder {
       list.push_back({bytes(name), bytes(value), name.size(), value.size(),
                       static_cast<uint8_t>(index ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX)});
     std::string out(nghttp2_hd_deflate_bound(deflater_.get(), list.data(), list.size()), '\0');
-    const auto size = nghttp2_hd_deflate_hd(deflater_.get(), reinterpret_cast<uint8_t*>(out.data()), out.size(), list.data(), list.size());
+    const auto size = nghttp2_hd_deflate_hd(deflater_.get(), reinterpret_cast<uint8_t*>(out.data()),
+                                            out.size(), list.data(), list.size());
     out.resize(static_cast<size_t>(size));
     return out;
   }
@@ -80,7 +84,9 @@ class Encoder {
   struct Delete {
     void operator()(nghttp2_hd_deflater* d) const { nghttp2_hd_deflate_del(d); }
   };
-  static uint8_t* bytes(const std::string& text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); }
+  static uint8_t* bytes(const std::string& text) {
+    return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
+  }
   std::unique_ptr<nghttp2_hd_deflater, Delete> deflater_;
 };
 

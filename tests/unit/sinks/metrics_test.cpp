@@ -122,9 +122,10 @@ TEST(Metrics, AnOpenMetricsParserReadsItAll) {
   feed(metrics);
   TempDir dir;
   dir.write("metrics", metrics.expose(ExpositionFormat::kOpenMetrics));
-  dir.write("parse.py",
-            "import sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n"
-            "print(len(list(parse(open(sys.argv[1]).read()))))\n");
+  dir.write(
+      "parse.py",
+      "import sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n"
+      "print(len(list(parse(open(sys.argv[1]).read()))))\n");
   const CommandResult parsed = run("/usr/bin/python3 " + dir.file("parse.py") + " " + dir.file("metrics"));
   EXPECT_EQ(parsed.output, std::to_string(metrics.collect().size()) + "\n");
 }

@@ -227,6 +227,47 @@ TEST_F(StreamTableTest, TheNameOfAClientHelloReachesTheTlsConnection) {
   expect_balance();
 }
 
+// A TLS library says nothing of a peer that left without an alert: the socket below it does.
+TEST_F(StreamTableTest, ATlsConnectionEndsAsItsSocketSaw) {
+  llmtap_data_event hello{};
+  hello.message_class = LLMTAP_CLASS_TLS;
+  const auto pair = [&](uint64_t socket, uint64_t tls) {
+    llmtap_conn_event above{};
+    above.source = LLMTAP_SOURCE_OPENSSL;
+    above.socket_conn_id = socket;
+    llmtap_data_event plain{};
+    plain.source = LLMTAP_SOURCE_OPENSSL;
+    conn(socket);
+    data(socket, LLMTAP_WRITE, 0, "\x16\x03\x01", 0, hello);
+    conn(tls, above);
+    data(tls, LLMTAP_WRITE, 0, "x", 0, plain);
+  };
+  for (const uint64_t id : {10, 20, 30, 40}) pair(id, id + 1);
+  recorder.lines.clear();
+  conn_end(10, LLMTAP_END_EOF);
+  conn_end(20, LLMTAP_END_RESET);
+  conn_end(30, LLMTAP_END_SHUTDOWN_WRITE);
+  EXPECT_TRUE(recorder.lines.empty());
+  conn_end(11, LLMTAP_END_CLOSED, 0, 1);
+  conn_end(21, LLMTAP_END_CLOSED, 0, 1);
+  conn_end(31, LLMTAP_END_CLOSED, 0, 1);
+  EXPECT_THAT(recorder.lines, ElementsAre("11 end 1", "21 end 2", "31 end 0"));
+
+  // Freed late: plaintext that it holds is read, then it is over without its socket.
+  recorder.lines.clear();
+  conn_end(40, LLMTAP_END_CLOSED);
+  llmtap_data_event plain{};
+  plain.source = LLMTAP_SOURCE_OPENSSL;
+  data(41, LLMTAP_READ, 0, "late", 0, plain);
+  now += 2'000'000'000;
+  send(llmtap_clock_event{}, LLMTAP_EVENT_CLOCK);
+  conn_end(41, LLMTAP_END_CLOSED, 4, 1);
+  ASSERT_EQ(recorder.lines.size(), 2U);
+  EXPECT_THAT(recorder.lines.front(), ::testing::StartsWith("41 < late"));
+  EXPECT_EQ(recorder.lines.back(), "41 end 0");
+  expect_balance();
+}
+
 TEST_F(StreamTableTest, FactsAreKeptWhenALaterEventKnowsLess) {
   llmtap_conn_event event{};
   event.role = LLMTAP_ROLE_CLIENT;
