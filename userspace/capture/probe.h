@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "capture/features.h"
 #include "llmtap/facts.h"
 #include "llmtap/result.h"
 #include "llmtap/verdict.h"
@@ -54,6 +56,7 @@ struct ProbeOptions {
   bool exclude_own_process = true;
   uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
   bool exact_records = true;            // false: size classes, as on kernels before 6.16
+  std::optional<Features> features;     // what the programs may use; unset: probed
   bool run_time_stats = false;          // the kernel adds up the programs' run time
 };
 

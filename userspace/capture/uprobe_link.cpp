@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,23 @@ struct LinkDelete {
   void operator()(bpf_link* link) const { bpf_link__destroy(link); }
 };
 using Link = std::unique_ptr<bpf_link, LinkDelete>;
+
+// Destruction waits for the kernel's grace periods, side by side.
+class PerfLinks : public UprobeLink {
+ public:
+  ~PerfLinks() override {
+    drop(true);  // no entry stays unpaired
+    drop(false);
+  }
+  void add(Link link, bool returns) { (returns ? returning_ : entries_).push_back(std::move(link)); }
+
+ private:
+  void drop(bool returns) {
+    std::vector<std::jthread> threads;
+    for (Link& link : returns ? returning_ : entries_) threads.emplace_back([&link] { link.reset(); });
+  }
+  std::vector<Link> entries_, returning_;
+};
 
 class MultiLink : public UprobeLink {
  public:
@@ -50,14 +68,41 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
   return Link(link);
 }
 
-}  // namespace
-
-Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning, const std::string& path,
+Result<std::unique_ptr<UprobeLink>> attach_multi(const UprobePrograms& programs, const std::string& path,
                                                  std::span<const UprobePlace> places) {
   // Entries first: a return without its entry would be counted as a loss.
-  Link entries = LLMTAP_TRY(attach_side(entry, path, places, false));
-  Link returns = LLMTAP_TRY(attach_side(returning, path, places, true));
+  Link entries = LLMTAP_TRY(attach_side(programs.enter.front(), path, places, false));
+  Link returns = LLMTAP_TRY(attach_side(programs.returning, path, places, true));
   return std::unique_ptr<UprobeLink>(std::make_unique<MultiLink>(std::move(entries), std::move(returns)));
+}
+
+Result<Link> attach_perf(const UprobePrograms& programs, const std::string& path, const UprobePlace& place) {
+  const size_t kind = static_cast<size_t>(place.kind);
+  bpf_program* const program =
+      place.is_return ? programs.returning : kind < programs.enter.size() ? programs.enter[kind] : nullptr;
+  if (!program) return Error{"attach to " + path + ": no program of kind " + std::to_string(kind)};
+  // Where one program serves all kinds the kernel has cookies; a kernel without refuses one.
+  const bool one_for_all = programs.enter.front() != nullptr;
+  LIBBPF_OPTS(bpf_uprobe_opts, options);
+  options.bpf_cookie = one_for_all ? kind : 0;
+  options.retprobe = place.is_return;
+  bpf_link* const link = bpf_program__attach_uprobe_opts(program, -1, path.c_str(), place.offset, &options);
+  if (!link)
+    return Error{"attach to offset " + std::to_string(place.offset) + " of " + path + ": " + std::strerror(errno)};
+  return Link(link);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<UprobeLink>> attach_places(const UprobePrograms& programs, const std::string& path,
+                                                  std::span<const UprobePlace> places) {
+  if (programs.multi) return attach_multi(programs, path, places);
+  auto links = std::make_unique<PerfLinks>();
+  for (const bool returns : {false, true}) {  // entries first, as above
+    for (const UprobePlace& place : places)
+      if (place.is_return == returns) links->add(LLMTAP_TRY(attach_perf(programs, path, place)), returns);
+  }
+  return std::unique_ptr<UprobeLink>(std::move(links));
 }
 
 }  // namespace llmtap

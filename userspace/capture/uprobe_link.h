@@ -11,9 +11,15 @@ struct bpf_program;
 
 namespace llmtap {
 
-// One uprobe_multi link for the entries and one for the returns: detaching hundreds of single links
-// takes the kernel minutes of grace periods, two take milliseconds.
-Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning, const std::string& path,
-                                                 std::span<const UprobePlace> places);
+struct UprobePrograms {
+  std::span<bpf_program* const> enter;  // by HookKind; the same for all where there are attach cookies
+  bpf_program* returning = nullptr;
+  bool multi = true;
+};
+
+// With uprobe_multi one link for the entries and one for the returns: detaching hundreds of single links
+// takes the kernel minutes of grace periods, two take milliseconds. Else one perf event per place.
+Result<std::unique_ptr<UprobeLink>> attach_places(const UprobePrograms& programs, const std::string& path,
+                                                  std::span<const UprobePlace> places);
 
 }  // namespace llmtap
