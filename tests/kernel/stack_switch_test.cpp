@@ -34,7 +34,8 @@ int bio_read(BIO* bio, char* to, int bytes) {
   return static_cast<int>(recv(self->fd, to, static_cast<size_t>(bytes), 0));
 }
 int bio_write(BIO* bio, const char* from, int bytes) {
-  return static_cast<int>(send(static_cast<SwitchingBio*>(BIO_get_data(bio))->fd, from, static_cast<size_t>(bytes), MSG_NOSIGNAL));
+  return static_cast<int>(send(static_cast<SwitchingBio*>(BIO_get_data(bio))->fd, from,
+                               static_cast<size_t>(bytes), MSG_NOSIGNAL));
 }
 long bio_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
 int bio_create(BIO* bio) {
@@ -89,7 +90,8 @@ int switch_inside_reads(const TlsContexts& contexts, bool a_first) {
   BIO_meth_set_write(method, bio_write);
   BIO_meth_set_ctrl(method, bio_control);
   BIO_meth_set_create(method, bio_create);
-  const std::string reply_a = "HTTP/1.1 200 OK\r\n\r\nthis is the reply of A", reply_b = "HTTP/1.1 200 OK\r\n\r\nB's";
+  const std::string reply_a = "HTTP/1.1 200 OK\r\n\r\nthis is the reply of A",
+                    reply_b = "HTTP/1.1 200 OK\r\n\r\nB's";
   Client a, b;
   if (!a.connect(contexts, method, reply_a) || !b.connect(contexts, method, reply_b)) return 1;
 
@@ -123,8 +125,9 @@ TEST_P(StackSwitchTest, TheProgramIsNotHarmed) {
   const uint32_t tgid = fork_body([&] {
     const int result = switch_inside_reads(contexts, GetParam());
     // Not again seen after that: a whole exchange on the thread's own stack.
-    if (result == 0 && tls_exchange(contexts, [](SSL* ssl) { return tls_write_all(ssl, kAsked + "x"); },
-                                    [](SSL* ssl) { return tls_read(ssl, kAsked.size() + 1) == kAsked + "x"; }) != 0)
+    if (result == 0 && tls_exchange(
+                           contexts, [](SSL* ssl) { return tls_write_all(ssl, kAsked + "x"); },
+                           [](SSL* ssl) { return tls_read(ssl, kAsked.size() + 1) == kAsked + "x"; }) != 0)
       return 4;
     char go = 0;
     return ::read(gate[0], &go, 1) == 1 ? result : 5;
@@ -158,21 +161,26 @@ TEST_F(CaptureTest, ThreadsAreNotTakenForFibers) {
       pthread_attr_t attributes;
       pthread_attr_init(&attributes);
       if (kind == 1) pthread_attr_setstacksize(&attributes, 128 * 1024);
-      if (kind == 2) pthread_attr_setstack(&attributes, own.data() + (16 - reinterpret_cast<uintptr_t>(own.data()) % 16), 512 * 1024);
+      if (kind == 2)
+        pthread_attr_setstack(&attributes, own.data() + (16 - reinterpret_cast<uintptr_t>(own.data()) % 16),
+                              512 * 1024);
       pthread_t thread{};
       const auto body = [](void* from) -> void* {
         const auto& of = *static_cast<TlsContexts*>(from);
-        return reinterpret_cast<void*>(static_cast<intptr_t>(
-            tls_exchange(of, [](SSL* ssl) { return tls_write_all(ssl, kAsked); },
-                         [](SSL* ssl) { return tls_read(ssl, kAsked.size()) == kAsked; })));
+        return reinterpret_cast<void*>(static_cast<intptr_t>(tls_exchange(
+            of, [](SSL* ssl) { return tls_write_all(ssl, kAsked); },
+            [](SSL* ssl) { return tls_read(ssl, kAsked.size()) == kAsked; })));
       };
       void* result = nullptr;
-      if (pthread_create(&thread, &attributes, body, &contexts) != 0 || pthread_join(thread, &result) != 0 || result) return kind + 1;
+      if (pthread_create(&thread, &attributes, body, &contexts) != 0 || pthread_join(thread, &result) != 0 ||
+          result)
+        return kind + 1;
     }
     return 0;
   });
   size_t asked = 0;
-  for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL)) asked += connection->written() == kAsked;
+  for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL))
+    asked += connection->written() == kAsked;
   EXPECT_EQ(asked, 3U);
   EXPECT_TRUE(switched.empty());
 }
