@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -9,7 +11,19 @@
 #include "pipeline/daemon.h"
 #include "pipeline/doctor.h"
 
+namespace {
+
+// Started with `>&-`, the next file to be opened would become standard output, and lines would be
+// written into it. Read-only, so that writing fails and is counted.
+void occupy_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF && ::open("/dev/null", O_RDONLY) != fd) ::_exit(1);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  occupy_standard_descriptors();
   llmtap::Environment environment;
   for (char** entry = ::environ; entry && *entry; ++entry) {
     const std::string text = *entry;

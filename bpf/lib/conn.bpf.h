@@ -218,6 +218,9 @@ static __always_inline void conn_end(__u64 object, __u64 owner, __u32 reason)
 		socket = conn_find(conn->sk, 0);
 		if (socket && socket->tls_conn_id == conn->id)
 			socket->tls_conn_id = 0;
+		/* The peer was gone when the library wrote; the socket is closed later. */
+		if (socket && socket->write_failed && !(socket->ended & (1 << LLMTAP_END_EOF)))
+			conn_say_end(conn, LLMTAP_END_RESET);
 	}
 	conn_say_end(conn, reason);
 	if (!bpf_map_delete_elem(&conn_by_key, &key))

@@ -13,7 +13,7 @@ static __always_inline __u64 verdict_word(const struct conn *conn)
 	return *word;
 }
 
-/* A verdict other than WANTED counts for the turn that userspace had seen when it gave it: the
+/* A verdict other than WANTED counts, but for HTTP/2, for the turn that userspace had seen when it gave it: the
  * latest record it knew must belong to the current turn. */
 static __always_inline __u8 verdict_now(const struct conn *conn)
 {
@@ -21,7 +21,9 @@ static __always_inline __u8 verdict_now(const struct conn *conn)
 	__u8 verdict = word & 7;
 	__u32 behind;
 
-	if (verdict <= LLMTAP_VERDICT_WANTED)
+	/* HTTP/2 turns all the time, and of its frames all or none are of use: userspace takes a
+	 * verdict back when it wants to look again. */
+	if (verdict <= LLMTAP_VERDICT_WANTED || conn->http == LLMTAP_CLASS_HTTP2)
 		return verdict;
 	if (((word >> 4) & 1) != conn->direction)
 		return LLMTAP_VERDICT_UNDECIDED;

@@ -22,13 +22,25 @@ struct Limits {
   size_t header_fields = 512;
   // Requests waiting for their reply on one connection (pipelining). More: parse error, resync.
   size_t pipelined_requests = 256;
+  // HTTP/2, per connection: streams that are open. At the cap the oldest is ended as lost, counted.
+  size_t http2_streams = 10'000;
+  // HTTP/2, per direction: the header table. Entries beyond it are unknown, and so fields that refer to
+  // them, counted.
+  size_t http2_table_bytes = 64 * 1024;
+  // A stream that may have ended in a gap, and of which nothing came since, is ended as lost.
+  uint64_t http2_doubt_ns = 600'000'000'000;
+  // A connection that carries many exchanges is muted when this many of them ended, or began, without
+  // one LLM call; looked at again after a time that doubles from the first to the last of these.
+  size_t mute_after_exchanges = 32;
+  uint64_t resample_first_ns = 1'000'000'000, resample_last_ns = 30'000'000'000;
   // One SSE field name or `event:` value, one line's prefix. Data is passed on, never kept.
   size_t sse_name_bytes = 4096;
   // All content decoders together (windows and scratch). Over it a new stream is not decoded:
   // Defect::kDecompressError.
   size_t decoder_bytes = 64 << 20;
   // A decompression bomb: output beyond `ratio` times the input, once more than `floor` came out.
-  size_t decompress_ratio = 2000;
+  // deflate cannot exceed 1032:1 (a match of 258 bytes costs two bits): below it, or gzip is never stopped.
+  size_t decompress_ratio = 400;
   size_t decompress_floor_bytes = 16 << 20;
 
   // llm/: nesting that the JSON scanner follows; deeper: the rest of that value is skipped.

@@ -85,6 +85,7 @@ struct GatewayFacts {
   std::optional<double> key_spend_usd, key_max_budget_usd;
   std::optional<double> key_tpm_limit, key_rpm_limit;
   std::optional<double> overhead_ms, response_duration_ms;
+  std::optional<bool> cache_hit;  // by a cache status header
 };
 
 // Gaps between consecutive token-bearing events, in the ITL buckets of the metric reference
@@ -107,6 +108,7 @@ struct LlmCall {
   CallDirection direction = CallDirection::kOutbound;
   WorkloadRole role = WorkloadRole::kClient;
   Hop hop = Hop::kUnknown;         // by links/, before the sinks see the finished call
+  bool refused_upstream = false;   // by links/: an inbound refusal (429) that an outbound call got first
   bool connection_reused = false;  // not the connection's first exchange
 
   // Request.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP exchanges, whatever carried them (HTTP/1.1, later HTTP/2 and WebSocket). Made by protocols/,
+// HTTP exchanges, whatever carried them (HTTP/1.1, HTTP/2, later WebSocket). Made by protocols/,
 // read by llm/. Bodies are delivered decoded (transfer and content coding removed), in pieces of any
 // size, as they flow; nothing is buffered. All views are valid during the call only.
 #pragma once
@@ -36,6 +36,9 @@ struct RequestHead {
   std::span<const HeaderField> headers;
   uint64_t start_ns = 0;  // first byte of the head
   uint64_t time_ns = 0;   // last byte of the head
+  // Fields were sent that could not be read (HTTP/2 met in the middle): absent does not mean not sent,
+  // and method, target and authority may be empty.
+  bool fields_unknown = false;
   // First value of a field, or empty.
   std::string_view header(std::string_view lower_name) const {
     for (const HeaderField& field : headers)
@@ -45,11 +48,13 @@ struct RequestHead {
 };
 
 struct ResponseHead {
-  int status = 0;  // final status; 1xx are not delivered
+  int status = 0;  // final status; 1xx are not delivered. 0: sent, not known
   HttpVersion version = HttpVersion::kUnknown;
   std::span<const HeaderField> headers;
   uint64_t start_ns = 0;
   uint64_t time_ns = 0;
+  // As above. Its content type is then what the body's first bytes look like, if it was not read.
+  bool fields_unknown = false;
   std::string_view header(std::string_view lower_name) const {
     for (const HeaderField& field : headers)
       if (field.name == lower_name) return field.value;
@@ -57,13 +62,13 @@ struct ResponseHead {
   }
 };
 
-// How the body's inside is framed, by content type. Events (SSE, NDJSON) come through
-// on_event_data/on_event_end; everything else through on_body.
-enum class BodyFraming : uint8_t { kPlain, kSse, kNdjson };
+// How the body's inside is framed, by content type. Events (SSE, NDJSON, gRPC messages, decompressed)
+// come through on_event_data/on_event_end; everything else through on_body.
+enum class BodyFraming : uint8_t { kPlain, kSse, kNdjson, kGrpc };
 
-// One SSE event dispatched, or one NDJSON line ended. Its data came before in pieces.
+// One SSE event dispatched, one NDJSON line or gRPC message ended. Its data came before in pieces.
 struct EventEnd {
-  std::string_view name;       // SSE `event:` field, empty when absent; empty for NDJSON
+  std::string_view name;       // SSE `event:` field, empty when absent; empty for NDJSON and gRPC
   uint64_t time_ns = 0;        // of the byte that dispatched it
   uint64_t first_byte_ns = 0;  // of its first data byte
   uint64_t data_bytes = 0;
@@ -120,6 +125,14 @@ class MessageSink {
   // A piece of the current event's data (SSE lines joined by LF, as the standard says).
   virtual void on_event_data(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns) = 0;
   virtual void on_event_end(ExchangeId, Side, const EventEnd&) = 0;
+  // Fields behind the body, before on_message_end (gRPC's status is one). Those of HTTP/1 are not read.
+  virtual void on_trailers(ExchangeId, Side, std::span<const HeaderField>, uint64_t /*time_ns*/) {}
+  // An event whose data lies in one piece; as the two calls, which it makes unless overridden.
+  virtual void on_whole_event(ExchangeId exchange, Side side, std::span<const uint8_t> bytes,
+                              const EventEnd& end) {
+    if (!bytes.empty()) on_event_data(exchange, side, bytes, end.first_byte_ns);
+    on_event_end(exchange, side, end);
+  }
   virtual void on_message_end(ExchangeId, Side, const MessageEnd&) = 0;
   virtual void on_exchange_end(ExchangeId, const ExchangeEnd&) = 0;
 };

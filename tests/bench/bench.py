@@ -1,183 +1,72 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The measurements of scripts/bench; see there."""
+"""The measurements of scripts/bench; README.md beside this says what each row means."""
 import argparse
+import datetime
 import json
+import os
 import pathlib
-import resource
-import statistics
+import platform
 import subprocess
 import sys
 import time
+import traceback
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from compare import samples  # noqa: E402
-from harness import SUPPORT, Failure, free_port, get, lines_of, stop, wait_for  # noqa: E402
+from figures import table
+from lab import Failure, Lab, need
+from rows_bystanders import measure_nginx, measure_syscalls
+from rows_calls import measure_calls
+from rows_core import measure_core
+from rows_flood import measure_flood, measure_memory, measure_start
+from rows_tls import measure_cpu, measure_tls
 
-MODES = ("off", "empty", "llmtap")
-WORK = {"calls": ["calls", "4000"], "stream": ["stream", "20", "500"], "plain_https": ["plain_https", "4000"]}
-
-
-def libssl():
-    """The library that the benchmark programs load."""
-    listing = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
-    for line in listing.splitlines():
-        if "libssl.so.3 " in line and "x86-64" in line:
-            return str(pathlib.Path(line.split("=>")[1].strip()).resolve())
-    raise Failure("no libssl.so.3 on this machine")
+ROWS = {"core": measure_core, "tls": measure_tls, "cpu": measure_cpu, "calls": measure_calls,
+        "syscalls": measure_syscalls, "nginx": measure_nginx, "flood": measure_flood, "memory": measure_memory, "start": measure_start}
+ROUNDS = 12
 
 
-class Bench:
-    def __init__(self, build, out):
-        self.build, self.out = pathlib.Path(build), pathlib.Path(out)
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.certs = self.out / "certs"
-        subprocess.run([SUPPORT / "make_certs", self.certs], check=True)
-        self.pair = self.build / "tests/bench/bench_tls_pair"
-        self.empty = self.build / "tests/bench/bench_empty_probe"
-        self.llmtap = self.build / "llmtap"
-
-    def probe(self, mode):
-        """(process or None, port, log)"""
-        if mode == "off":
-            return None, 0, None
-        if mode == "empty":
-            process = subprocess.Popen([self.empty, libssl()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            if process.stdout.readline() != "ready\n":
-                raise Failure("bench_empty_probe did not get ready")
-            return process, 0, None
-        port, log = free_port(), self.out / "calls.jsonl"
-        log.unlink(missing_ok=True)
-        process = subprocess.Popen([self.llmtap, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", log],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.out / "llmtap.err", "wb"))
-        wait_for("llmtap is ready", lambda: get(port, "/readyz")[0] == 200, 60, process)
-        return process, port, log
-
-    def run_pair(self, arguments):
-        run = subprocess.run([self.pair, self.certs, *arguments], capture_output=True, text=True, timeout=300, check=False)
-        if run.returncode:
-            raise Failure(f"bench_tls_pair {arguments}: {run.stderr}")
-        return json.loads(run.stdout)
-
-    def latency(self, rounds):
-        """mode -> work -> list of results, the order of the modes turned each round."""
-        results = {mode: {work: [] for work in WORK} for mode in MODES}
-        for number in range(rounds):
-            order = MODES[number % 3:] + MODES[:number % 3]
-            for mode in order:
-                process, _, _ = self.probe(mode)
-                try:
-                    for work, arguments in WORK.items():
-                        results[mode][work].append(self.run_pair(arguments))
-                finally:
-                    end(process)
-            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-        return results
-
-    def flood(self, connections, events):
-        process, port, log = self.probe("llmtap")
-        try:
-            before = cpu_seconds(process.pid)
-            result = self.run_pair(["flood", str(connections), str(events)])
-
-            def counted():
-                return [line for line in lines_of(log) if line.get("requested_model") == "bench-model" and line.get("direction") == "outbound"]
-            try:
-                wait_for("the log", lambda: len(counted()) >= connections, 20, process)
-            except Failure:
-                pass
-            lines = counted()
-            metrics = get(port, "/metrics")[1]
-            lost = sum(value for name, _, value in samples(metrics) if name == "llmtap_events_lost_total")
-            result.update(calls_logged=len(lines), calls_made=connections, events_lost=lost,
-                          chunks_counted=sum(line["stream_chunks"] for line in lines), chunks_sent=connections * (events + 1),
-                          incomplete=sum(bool(line.get("incomplete")) for line in lines), daemon_cpu_s=cpu_seconds(process.pid) - before)
-            return result
-        finally:
-            end(process)
-
-    def replay(self, kind, megabytes, rounds):
-        path = self.out / f"{kind}.events"
-        made = json.loads(subprocess.run([sys.executable, pathlib.Path(__file__).with_name("make_events.py"), kind, str(megabytes), path],
-                                         capture_output=True, text=True, check=True).stdout)
-        took = []
-        for _ in range(rounds):
-            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-            run = subprocess.run([self.llmtap, "replay", path], capture_output=True, text=True, check=False)
-            if run.returncode:
-                raise Failure(f"llmtap replay: {run.stderr}")
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            took.append((time.monotonic() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
-        lines = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
-        tokens = sum(line.get("output_tokens") or 0 for line in lines)
-        if (len(lines), tokens) != (made["calls"], made["output_tokens"]):
-            raise Failure(f"the replay of {kind} says {len(lines)} calls and {tokens} tokens; the file holds {made['calls']} and {made['output_tokens']}")
-        path.unlink()
-        # CPU time: a busy neighbour does not change it much.
-        seconds = statistics.median(cpu for _, cpu in took)
-        return {**made, "cpu_seconds": seconds, "wall_seconds": statistics.median(wall for wall, _ in took),
-                "mb_per_s": made["payload_bytes"] / seconds / 1e6, "events_per_s": made["events"] / seconds}
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def end(process):
-    if process is None:
-        return
-    if process.stdin:
-        process.stdin.close()
-        process.wait(30)
-    else:
-        stop(process)
-
-
-def median(results, field):
-    return statistics.median(result[field] for result in results)
-
-
-def show_latency(results):
-    print(f"\n{'work':<12} {'what':<16} {'off':>10} {'empty':>10} {'llmtap':>10} {'empty/off':>10} {'llmtap/off':>11} {'own share':>10}")
-    for work in WORK:
-        for field in ("p50_us", "p99_us", "client_cpu_us", "server_cpu_us", "per_second"):
-            off, empty, ours = (median(results[mode][work], field) for mode in MODES)
-            own = ours - empty
-            print(f"{work:<12} {field:<16} {off:>10.2f} {empty:>10.2f} {ours:>10.2f} {empty / off:>10.3f} {ours / off:>11.3f} {own:>10.2f}")
-    print("own share: llmtap less the empty programs. Medians over the rounds.")
+def machine(lab):
+    """What the figures depend on, beside the program."""
+    model = next((line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    version = subprocess.run([lab.binary, "version"], capture_output=True, text=True, check=False).stdout.strip()
+    return {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "kernel": platform.release(), "cpus": os.cpu_count(),
+            "cpu": model, "load": os.getloadavg(), "llmtap": version, "libssl": lab.libssl}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build/release")
-    parser.add_argument("--out", default="build/bench")
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--only", choices=("replay", "latency", "flood"))
-    parser.add_argument("--megabytes", type=int, default=200)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which to measure: {', '.join(ROWS)}; none: all")
+    parser.add_argument("--quick", action="store_true", help="each row for a moment, to see that it runs: its times mean nothing")
+    parser.add_argument("--rounds", type=int, help=f"alternated rounds of each comparison ({ROUNDS}; 1 with --quick)")
+    parser.add_argument("--build", default="build/release", help="where llmtap and the programs are built")
+    parser.add_argument("--out", default="build/bench", help="folder of results.json and of what a run leaves")
     arguments = parser.parse_args()
-    bench, results = Bench(arguments.build, arguments.out), {}
-    try:
-        if arguments.only in (None, "replay"):
-            for kind in ("bodies", "sse"):
-                results["replay_" + kind] = one = bench.replay(kind, arguments.megabytes, 3)
-                print(f"replay {kind:<7} {one['mb_per_s']:>9.0f} MB/s of one core" +
-                      (f"  {one['events_per_s'] / 1e6:>6.2f} million events/s" if one["events"] else ""))
-        if arguments.only in (None, "flood"):
-            results["flood"] = one = bench.flood(100, 2000)
-            print(f"flood: {one['units']:.0f} events at {one['per_second']:.0f}/s: {one['events_lost']:.0f} lost, {one['calls_logged']} of "
-                  f"{one['calls_made']} calls logged, {one['chunks_counted']} of {one['chunks_sent']} chunks counted, {one['incomplete']} calls "
-                  f"incomplete, daemon used {one['daemon_cpu_s']:.2f} s of a core")
-        if arguments.only in (None, "latency"):
-            results["latency"] = bench.latency(arguments.rounds)
-            show_latency(results["latency"])
-    except Failure as failure:
+    if unknown := [row for row in arguments.rows if row not in ROWS]:
+        parser.error(f"no row {', '.join(unknown)}: there are {', '.join(ROWS)}")
+    need(os.geteuid() == 0, "attaching probes needs root")
+    lab = Lab(arguments.build, arguments.out, arguments.rounds or (1 if arguments.quick else ROUNDS), arguments.quick)
+    lines, raw, failures, took = [], {}, [], {}
+    for row in arguments.rows or ROWS:
+        print(f"bench: {row}", file=sys.stderr, flush=True)
+        start = time.monotonic()
+        try:
+            measured, raw[row] = ROWS[row](lab)
+            lines += measured
+            failures += [f"{line.row}: {line.what}: {line.figure.value:.0f}, not {line.limit:.0f}" for line in measured
+                         if line.exact and line.verdict() != "met"]
+        except Exception as failure:  # the rows that were measured are worth an hour: keep them whatever this one did
+            failures.append(f"{row}: {failure}" if isinstance(failure, Failure) else f"{row}: {traceback.format_exc()}")
+        took[row] = round(time.monotonic() - start, 1)
+        results = {"machine": machine(lab), "rounds": lab.rounds, "quick": lab.quick, "seconds": took, "failures": failures,
+                   "lines": [line.as_json() for line in lines], "raw": raw}
+        (lab.out / "results.json").write_text(json.dumps(results, indent=1))
+    print(table(lines))
+    if lab.quick:
+        print("--quick: the counts are checked, the times mean nothing")
+    for failure in failures:
         print(f"bench: {failure}", file=sys.stderr)
-        return 1
-    finally:
-        (bench.out / "results.json").write_text(json.dumps(results, indent=1))
-        print(f"written: {bench.out}/results.json")
-    return 0
+    print(f"written: {lab.out}/results.json", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

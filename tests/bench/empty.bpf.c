@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What hooks cost before they do anything: programs that return at once, for the places where llmtap's
- * stand. The difference between them and llmtap is llmtap's own work. */
+/* What hooks cost before they do anything: programs that return at once, attached by empty_probe.cpp
+ * where llmtap's stand. The difference between them and llmtap is llmtap's own work. */
 #include "lib/kernel_types.bpf.h"
 #include <bpf/bpf_helpers.h>
 
@@ -18,17 +18,20 @@ int empty_return(void *ctx)
 	return 0;
 }
 
-#define EMPTY_TRACEPOINT(edge, call)                                                               \
-	SEC("tracepoint/syscalls/sys_" #edge "_" #call) int edge##_##call(void *ctx) { return 0; }
-#define EMPTY_PAIR(call) EMPTY_TRACEPOINT(enter, call) EMPTY_TRACEPOINT(exit, call)
+SEC("tracepoint")
+int empty_tracepoint(void *ctx)
+{
+	return 0;
+}
 
-EMPTY_PAIR(read)
-EMPTY_PAIR(write)
-EMPTY_PAIR(readv)
-EMPTY_PAIR(writev)
-EMPTY_PAIR(recvfrom)
-EMPTY_PAIR(sendto)
-EMPTY_PAIR(recvmsg)
-EMPTY_PAIR(sendmsg)
-EMPTY_PAIR(connect)
-EMPTY_PAIR(shutdown)
+/* A program of this type is loaded for one target: as many as llmtap may have. */
+#define EMPTY_BTF(n)                                                                               \
+	SEC("?tp_btf") int empty_btf_##n(void *ctx) { return 0; }
+EMPTY_BTF(0)
+EMPTY_BTF(1)
+EMPTY_BTF(2)
+EMPTY_BTF(3)
+EMPTY_BTF(4)
+EMPTY_BTF(5)
+EMPTY_BTF(6)
+EMPTY_BTF(7)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import urllib.parse
 
+from books import settle
 from harness import CLIENTS, Failure, Stack, get, lines_of, need, stop, wait_for
 
 # Credentials by name, and names that no list knows.
@@ -90,6 +91,7 @@ def main():
             wait_for(f"the log has {want} lines", lambda: sum(line.get("requested_model") == model for line in lines_of(tap["log"])) >= want, 30, tap["process"])
             pages = {path: get(tap["port"], path) for path in ("/metrics", "/api/calls")}
             openmetrics = get(tap["port"], "/metrics", "application/openmetrics-text; version=1.0.0")
+            problems += settle(tap["port"])
             status = stop(tap["process"])
             if status:
                 problems.append(f"llmtap ended with {status}")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+from books import settle
 from compare import client_problems, row_problems, samples, total
 from harness import CLIENTS, Failure, Stack, get, lines_of, need, stop, wait_for
 from rows import ROUTES, all_rows
@@ -186,6 +187,7 @@ def main():
             tap = stack.llmtap(arguments.llmtap)
             for row in rows:
                 run.with_probe(row, tap)
+            run.problems["books"] += settle(tap["port"])
             metrics = get(tap["port"], "/metrics")[1]
             (stack.folder / "metrics.txt").write_text(metrics)
             status = stop(tap["process"])

@@ -34,6 +34,10 @@ class Trace : public MessageSink, public VerdictSink {
     begin(id, side, 'e');
     text.append(end.name).append(std::to_string(end.data_bytes)).append(end.complete ? "" : "incomplete");
   }
+  void on_trailers(ExchangeId id, Side side, std::span<const HeaderField> trailers, uint64_t) override {
+    begin(id, side, 't');
+    fields(trailers);
+  }
   void on_message_end(ExchangeId id, Side side, const MessageEnd& end) override {
     begin(id, side, 'm');
     text += std::to_string(end.wire_bytes) + "/" + std::to_string(end.body_bytes) + "/" +

@@ -250,6 +250,38 @@ TEST_F(DiscoveryTest, SeesAProcessStartAndSaysWhoItIsFirst) {
   EXPECT_EQ(discovery.snapshot()->scans, 1u) << "found by the kernel's record, not by another scan";
 }
 
+TEST_F(DiscoveryTest, LeavesAloneWhatIsExcluded) {
+  const auto before = tls_child();
+  ASSERT_TRUE(mapped(before->tgid(), "libssl.so.3"));
+  std::mutex mutex;
+  std::set<uint32_t> excluded;
+  options_.exclusion = Exclusion({"openssl"});
+  options_.exclude = [&](uint32_t tgid) {
+    const std::lock_guard lock(mutex);
+    excluded.insert(tgid);
+  };
+  const auto is_excluded = [&](uint32_t tgid) {
+    return eventually([&] {
+      const std::lock_guard lock(mutex);
+      return excluded.contains(tgid);
+    });
+  };
+  Discovery discovery(recorder_, recorder_, options_);
+  ASSERT_TRUE(discovery.start().has_value());
+  ASSERT_TRUE(wait_scanned(discovery));
+  EXPECT_TRUE(is_excluded(before->tgid()));
+  const auto after = tls_child();
+  EXPECT_TRUE(is_excluded(after->tgid())) << "at its exec";
+  ASSERT_TRUE(mapped(after->tgid(), "libssl.so.3"));
+  discovery.ensure_facts(after->tgid());
+  const auto asked = tls_child();  // its exec is handled after the request
+  EXPECT_TRUE(is_excluded(asked->tgid()));
+  EXPECT_EQ(recorder_.facts_told(before->tgid()), 0u);
+  EXPECT_EQ(users(discovery), 0u) << "nothing was attached for them";
+  const auto lines = recorder_.log();
+  EXPECT_EQ(std::ranges::count(lines, "attach " + std::to_string(inode_)), 0);
+}
+
 TEST_F(DiscoveryTest, SeesALibraryThatIsLoadedLate) {
   const std::string python = find_program("python3");
   if (python.empty()) GTEST_SKIP() << "needs python3";

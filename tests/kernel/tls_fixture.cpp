@@ -68,7 +68,8 @@ std::vector<UprobePlace> libssl_places() {
 }
 
 TlsContexts::TlsContexts() {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
+  char curve[] = "P-256";  // a macro that casts const away
+  EVP_PKEY* key = EVP_EC_gen(curve);
   X509* certificate = X509_new();
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
   X509_gmtime_adj(X509_getm_notBefore(certificate), 0);

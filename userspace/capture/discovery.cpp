@@ -137,6 +137,7 @@ void Discovery::scan_all() {
   for (const auto& [tgid, process] : processes_)
     if (!present.contains(tgid)) gone.push_back(tgid);
   for (const uint32_t tgid : gone) forget(tgid);
+  std::erase_if(judged_, [&](const auto& entry) { return !present.contains(entry.first); });
   // Youngest first: what just started is about to make its first call.
   std::ranges::sort(tgids, std::greater<>());
   for (const uint32_t tgid : tgids) {
@@ -157,6 +158,10 @@ void Discovery::scan(uint32_t tgid, bool asked) {
   }
   if (!start) return;
   const ProcessKey key{tgid, *start};
+  if (excluded(key)) {
+    forget(tgid);
+    return;
+  }
   const auto mappings = procfs_.mappings(key);
   // Gone; or without files: a kernel thread, or a process in the middle of an exec.
   if (!mappings || (mappings->empty() && !asked)) {
@@ -289,7 +294,29 @@ std::optional<ProcessRecord> Discovery::read_record(uint32_t tgid) {
   auto record = procfs_.record(tgid);
   if (record && !record->complete)
     record_checks_.try_emplace(tgid, RecordCheck{Clock::now() + kRecordRetry, 0});
+  if (record) judge(*record);
   return record;
+}
+
+bool Discovery::excluded(ProcessKey key) {
+  if (options_.exclusion.empty()) return false;
+  auto known = judged_.find(key.tgid);
+  if (known == judged_.end() || known->second.start_ns != key.start_ns) {
+    if (!read_record(key.tgid)) return false;
+    known = judged_.find(key.tgid);
+  }
+  return known != judged_.end() && known->second.start_ns == key.start_ns && known->second.excluded;
+}
+
+// Each time a record was read: exec makes another program of a process. One that was left alone stays so
+// until it ends, as in the kernel.
+void Discovery::judge(const ProcessRecord& record) {
+  if (options_.exclusion.empty()) return;
+  Judged& judged = judged_[record.facts.key.tgid];
+  if (judged.start_ns != record.facts.key.start_ns) judged = {record.facts.key.start_ns, false};
+  if (judged.excluded || !options_.exclusion.matches(record.facts)) return;
+  judged.excluded = true;
+  if (options_.exclude) options_.exclude(record.facts.key.tgid);
 }
 
 void Discovery::check_records(Clock::time_point now) {
@@ -306,6 +333,8 @@ void Discovery::check_records(Clock::time_point now) {
       continue;
     }
     if (record && record->complete) {
+      judge(*record);
+      if (excluded(record->facts.key)) forget(tgid);
       const auto known = processes_.find(tgid);
       if (known != processes_.end() && known->second.record.facts.key == record->facts.key) {
         known->second.record = *record;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include "capture/attach_manager.h"
 #include "capture/attacher.h"
 #include "capture/coverage.h"
+#include "capture/exclusion.h"
 #include "capture/mmap_watch.h"
 #include "capture/process_facts.h"
 
@@ -32,6 +34,8 @@ struct DiscoveryOptions {
   size_t exec_records = 8192;  // facts read at exec, kept for a process that is asked for later
   size_t processes = 65536;    // described in the snapshot; beyond: attached, not described
   std::set<uint32_t> skip;     // beside this process itself
+  Exclusion exclusion;         // never attached, never followed
+  std::function<void(uint32_t tgid)> exclude;  // tells the kernel of one, on the discovery thread
 };
 
 class Discovery {
@@ -70,6 +74,8 @@ class Discovery {
   void check_exits(Clock::time_point now);
   void check_records(Clock::time_point now);
   std::optional<ProcessRecord> read_record(uint32_t tgid);
+  bool excluded(ProcessKey);
+  void judge(const ProcessRecord&);
   void forget(uint32_t tgid);
   void remember_exec(ProcessRecord);
   void emit(const ProcessRecord&);
@@ -88,6 +94,11 @@ class Discovery {
   // Owned by the thread.
   std::unique_ptr<AttachManager> manager_;
   std::unordered_map<uint32_t, Process> processes_;
+  struct Judged {
+    uint64_t start_ns = 0;
+    bool excluded = false;
+  };
+  std::unordered_map<uint32_t, Judged> judged_;  // only with an exclusion; dropped when the process is gone
   std::unordered_map<uint32_t, ProcessRecord> exec_records_;
   std::deque<ProcessKey> exec_order_;
   std::map<uint32_t, Clock::time_point> exit_checks_;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -59,7 +60,15 @@ struct Capability {
   const char* why;
 };
 
-void add_capabilities(std::vector<DoctorFact>& facts) {
+std::string capability_name(cap_value_t value) {
+  const std::unique_ptr<char, int (*)(void*)> name(::cap_to_name(value), ::cap_free);
+  return name ? name.get() : "?";
+}
+
+}  // namespace
+
+std::vector<DoctorFact> capability_facts() {
+  std::vector<DoctorFact> facts;
   constexpr std::array<Capability, 6> kNeeded{{
       {CAP_BPF, CAP_SYS_ADMIN, "loads the BPF programs"},
       {CAP_PERFMON, CAP_SYS_ADMIN, "attaches them and sees processes start"},
@@ -78,8 +87,7 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
       cap_flag_value_t flag = CAP_CLEAR;
       return held && ::cap_get_flag(held.get(), value, CAP_EFFECTIVE, &flag) == 0 && flag == CAP_SET;
     };
-    const std::unique_ptr<char, int (*)(void*)> name(::cap_to_name(needed.value), ::cap_free);
-    DoctorFact fact{"capability " + std::string(name ? name.get() : "?"), kOk, needed.why, {}};
+    DoctorFact fact{"capability " + capability_name(needed.value), kOk, needed.why, {}};
     if (!has(needed.value) && !has(needed.instead)) {
       const bool essential = needed.value == CAP_BPF || needed.value == CAP_PERFMON;
       fact.status = essential ? kMissing : kDegraded;
@@ -87,7 +95,22 @@ void add_capabilities(std::vector<DoctorFact>& facts) {
     }
     facts.push_back(std::move(fact));
   }
+  return facts;
 }
+
+std::string missing_capabilities() {
+  constexpr std::string_view kPrefix = "capability ";
+  std::string missing;
+  for (const DoctorFact& fact : capability_facts()) {
+    if (fact.status != kMissing) continue;
+    if (!missing.empty()) missing += ", ";
+    for (const char c : std::string_view(fact.name).substr(kPrefix.size()))
+      missing += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return missing;
+}
+
+namespace {
 
 DoctorFact mount_fact(std::string name, std::initializer_list<const char*> places, long magic,
                       std::string advice) {
@@ -169,7 +192,7 @@ std::vector<DoctorFact> collect_doctor_facts() {
   std::vector<DoctorFact> facts;
   facts.push_back(kernel_fact());
   facts.push_back(btf_fact());
-  add_capabilities(facts);
+  for (DoctorFact& fact : capability_facts()) facts.push_back(std::move(fact));
   facts.push_back(
       mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
   facts.push_back(lockdown_fact());

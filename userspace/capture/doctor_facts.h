@@ -31,6 +31,11 @@ struct DoctorFact {
 // Takes some milliseconds: loads and drops small BPF programs.
 std::vector<DoctorFact> collect_doctor_facts();
 
+// The part of them that needs no trying: what this process may do.
+std::vector<DoctorFact> capability_facts();
+// "CAP_BPF, CAP_PERFMON": of those without which nothing is seen, the ones that this process lacks.
+std::string missing_capabilities();
+
 // "6.1.0-13-amd64" -> {6, 1}; {0, 0} for anything else.
 std::pair<int, int> parse_kernel_release(std::string_view release);
 

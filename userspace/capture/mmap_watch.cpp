@@ -148,6 +148,7 @@ bool MmapWatch::open_missing_cpus() {
 
 std::vector<int> MmapWatch::fds() const {
   std::vector<int> fds;
+  fds.reserve(rings_.size());
   for (const auto& [cpu, ring] : rings_) fds.push_back(ring->fd());
   return fds;
 }

@@ -71,8 +71,10 @@ class LiveProbe final : public Probe {
 
   Result<> start(const ProbeOptions& options) {
     if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-      return Error{"load BPF programs: the kernel has no BTF",
-                   "use a kernel built with CONFIG_DEBUG_INFO_BTF"};
+      return Error{
+          std::string("load BPF programs: no BTF: /sys/kernel/btf/vmlinux: ") + std::strerror(errno),
+          "mount /sys (mount -t sysfs sysfs /sys; a container needs the host's), or use a kernel built with "
+          "CONFIG_DEBUG_INFO_BTF=y"};
     if (options.ring_bytes < 4096 || (options.ring_bytes & (options.ring_bytes - 1)) != 0)
       return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes",
                    "its size must be a power of two"};

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "capture/doctor_facts.h"
 #include "probe.skel.h"
 #include "probe_compatible.skel.h"
 
@@ -60,11 +61,20 @@ std::string reason_of(std::string_view log) {
   return std::string(reason);
 }
 
+std::string permission_hint(const std::string& other_reasons) {
+  const std::string missing = missing_capabilities();
+  if (missing.empty()) return "this process has the capabilities, so " + other_reasons;
+  return "this process lacks " + missing +
+         ": run with sudo, or grant it (systemd: AmbientCapabilities=, Kubernetes: "
+         "securityContext.capabilities.add)";
+}
+
 Error load_error(int error, const std::string& log) {
   Error result{std::string("load BPF programs: ") + std::strerror(error)};
   if (error == EPERM || error == EACCES)
-    result.hint =
-        "this process lacks CAP_BPF and CAP_PERFMON, or its memlock limit is too low: run with sudo";
+    result.hint = permission_hint(
+        "the memlock limit is too low (before Linux 5.11), or a container's seccomp profile or the "
+        "kernel's lockdown forbids bpf()");
   else if (error == ENOMEM)
     result.hint = "the kernel has no memory for the ring: choose a smaller one";
   else if (error == EINVAL || error == ENOTSUP || error == ESRCH || error == E2BIG)

@@ -17,8 +17,10 @@ namespace llmtap {
 namespace {
 
 constexpr const char* kTraceFsHint =
-    "tracefs is needed for the system call tracepoints: run as root, and not under kernel "
-    "lockdown=confidentiality";
+    "tracefs is needed for the system call tracepoints: mount it (mount -t tracefs tracefs "
+    "/sys/kernel/tracing) and "
+    "grant CAP_DAC_READ_SEARCH, or grant CAP_SYS_ADMIN, which mounts it for this process alone; "
+    "lockdown=confidentiality forbids it";
 
 }  // namespace
 

@@ -56,7 +56,10 @@ std::string milliseconds(const Json& call, const char* key) {
   return decimal(*value, *value < 10 ? 1 : 0) + " ms";
 }
 
-std::string dash(std::string text) { return text.empty() ? "-" : text; }
+std::string dash(std::string text) {
+  if (text.empty()) text = "-";
+  return text;
+}
 
 // "2026-01-02T03:04:05.123Z" without its date: the calls are recent, and in UTC.
 std::string time_of_day(const Json& call) {

@@ -78,27 +78,35 @@ void HopLinker::on_call_open(const LlmCall& call) {
   next_.on_call_open(call);
 }
 
-bool HopLinker::has_outbound(const LlmCall& inbound) {
+HopLinker::Outbound* HopLinker::outbound_of(const LlmCall& inbound) {
   const auto found = outbound_by_process_.find(inbound.process->key);
-  if (found == outbound_by_process_.end()) return false;
+  if (found == outbound_by_process_.end()) return nullptr;
   Outbound* contained = nullptr;
   for (Outbound& call : found->second) {
     if (call.start_ns < inbound.request_start_ns || call.start_ns > inbound.end_ns) continue;
-    if (call.fingerprint != 0 && call.fingerprint == inbound.fingerprint) {
+    const bool same_text = call.fingerprint != 0 && call.fingerprint == inbound.fingerprint;
+    const bool same_reply = !call.response_id.empty() && call.response_id == inbound.response_id;
+    if (same_text || same_reply) {
       call.claimed = true;
-      return true;
-    }
-    if (!call.response_id.empty() && call.response_id == inbound.response_id) {
-      call.claimed = true;
-      return true;
+      return &call;
     }
     // A call with another fingerprint serves another inbound call.
     const bool may_serve = call.fingerprint == 0 || inbound.fingerprint == 0;
     if (may_serve && !call.claimed && contained == nullptr) contained = &call;
   }
-  if (contained == nullptr) return false;
-  contained->claimed = true;
-  return true;
+  if (contained != nullptr) contained->claimed = true;
+  return contained;
+}
+
+// A gateway tries several times: one refusal among its calls for the same text is enough.
+bool HopLinker::refused_upstream(const LlmCall& inbound, const Outbound* served) const {
+  if (inbound.status != 429 || served == nullptr) return false;
+  if (served->status == 429) return true;
+  const auto found = outbound_by_process_.find(inbound.process->key);
+  return std::ranges::any_of(found->second, [&](const Outbound& call) {
+    return call.status == 429 && call.fingerprint != 0 && call.fingerprint == inbound.fingerprint &&
+           call.start_ns >= inbound.request_start_ns && call.start_ns <= inbound.end_ns;
+  });
 }
 
 void HopLinker::on_call_finished(const LlmCall& call) {
@@ -110,7 +118,9 @@ void HopLinker::on_call_finished(const LlmCall& call) {
       --connection->open;
     if (!call.response_id.empty() && inbound_response_ids_.size() < limits_.open_calls)
       inbound_response_ids_[call.response_id] = call.end_ns;
-    finished.hop = has_outbound(call) ? Hop::kInner : Hop::kEdge;
+    const Outbound* served = outbound_of(call);
+    finished.hop = served != nullptr ? Hop::kInner : Hop::kEdge;
+    finished.refused_upstream = refused_upstream(call, served);
   } else {
     auto& calls = outbound_by_process_[call.process->key];
     const auto known = std::find_if(calls.rbegin(), calls.rend(),
@@ -118,6 +128,7 @@ void HopLinker::on_call_finished(const LlmCall& call) {
     if (known != calls.rend()) {
       known->end_ns = call.end_ns;
       known->fingerprint = call.fingerprint;
+      known->status = call.status;
       known->response_id = call.response_id;
     }
     finished.hop = far_end_observed(call) ? Hop::kInner : Hop::kEdge;

@@ -53,12 +53,15 @@ class HopLinker : public CallSink {
     uint64_t start_ns = 0, end_ns = 0;  // end 0: still open
     uint64_t fingerprint = 0;
     std::string response_id;
+    int status = 0;
     bool claimed = false;  // by an inbound call, by time alone
   };
 
   static AddressPair mirrored(const ConnectionFacts& connection);
   bool far_end_observed(const LlmCall& call) const;
-  bool has_outbound(const LlmCall& inbound);
+  // The outbound call that served it, or null.
+  Outbound* outbound_of(const LlmCall& inbound);
+  bool refused_upstream(const LlmCall& inbound, const Outbound* served) const;
   // The entry of the call's connection; null when there can be none.
   Inbound* remember_inbound(const LlmCall& call, uint64_t time_ns);
 

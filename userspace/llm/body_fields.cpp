@@ -302,8 +302,10 @@ const JsonPaths& reply_paths() {
         rules.push_back({names.back(), static_cast<uint16_t>(row.field)});
       }
     for (const UsageRow& row : kOtherUsageRows) rules.push_back({row.path, static_cast<uint16_t>(row.field)});
+    // Of a reply's texts only the lengths are used.
     for (const ReplyRow& row : kReplyRows)
-      rules.push_back({row.path, static_cast<uint16_t>(row.field), row.want});
+      rules.push_back({row.path, static_cast<uint16_t>(row.field),
+                       row.want == JsonWant::kText ? JsonWant::kCount : row.want});
     return JsonPaths(rules);
   }();
   return paths;

@@ -155,6 +155,7 @@ void price(LlmCall& call, const ReplyFacts& f, const FinishContext& context) {
     return;
   }
   if (context.prices == nullptr || call.tokens.source == TokenSource::kNone) return;
+  if (call.tokens.source == TokenSource::kEstimated && !context.options.count_estimated_cost) return;
   const ModelPrice* model = context.prices->find(call.response_model, call.requested_model, call.provider);
   if (model != nullptr) call.cost_usd = cost_usd(*model, call.tokens, service_tier_from(call.service_tier));
   if (call.cost_usd) {

@@ -63,7 +63,8 @@ CallTracker::CallTracker(const Limits& limits, const CallTrackerOptions& options
       process_(std::move(process)),
       sink_(sink),
       verdicts_(verdicts),
-      roles_(limits.workloads) {}
+      roles_(limits.workloads),
+      records_(limits.json_string_bytes) {}
 
 CallTracker::~CallTracker() = default;
 
@@ -74,11 +75,10 @@ void CallTracker::on_clock(const ClockFacts& clock) {
 
 OpenExchange* CallTracker::find(ExchangeId id) {
   if (last_ != nullptr && last_id_ == id) return last_;
-  const auto found = open_.find(id);
-  if (found == open_.end()) return nullptr;
+  OpenExchange* const found = open_.find(id);
+  if (found == nullptr) return nullptr;
   last_id_ = id;
-  last_ = found->second.get();
-  return last_;
+  return last_ = found;
 }
 
 OpenExchange* CallTracker::add(const ConnectionFacts& connection, ExchangeId id) {
@@ -89,9 +89,7 @@ OpenExchange* CallTracker::add(const ConnectionFacts& connection, ExchangeId id)
     books_.lose("table_full", 1, 0);
     return nullptr;
   }
-  auto& slot = open_[id];
-  slot = std::make_unique<OpenExchange>();
-  OpenExchange& exchange = *slot;
+  OpenExchange& exchange = open_.insert(id, std::make_unique<OpenExchange>());
   last_id_ = id;
   last_ = &exchange;
   exchange.connection_id = connection.id;
@@ -119,6 +117,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     CallState& state = *exchange->state;
     state.route = std::move(route);
     state.dialect = dialect_of_family(state.route.family, state.route.operation, state.route.route);
+    if (state.dialect == Dialect::kNone) state.dialect = evidence.dialect;
     state.anthropic_header = !head.header("anthropic-version").empty();
     state.json_request = evidence.json;
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
@@ -234,7 +233,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   if (call.gateway.name == "litellm" && call.direction == CallDirection::kInbound)
     roles_.is_gateway(call.process->workload);
   if (kind.readable || head.status >= 400) {
-    state.reply = std::make_unique<ReplyReader>(limits_);
+    state.reply = std::make_unique<ReplyReader>(limits_, records_);
     if (call.stream && !kind.stream) state.reply->set_body_is_stream();
   }
 }
@@ -302,6 +301,22 @@ void CallTracker::on_event_end(ExchangeId id, Side side, const EventEnd& end) {
                                     end.complete);
 }
 
+void CallTracker::on_whole_event(ExchangeId id, Side side, std::span<const uint8_t> bytes,
+                                 const EventEnd& end) {
+  OpenExchange* exchange = find(id);
+  // What is not known to be a call yet takes the long way, which finds out.
+  if (exchange == nullptr || exchange->kind != OpenExchange::Kind::kCall || side == Side::kRequest ||
+      !exchange->state->reply)
+    return MessageSink::on_whole_event(id, side, bytes, end);
+  CallState& state = *exchange->state;
+  books_.bytes_in += bytes.size();
+  books_.bytes_out += bytes.size();
+  if (state.call.first_body_ns == 0 && !bytes.empty()) state.call.first_body_ns = end.first_byte_ns;
+  exchange->reply_scanned += bytes.size();
+  state.reply->event(text(bytes), end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
+                     end.complete);
+}
+
 void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end) {
   OpenExchange* exchange = find(id);
   if (exchange == nullptr) return;
@@ -363,7 +378,7 @@ void CallTracker::finish(OpenExchange& exchange, const ExchangeEnd& end) {
 void CallTracker::finish_all(uint64_t time_ns) {
   std::vector<OpenExchange*> left;
   left.reserve(open_.size());
-  for (const auto& [id, exchange] : open_) left.push_back(exchange.get());
+  open_.for_each([&](const ExchangeId&, OpenExchange& exchange) { left.push_back(&exchange); });
   // The same order in every replay.
   std::ranges::sort(left, [](const OpenExchange* a, const OpenExchange* b) {
     const HttpExchange &x = a->http, &y = b->http;

@@ -7,12 +7,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "base/flat_map.h"
 #include "base/stats.h"
 #include "llm/prices.h"
 #include "llm/providers.h"
+#include "llm/reply_record.h"
 #include "llm/workload_roles.h"
 #include "llmtap/limits.h"
 #include "llmtap/message.h"
@@ -27,6 +28,7 @@ struct CallTrackerOptions {
   std::vector<HostRule> hosts;                 // the user's rows: before the built-in ones
   std::vector<std::string> watched_workloads;  // targets.include: watched whatever their role
   std::vector<std::string> end_user_headers;   // lower case; more names that carry the end user
+  bool count_estimated_cost = false;           // calls whose tokens are estimates have a price, too
   // A client that closes without having got a byte gave up waiting (timeout) after this long, and
   // cancelled before.
   double patience_seconds = 30;
@@ -56,6 +58,7 @@ class CallTracker : public MessageSink {
   void on_body(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns) override;
   void on_event_data(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns) override;
   void on_event_end(ExchangeId, Side, const EventEnd&) override;
+  void on_whole_event(ExchangeId, Side, std::span<const uint8_t> bytes, const EventEnd&) override;
   void on_message_end(ExchangeId, Side, const MessageEnd&) override;
   void on_exchange_end(ExchangeId, const ExchangeEnd&) override;
 
@@ -72,10 +75,8 @@ class CallTracker : public MessageSink {
   size_t open_exchanges() const { return open_.size(); }
 
  private:
-  struct IdHash {
-    size_t operator()(const ExchangeId& id) const {
-      return static_cast<size_t>((id.connection * 0x9e3779b97f4a7c15) ^ (id.number * 0xc2b2ae3d27d4eb4f));
-    }
+  struct ExchangeHash {
+    size_t operator()(const ExchangeId& id) const { return IdHash{}(id.connection + (id.number << 40)); }
   };
   OpenExchange* find(ExchangeId);
   OpenExchange* add(const ConnectionFacts&, ExchangeId);
@@ -93,9 +94,10 @@ class CallTracker : public MessageSink {
   std::shared_ptr<const PriceTable> prices_;
   ClockFacts clock_;
   WorkloadRoles roles_;
+  RecordPool records_;  // of all open replies: before open_
   StageBooks books_;
   CallTrackerCounters counters_;
-  std::unordered_map<ExchangeId, std::unique_ptr<OpenExchange>, IdHash> open_;
+  FlatMap<ExchangeId, OpenExchange, ExchangeHash> open_;
   // Bodies come in runs of one exchange.
   ExchangeId last_id_;
   OpenExchange* last_ = nullptr;

@@ -48,6 +48,19 @@ constexpr FamilyRow kFamilies[] = {
 
 std::string_view dialect_name(Dialect dialect) { return kDialects[static_cast<size_t>(dialect)].name; }
 
+std::optional<Dialect> dialect_named(std::string_view name) {
+  for (const DialectRow& row : kDialects)
+    if (!name.empty() && row.name == name) return row.dialect;
+  return std::nullopt;
+}
+
+std::string dialect_names() {
+  std::string names;
+  for (const DialectRow& row : kDialects)
+    if (!row.name.empty()) names.append(names.empty() ? "" : ", ").append(row.name);
+  return names;
+}
+
 std::string_view dialect_operation(Dialect dialect) {
   return kDialects[static_cast<size_t>(dialect)].operation;
 }

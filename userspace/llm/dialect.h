@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace llmtap {
@@ -23,6 +25,9 @@ enum class Dialect : uint8_t {
 
 // The value of LlmCall::dialect; empty for kNone.
 std::string_view dialect_name(Dialect);
+// The dialect of that name, and all names with commas between them.
+std::optional<Dialect> dialect_named(std::string_view name);
+std::string dialect_names();
 // The operation of a call that only its body's shape gave away.
 std::string_view dialect_operation(Dialect);
 // The dialect behind a family of the route table.

@@ -217,6 +217,8 @@ Outcome outcome_for(const OutcomeFacts& facts) {
   using How = ExchangeEnd::How;
   const int status = facts.status;
   if (status == 0) {
+    // The reply passed where we could not see it, or the probe ended: no error of the provider's.
+    if (facts.how == How::kLost) return Outcome::kOk;
     if (facts.timed_out) return Outcome::kTimeout;
     return facts.how == How::kClientAborted ? Outcome::kClientAborted : Outcome::kConnectionError;
   }

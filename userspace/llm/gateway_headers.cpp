@@ -108,6 +108,7 @@ void add_gateway_request_headers(GatewayFacts& facts, std::span<const HeaderFiel
 
 void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderField> response_headers) {
   if (const auto name = recognised(response_headers, kReplyMarks); !name.empty()) facts.name = name;
+  facts.cache_hit = gateway_cache_hit(response_headers);
   for (const HeaderField& field : response_headers) {
     if (field.name.starts_with("x-litellm-"))
       read_litellm(facts, field.name.substr(10), field.value);
@@ -122,14 +123,17 @@ void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderFie
   }
 }
 
-bool gateway_cache_hit(std::span<const HeaderField> response_headers) {
+std::optional<bool> gateway_cache_hit(std::span<const HeaderField> response_headers) {
+  std::optional<bool> hit;
   for (const std::string_view name :
        {"x-portkey-cache-status", "helicone-cache", "cf-aig-cache-status", "x-cache"}) {
     const std::string_view value = header(response_headers, name);
     // "HIT", "SEMANTIC HIT", "Hit from cloudfront"
     if (icontains(value, "hit") && !value.empty()) return true;
+    // A web cache in front of a provider misses every call: that says nothing of a gateway's.
+    if (name != "x-cache" && icontains(value, "miss") && !value.empty()) hit = false;
   }
-  return false;
+  return hit;
 }
 
 std::string provider_request_id(std::span<const HeaderField> response_headers) {

@@ -2,6 +2,7 @@
 // Gateways recognised by their headers, and the ids that replies carry.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -19,7 +20,7 @@ void add_gateway_request_headers(GatewayFacts&, std::span<const HeaderField> req
 void add_gateway_response_headers(GatewayFacts&, std::span<const HeaderField> response_headers);
 
 // True when the reply says that the gateway served it from its cache.
-bool gateway_cache_hit(std::span<const HeaderField> response_headers);
+std::optional<bool> gateway_cache_hit(std::span<const HeaderField> response_headers);
 
 // The provider's id of the request (x-request-id, request-id, x-amzn-requestid, apim-request-id, …):
 // printable, ≤ 128 bytes, empty if absent.

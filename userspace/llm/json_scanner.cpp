@@ -10,9 +10,14 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-bool ends_scalar(char c) {
-  return c == ',' || c == '}' || c == ']' || is_space(c) || c == '"' || c == '{' || c == '[' || c == ':';
-}
+// Bytes that end a number or a word: a table, for they come one by one.
+constexpr std::array<bool, 256> kEndsScalar = [] {
+  std::array<bool, 256> ends{};
+  for (const char c : {',', '}', ']', ' ', '\n', '\r', '\t', '"', '{', '[', ':'})
+    ends[static_cast<unsigned char>(c)] = true;
+  return ends;
+}();
+bool ends_scalar(char c) { return kEndsScalar[static_cast<unsigned char>(c)]; }
 
 // A number of more digits is no count of anything: it is skipped.
 constexpr size_t kMaxScalarBytes = 64;
@@ -30,8 +35,18 @@ void JsonScanner::reset() {
   value_.clear();
 }
 
+void JsonScanner::note(JsonSpan::Kind kind, const char* begin, const char* end) {
+  trace_->push_back({.begin = static_cast<uint16_t>(begin - trace_base_),
+                     .end = static_cast<uint16_t>(end - trace_base_),
+                     .field = node_ == nullptr ? JsonPaths::kNone : node_->field,
+                     .kind = kind});
+}
+
+void JsonScanner::note_end(const char* end) { trace_->back().end = static_cast<uint16_t>(end - trace_base_); }
+
 void JsonScanner::feed(std::string_view bytes) {
   const char* p = bytes.data();
+  trace_base_ = p;
   const char* const end = p + bytes.size();
   while (p < end) {
     switch (mode_) {
@@ -45,10 +60,12 @@ void JsonScanner::feed(std::string_view bytes) {
           if (value_.size() <= kMaxScalarBytes) value_.push_back(*p);
           ++p;
         }
+        if (trace_ != nullptr) note_end(p);
         if (p < end) end_scalar();
         break;
       case Mode::kSkipScalar:
         while (p < end && !ends_scalar(*p)) ++p;
+        if (trace_ != nullptr) note_end(p);
         if (p < end) end_value();
         break;
       default: p = structural(p, end); break;  // the rest: between tokens
@@ -60,14 +77,18 @@ JsonState JsonScanner::finish() {
   if (mode_ == Mode::kScalar) end_scalar();
   if (mode_ == Mode::kSkipScalar) end_value();
   if (mode_ == Mode::kMalformed) return JsonState::kMalformed;
-  if ((mode_ == Mode::kString || mode_ == Mode::kEscape || mode_ == Mode::kHex) && use_ == Use::kText)
+  if ((mode_ == Mode::kString || mode_ == Mode::kEscape || mode_ == Mode::kHex) && counts())
     deliver_text(false);
   return mode_ == Mode::kTop ? JsonState::kOk : JsonState::kIncomplete;
 }
 
 const char* JsonScanner::structural(const char* p, const char* end) {
-  while (p < end && is_space(*p)) ++p;
-  if (p == end) return p;
+  if (is_space(*p)) {
+    const char* const from = p;
+    while (p < end && is_space(*p)) ++p;
+    if (trace_ != nullptr) note(JsonSpan::Kind::kSpace, from, p);
+    if (p == end) return p;
+  }
   const char c = *p;
   switch (mode_) {
     case Mode::kTop:
@@ -125,31 +146,41 @@ const char* JsonScanner::structural(const char* p, const char* end) {
 }
 
 const char* JsonScanner::begin_value(const char* p, const char* end) {
+  using Kind = JsonSpan::Kind;
   const char c = *p;
-  if (c == '{' || c == '[') {
-    open(c == '[');
-    return p + 1;
-  }
-  const bool wanted = node_ != nullptr && node_->field != JsonPaths::kNone;
   if (c == '"') {
-    use_ = !wanted ? Use::kSkip : node_->want == JsonWant::kText ? Use::kText : Use::kValue;
-    if (use_ == Use::kText) {
+    if (node_ == nullptr || node_->field == JsonPaths::kNone) {
+      const char* const stop = skip_string(p + 1, end);
+      if (trace_ != nullptr) note(Kind::kSkippedString, p + 1, stop);
+      if (stop < end && *stop == '"') {
+        end_value();
+        return stop + 1;
+      }
+      use_ = Use::kSkip;
+      mode_ = Mode::kString;
+      return stop;
+    }
+    use_ = node_->want == JsonWant::kText    ? Use::kText
+           : node_->want == JsonWant::kCount ? Use::kCount
+                                             : Use::kValue;
+    if (trace_ != nullptr) note(counts() ? Kind::kText : Kind::kString, p + 1, p + 1);
+    if (counts()) {
       text_ = {};
       hash_ = {};
-    }
-    if (use_ == Use::kSkip) {
-      const char* const quote = find_string_special(p + 1, end);
-      if (quote < end && *quote == '"') {
-        end_value();
-        return quote + 1;
-      }
     }
     value_.clear();
     cut_ = false;
     mode_ = Mode::kString;
     return p + 1;
   }
+  if (c == '{' || c == '[') {
+    open(c == '[');
+    if (mode_ == Mode::kSkipContainer && trace_ != nullptr) note(Kind::kSkippedContainer, p + 1, p + 1);
+    return p + 1;
+  }
   if ((c >= '0' && c <= '9') || c == '-' || c == 't' || c == 'f' || c == 'n') {
+    const bool wanted = node_ != nullptr && node_->field != JsonPaths::kNone;
+    if (trace_ != nullptr) note(wanted ? Kind::kScalar : Kind::kSkippedScalar, p, p);
     value_.clear();
     mode_ = wanted ? Mode::kScalar : Mode::kSkipScalar;
     return p;
@@ -231,10 +262,8 @@ const char* JsonScanner::skip_container(const char* p, const char* end) {
     if (in_skipped_string_) {
       p = find_string_special(p, end);
       if (p == end) return p;
-      if (*p == '"')
-        in_skipped_string_ = false;
-      else
-        skipped_escape_ = true;
+      in_skipped_string_ = *p != '"';
+      skipped_escape_ = in_skipped_string_;
       ++p;
       continue;
     }
@@ -246,6 +275,7 @@ const char* JsonScanner::skip_container(const char* p, const char* end) {
     } else if (c == '{' || c == '[') {
       ++skip_depth_;
     } else if (--skip_depth_ == 0) {
+      if (trace_ != nullptr) note_end(p);
       end_value();
       return p;
     }

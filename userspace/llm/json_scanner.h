@@ -19,6 +19,7 @@ namespace llmtap {
 enum class JsonWant : uint8_t {
   kValue,  // strings (bounded), numbers, booleans, null
   kText,   // strings: only how long they are and their hash; the bytes are never kept
+  kCount,  // strings: only how long they are
   kOpen,   // that an object or array begins here
 };
 
@@ -72,7 +73,7 @@ struct JsonText {
   uint64_t bytes = 0;       // decoded, UTF-8
   uint64_t characters = 0;  // code points
   uint64_t wide = 0;        // of these, beyond U+07FF: CJK and the like
-  uint64_t hash = 0;        // of the decoded bytes; never 0
+  uint64_t hash = 0;        // of the decoded bytes; never 0, but for kCount
   bool complete = true;     // false: the input ended inside the string
 };
 
@@ -98,6 +99,23 @@ class JsonHandler {
   virtual void on_json_record_end() {}
 };
 
+// Where the values of a document lie that was fed whole; what lies below a skipped container is part
+// of that. Strings without their quotes, containers without their opening bracket.
+struct JsonSpan {
+  enum class Kind : uint8_t {
+    kSpace,
+    kString,
+    kText,
+    kScalar,
+    kSkippedString,
+    kSkippedScalar,
+    kSkippedContainer
+  };
+  uint16_t begin = 0, end = 0;
+  uint16_t field = JsonPaths::kNone;
+  Kind kind = Kind::kSpace;
+};
+
 enum class JsonState : uint8_t { kOk, kIncomplete, kMalformed };
 
 class JsonScanner {
@@ -110,6 +128,8 @@ class JsonScanner {
   // was cut; never half a value. Call reset() to begin again.
   JsonState finish();
   void reset();
+  // Notes the spans of the next feed(), which must be a whole document of less than 64 KiB; null: no more.
+  void trace_into(std::vector<JsonSpan>* spans) { trace_ = spans; }
   bool malformed() const { return mode_ == Mode::kMalformed; }
 
  private:
@@ -129,7 +149,7 @@ class JsonScanner {
     kSkipContainer,
     kMalformed,
   };
-  enum class Use : uint8_t { kName, kValue, kText, kSkip };
+  enum class Use : uint8_t { kName, kValue, kText, kCount, kSkip };
   struct Frame {
     const JsonPaths::Node* node;
     bool array;
@@ -141,6 +161,7 @@ class JsonScanner {
   const char* begin_value(const char* p, const char* end);
   const char* begin_name(const char* p, const char* end);
   const char* string_bytes(const char* p, const char* end);
+  const char* text_bytes(const char* p, const char* end);
   const char* escape_bytes(const char* p);
   const char* skip_container(const char* p, const char* end);
   void open(bool array);
@@ -153,6 +174,9 @@ class JsonScanner {
   void emit_code_point(uint32_t code_point);
   void flush_surrogate();
   void deliver_text(bool complete);
+  bool counts() const { return use_ == Use::kText || use_ == Use::kCount; }
+  void note(JsonSpan::Kind kind, const char* begin, const char* end);
+  void note_end(const char* end);
   void fail() { mode_ = Mode::kMalformed; }
   Frame& top() { return frames_[depth_ - 1]; }
 
@@ -174,6 +198,8 @@ class JsonScanner {
   uint8_t hex_digits_ = 0;
   uint16_t hex_ = 0;
   uint16_t high_surrogate_ = 0;
+  std::vector<JsonSpan>* trace_ = nullptr;
+  const char* trace_base_ = nullptr;
 };
 
 }  // namespace llmtap

@@ -4,33 +4,47 @@
 #include "llm/json_scanner.h"
 
 namespace llmtap {
+namespace {
+
+// What a backslash and `c` stand for; 0: \u, or no escape.
+char unescaped(char c) {
+  switch (c) {
+    case 'n': return '\n';
+    case 't': return '\t';
+    case 'r': return '\r';
+    case 'b': return '\b';
+    case 'f': return '\f';
+    case '"':
+    case '\\':
+    case '/': return c;
+    default: return 0;
+  }
+}
+
+}  // namespace
 
 const char* JsonScanner::string_bytes(const char* p, const char* end) {
-  const char* run = p;
-  if (use_ == Use::kText) {
-    p = count_text(p, end, text_.characters, text_.wide);
+  if (counts()) {
+    p = text_bytes(p, end);
+  } else if (use_ == Use::kSkip) {
+    p = skip_string(p, end);
   } else {
+    const char* const run = p;
     p = find_string_special(p, end);
-  }
-  if (p > run) {
-    if (use_ != Use::kSkip) flush_surrogate();
-    if (use_ == Use::kText) {
-      const auto n = static_cast<size_t>(p - run);
-      text_.bytes += n;
-      hash_.add(run, n);
-    } else if (use_ == Use::kValue && p < end && *p == '"' && value_.empty() && !cut_ &&
-               static_cast<size_t>(p - run) <= max_string_) {
+    if (p > run) flush_surrogate();
+    const auto n = static_cast<size_t>(p - run);
+    if (n > 0 && use_ == Use::kValue && p < end && *p == '"' && value_.empty() && !cut_ && n <= max_string_) {
       // The common case: the whole value lies in this piece.
-      const std::string_view whole(run, static_cast<size_t>(p - run));
+      if (trace_ != nullptr) note_end(p);
       end_value();
-      handler_->on_json_string(node_->field, place_, whole, false);
+      handler_->on_json_string(node_->field, place_, {run, n}, false);
       return p + 1;
-    } else if (use_ != Use::kSkip) {
-      emit(run, static_cast<size_t>(p - run));
     }
+    if (n > 0) emit(run, n);
   }
   if (p == end) return p;
   if (*p == '"') {
+    if (trace_ != nullptr && use_ != Use::kName) note_end(p);
     end_string();
   } else {
     mode_ = Mode::kEscape;
@@ -38,16 +52,43 @@ const char* JsonScanner::string_bytes(const char* p, const char* end) {
   return p + 1;
 }
 
+// Counts up to the closing quote; most escapes on the way, others are the caller's.
+const char* JsonScanner::text_bytes(const char* p, const char* end) {
+  const bool hashed = use_ == Use::kText;
+  while (p < end) {
+    const char* const run = p;
+    p = count_text(p, end, text_.characters, text_.wide);
+    if (const auto n = static_cast<size_t>(p - run); n > 0) {
+      flush_surrogate();
+      text_.bytes += n;
+      if (hashed) hash_.add(run, n);
+    }
+    if (end - p < 2 || *p == '"') return p;
+    if (const char plain = unescaped(p[1]); plain != 0) {
+      flush_surrogate();
+      ++text_.characters;
+      ++text_.bytes;
+      if (hashed) hash_.add(&plain, 1);
+      p += 2;
+      continue;
+    }
+    // Surrogates, and what is cut or no escape, byte by byte.
+    if (escape_length(p, end) != 6) return p;
+    uint32_t code_point = 0;
+    for (int i = 2; i < 6; ++i) code_point = code_point << 4 | static_cast<uint32_t>(json_hex_digit(p[i]));
+    if (code_point >= 0xd800 && code_point < 0xe000) return p;
+    flush_surrogate();
+    emit_code_point(code_point);
+    p += 6;
+  }
+  return p;
+}
+
 const char* JsonScanner::escape_bytes(const char* p) {
   const char c = *p;
   if (mode_ == Mode::kHex) {
-    uint16_t digit = 0;
-    if (c >= '0' && c <= '9')
-      digit = static_cast<uint16_t>(c - '0');
-    else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-      digit = static_cast<uint16_t>((c | 0x20) - 'a' + 10);
-    else
-      return fail(), p + 1;
+    const int digit = json_hex_digit(c);
+    if (digit < 0) return fail(), p + 1;
     hex_ = static_cast<uint16_t>((hex_ << 4) | digit);
     if (++hex_digits_ < 4) return p + 1;
     mode_ = Mode::kString;
@@ -66,23 +107,14 @@ const char* JsonScanner::escape_bytes(const char* p) {
     return p + 1;
   }
   mode_ = Mode::kString;
-  char plain = c;
-  switch (c) {
-    case 'u':
-      hex_ = 0;
-      hex_digits_ = 0;
-      mode_ = Mode::kHex;
-      return p + 1;
-    case 'n': plain = '\n'; break;
-    case 't': plain = '\t'; break;
-    case 'r': plain = '\r'; break;
-    case 'b': plain = '\b'; break;
-    case 'f': plain = '\f'; break;
-    case '"':
-    case '\\':
-    case '/': break;
-    default: return fail(), p + 1;
+  if (c == 'u') {
+    hex_ = 0;
+    hex_digits_ = 0;
+    mode_ = Mode::kHex;
+    return p + 1;
   }
+  const char plain = unescaped(c);
+  if (plain == 0) return fail(), p + 1;
   if (use_ == Use::kSkip) return p + 1;
   flush_surrogate();
   emit_code_point(static_cast<unsigned char>(plain));
@@ -114,11 +146,11 @@ void JsonScanner::emit_code_point(uint32_t c) {
     utf8[n++] = static_cast<char>(0x80 | ((c >> 6) & 0x3f));
     utf8[n++] = static_cast<char>(0x80 | (c & 0x3f));
   }
-  if (use_ == Use::kText) {
+  if (counts()) {
     ++text_.characters;
     if (c >= 0x800) ++text_.wide;
     text_.bytes += n;
-    hash_.add(utf8, n);
+    if (use_ == Use::kText) hash_.add(utf8, n);
   } else {
     emit(utf8, n);
   }
@@ -137,7 +169,8 @@ void JsonScanner::end_string() {
   if (use_ != Use::kSkip) flush_surrogate();
   switch (use_) {
     case Use::kSkip: end_value(); break;
-    case Use::kText: deliver_text(true); break;
+    case Use::kText:
+    case Use::kCount: deliver_text(true); break;
     case Use::kName: end_name(cut_ ? std::string_view{} : std::string_view(value_)); break;
     case Use::kValue:
       if (cut_)  // not in the middle of a character
@@ -153,7 +186,7 @@ void JsonScanner::end_string() {
 }
 
 void JsonScanner::deliver_text(bool complete) {
-  text_.hash = hash_.value();
+  text_.hash = use_ == Use::kText ? hash_.value() : 0;
   text_.complete = complete;
   end_value();
   handler_->on_json_text(node_->field, place_, text_);

@@ -109,6 +109,15 @@ void read_rate(ModelPrice& price, std::string_view key, double value) {
   if (key == "input_cost_per_request") price.per_request_usd = value;
 }
 
+// ":line:column" of the last byte that the parser read; it counts from 1.
+std::string line_of(std::string_view text, size_t byte) {
+  const std::string_view before = text.substr(0, byte == 0 ? 0 : byte - 1);
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const size_t start = before.rfind('\n');
+  return ":" + std::to_string(line) + ":" +
+         std::to_string(before.size() - (start == std::string_view::npos ? 0 : start + 1) + 1);
+}
+
 std::string text_field(const json& object, const char* name) {
   const auto at = object.find(name);
   if (at == object.end()) return {};
@@ -144,8 +153,14 @@ Result<std::shared_ptr<const PriceTable>> PriceTable::load(const std::string& pa
 
 Result<std::shared_ptr<const PriceTable>> PriceTable::parse(std::string_view text, std::string_view name,
                                                             std::string_view fallback_version) {
-  const json document = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (document.is_discarded()) return Error{std::string(name) + ": not valid JSON", std::string(kHint)};
+  json document;
+  try {
+    document = json::parse(text);
+  } catch (const json::exception& failure) {
+    const auto* at = dynamic_cast<const json::parse_error*>(&failure);
+    return Error{std::string(name) + (at ? line_of(text, at->byte) : std::string()) + ": not valid JSON",
+                 std::string(kHint)};
+  }
   if (!document.is_object())
     return Error{std::string(name) + ": not an object of models at top level", std::string(kHint)};
 

@@ -20,8 +20,9 @@ bool host_matches(std::string_view host, std::string_view rule) {
   return iequals(host, rule);
 }
 
-bool matches(const HostRule& rule, std::string_view host, std::string_view path) {
-  return path.starts_with(rule.path_prefix) && host_matches(host, rule.host);
+bool matches(const HostRule& rule, std::string_view host, uint16_t port, std::string_view path) {
+  return (rule.port == 0 || rule.port == port) && path.starts_with(rule.path_prefix) &&
+         host_matches(host, rule.host);
 }
 
 }  // namespace
@@ -93,9 +94,9 @@ ProviderTable::ProviderTable(std::vector<HostRule> user_rules) : user_rules_(std
 
 ProviderMatch ProviderTable::match(std::string_view host, uint16_t port, std::string_view path) const {
   for (const HostRule& rule : user_rules_)
-    if (matches(rule, host, path)) return {rule.provider, rule.api_only};
+    if (matches(rule, host, port, path)) return {rule.provider, rule.api_only, rule.dialect};
   for (const HostRule& rule : builtin_host_rules())
-    if (matches(rule, host, path)) return {rule.provider, rule.api_only};
+    if (matches(rule, host, port, path)) return {rule.provider, rule.api_only, rule.dialect};
   // Ports that one server has for itself.
   if (port == 11434) return {"ollama", false};
   if (port == 1234) return {"lm_studio", false};

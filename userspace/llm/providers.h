@@ -16,14 +16,17 @@ namespace llmtap {
 // ".openai.azure.com" that ending; "bedrock-runtime.*.amazonaws.com" one piece of any length.
 struct HostRule {
   std::string host;
-  std::string provider;     // label value, OpenTelemetry's where it has one
-  bool api_only = true;     // nothing but the API lives there: any path is a call
-  std::string path_prefix;  // the rule holds only below; empty: everywhere
+  std::string provider;              // label value, OpenTelemetry's where it has one
+  bool api_only = true;              // nothing but the API lives there: any path is a call
+  std::string path_prefix;           // the rule holds only below; empty: everywhere
+  uint16_t port = 0;                 // the rule holds only there; 0: any
+  Dialect dialect = Dialect::kNone;  // of calls whose path says nothing; kNone: their bodies say it
 };
 
 struct ProviderMatch {
   std::string provider;  // empty: no rule
   bool api_only = false;
+  Dialect dialect = Dialect::kNone;
 };
 
 class ProviderTable {

@@ -59,6 +59,7 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   const std::string type = lowered(media_type(head.header("content-type")));
   e.json = is_json(type);
   e.provider = match.provider;
+  if (post) e.dialect = match.dialect;
   if (e.provider.empty() && !head.header("anthropic-version").empty()) e.provider = "anthropic";
   if (e.provider.empty() && !head.header("x-goog-api-key").empty()) e.provider = "gcp.gemini";
   // The Azure inference host speaks every provider's dialect below its own paths.
@@ -70,7 +71,8 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   const bool header_says =
       route.known && route.family == "anthropic" && !head.header("anthropic-version").empty();
   const bool beside_calls = route.known && !route.inference && workload_known && route.family != "mcp";
-  const bool maybe = post && ((route.known && route.family != "mcp" && (e.json || type.empty())) || e.json);
+  const bool maybe = post && ((route.known && route.family != "mcp" && (e.json || type.empty())) || e.json ||
+                              (head.fields_unknown && type.empty()));
   e.weight = host_says || path_says || header_says || beside_calls ? Weight::kCertain
              : maybe                                               ? Weight::kMaybe
                                                                    : Weight::kNone;

@@ -28,8 +28,9 @@ struct RequestEvidence {
     kCertain,  // host or path say so
   };
   Weight weight = Weight::kNone;
-  std::string host, provider;  // provider: empty if only the shape can say
-  bool json = false;           // the request's body is JSON by its content type
+  std::string host, provider;        // provider: empty if only the shape can say
+  Dialect dialect = Dialect::kNone;  // that the user's row of the host says
+  bool json = false;                 // the request's body is JSON by its content type
   bool read_body = false;
 };
 // `workload_known`: calls of this workload were seen, so its model lists and file uploads are calls too.

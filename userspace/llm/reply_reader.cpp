@@ -3,108 +3,168 @@
 
 #include <algorithm>
 
-#include "llm/number_checks.h"
+#include "llm/event_shape.h"
 
 namespace llmtap {
 namespace {
 
-// Entries of one record; a reply with more choices or calls in one object is not read further.
-constexpr size_t kMaxPending = 128;
 // Keys of tool calls that tell a repeated one from a new one.
 constexpr size_t kMaxToolsSeen = 1024;
+// Shapes learned for nothing, one after the other: then only every so many events is tried again.
+constexpr uint8_t kLearnedInVain = 8;
+constexpr uint64_t kTryAgainEvery = 32;
 
-uint32_t level(const JsonPlace& place, size_t i) {
-  return place.levels > i && i < JsonPlace::kLevels ? place.at[i] : 0;
+// What the caller has to run; what the provider runs itself is no tool call of the program.
+constexpr std::string_view kToolItems[] = {"tool_use",        "function_call",    "custom_tool_call",
+                                           "computer_call",   "local_shell_call", "shell_call",
+                                           "apply_patch_call"};
+
+// Events that end a stream as [DONE] does: they bear no tokens and are not counted as chunks.
+bool is_terminator(std::string_view type) {
+  return type == "message_stop" || type == "response.completed" || type == "response.incomplete" ||
+         type == "response.failed";
 }
 
-uint64_t text_hash(std::string_view text) {
-  TextHash hash;
-  hash.add(text.data(), text.size());
-  return hash.value();
-}
+bool is_reason(const std::string& finish) { return !finish.empty() && finish != "null"; }
 
-std::string number_text(const JsonNumber& number) {
-  return number.integer ? std::to_string(number.whole) : std::string();
-}
-
-template <typename Entry>
-Entry& find_or_add(std::vector<Entry>& entries, auto&& same, const Entry& fresh) {
-  if (!entries.empty() && same(entries.back())) return entries.back();
-  for (Entry& entry : entries)
-    if (same(entry)) return entry;
-  if (entries.size() < kMaxPending) entries.push_back(fresh);
-  return entries.back();
+// Responses events: the kind of the generated text is in the event's type.
+TextCount ReplyTexts::* delta_kind(std::string_view type) {
+  if (!type.ends_with(".delta")) return nullptr;
+  const auto has = [&](std::string_view word) { return type.find(word) != std::string_view::npos; };
+  if (has("reasoning")) return &ReplyTexts::reasoning;
+  return has("arguments") || has("tool_call") || has("call_code") ? &ReplyTexts::tool_text
+                                                                  : &ReplyTexts::content;
 }
 
 }  // namespace
 
-ReplyReader::ReplyReader(const Limits& limits)
+struct ReplyReader::Learned {
+  EventShape shape;
+  std::string event_name;  // if the event's JSON has no type
+  bool by_name = false;
+  bool current = false;  // the last record applied had this shape
+  bool matched = false;  // since it was learned
+  uint8_t in_vain = 0;
+  TextCount ReplyTexts::* delta = nullptr;
+};
+
+ReplyReader::ReplyReader(const Limits& limits, RecordPool& pool)
     : max_tool_names_(limits.tool_calls_per_call),
       max_finish_reasons_(limits.finish_reasons_per_call),
-      scanner_(reply_paths(), *this, limits.json_string_bytes) {}
+      pool_(pool) {}
 
-void ReplyReader::Record::clear() {
-  for (std::string* text : {&type, &object, &model, &id, &service_tier, &conversation_id,
-                            &previous_response_id, &status, &incomplete_reason, &done_reason, &block_reason,
-                            &role, &error_type, &error_code, &error_message, &top_code, &top_message})
-    text->clear();
-  usage.clear();
-  cost_usd.reset();
-  content = choice_text = reasoning = tool_text = delta = {};
-  finishes.clear();
-  choice_indices.clear();
-  tools.clear();
-  items.clear();
-  parts.clear();
-  error = done = has_done = choices = candidates = usage_metadata = embedding = created_at = message =
-      bedrock_output = ended = false;
+ReplyReader::~ReplyReader() { release(); }
+
+RecordReader& ReplyReader::reader() {
+  if (!reader_) reader_ = pool_.take(*this);
+  return *reader_;
+}
+
+void ReplyReader::release() {
+  if (reader_) pool_.give(std::move(reader_));
+  record_open_ = false;
 }
 
 void ReplyReader::feed_body(std::string_view bytes, uint64_t time_ns) {
   now_ns_ = time_ns;
-  scanner_.feed(bytes);
+  reader().feed(bytes);
 }
 
-void ReplyReader::feed_event(std::string_view bytes) {
+void ReplyReader::add_to_event(std::string_view bytes) {
   in_event_ = true;
   for (size_t i = 0; i < bytes.size() && event_prefix_bytes_ < event_prefix_.size(); ++i)
     event_prefix_[event_prefix_bytes_++] = bytes[i];
   event_bytes_ += bytes.size();
-  scanner_.feed(bytes);
+}
+
+void ReplyReader::feed_event(std::string_view bytes) {
+  add_to_event(bytes);
+  reader().feed(bytes);
 }
 
 void ReplyReader::end_event(std::string_view name, uint64_t time_ns, bool complete) {
   const std::string_view prefix(event_prefix_.data(), event_prefix_bytes_);
   const bool done = prefix.starts_with("[DONE]");
   const bool empty = event_bytes_ == 0;
-  scanner_.finish();
+  reader().finish();
   if (complete && done) facts_.terminal = true;
   if (complete && !done && !empty) {
-    const bool readable = record_open_ && record_.ended;
-    if (!readable) record_.clear();
+    const bool readable = record_open_ && reader_->record().ended;
+    if (!readable) reader_->record().clear();
     apply(name, time_ns, true);
   }
-  record_open_ = in_event_ = false;
+  in_event_ = false;
   event_prefix_bytes_ = 0;
   event_bytes_ = 0;
-  scanner_.reset();
+  release();
+}
+
+void ReplyReader::event(std::string_view data, std::string_view name, uint64_t time_ns, bool complete) {
+  const bool whole = complete && !in_event_ && data.size() <= EventShape::kMaxBytes;
+  if (whole && learned_ && learned_->current && (!learned_->by_name || learned_->event_name == name)) {
+    EventShape::Values values;
+    if (learned_->shape.match(data, values)) {
+      learned_->matched = true;
+      ++facts_.records;
+      for (size_t i = 0; i < values.number_count; ++i)
+        facts_.usage.set(values.numbers[i].first, values.numbers[i].second);
+      apply_texts(values.texts, learned_->delta, time_ns, true, false);
+      return;
+    }
+  }
+  if (!whole || (learned_ && learned_->in_vain >= kLearnedInVain && facts_.records % kTryAgainEvery != 0)) {
+    feed_event(data);
+    end_event(name, time_ns, complete);
+    return;
+  }
+  add_to_event(data);
+  reader().feed_whole(data);
+  const bool learned = learn(data, name);
+  end_event(name, time_ns, complete);
+  if (learned) learned_->current = true;
+}
+
+// Keeps the shape of the event just read, if applying its record again would change nothing but
+// counts of records, chunks, characters and tokens.
+bool ReplyReader::learn(std::string_view data, std::string_view name) {
+  const ReplyRecord& r = reader_->record();
+  if (!record_open_ || !r.ended || reader_->records() != 1 || reader_->malformed()) return false;
+  const std::string_view type = !r.type.empty() ? std::string_view(r.type) : name;
+  if (is_terminator(type) || type == "error" || r.error || r.done || !r.top_message.empty() ||
+      !r.top_code.empty() || !r.items.empty())
+    return false;
+  for (const ReplyRecord::Finish& finish : r.finishes)
+    if (is_reason(finish.reason)) return false;
+  for (const ReplyRecord::Tool& tool : r.tools)
+    if (!tool.name.empty()) return false;
+  for (const ReplyRecord::Part& part : r.parts)
+    if (part.thought != r.parts.front().thought) return false;
+  if (!learned_) learned_ = std::make_unique<Learned>();
+  Learned& l = *learned_;
+  l.in_vain = l.matched ? uint8_t{0} : static_cast<uint8_t>(std::min<int>(l.in_vain + 1, kLearnedInVain));
+  l.matched = false;
+  l.shape.learn(data, reader_->spans(), !r.parts.empty() && r.parts.front().thought);
+  l.by_name = r.type.empty();
+  if (l.by_name) l.event_name = name;
+  l.delta = delta_kind(type);
+  return true;
 }
 
 void ReplyReader::finish() {
-  scanner_.finish();
-  if (in_event_) return;  // an event without its end is discarded
-  if (record_open_ && !record_.ended) apply({}, record_ns_, false);
-  record_open_ = false;
+  if (!reader_) return;
+  reader_->finish();
+  malformed_ = reader_->malformed();
+  // An event without its end is discarded.
+  if (!in_event_ && record_open_ && !reader_->record().ended) apply({}, record_ns_, false);
+  release();
 }
 
-void ReplyReader::on_json_record_begin() {
-  record_.clear();
+void ReplyReader::on_record_begin() {
   record_open_ = true;
   record_ns_ = now_ns_;
 }
 
-void ReplyReader::on_json_record_end() {
-  record_.ended = true;
+void ReplyReader::on_record_end() {
   if (in_event_) return;
   apply({}, record_ns_, body_is_stream_);
   record_open_ = false;
@@ -112,7 +172,7 @@ void ReplyReader::on_json_record_end() {
 
 Dialect ReplyReader::record_shape() const {
   if (!record_open_) return Dialect::kNone;
-  const Record& r = record_;
+  const ReplyRecord& r = reader_->record();
   const std::string_view object = r.object;
   if (object.starts_with("chat.completion")) return Dialect::kOpenAiChat;
   if (object == "text_completion") return Dialect::kOpenAiCompletions;
@@ -129,7 +189,8 @@ Dialect ReplyReader::record_shape() const {
 }
 
 void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chunk) {
-  Record& r = record_;
+  ReplyRecord& r = reader_->record();
+  if (learned_) learned_->current = false;
   ++facts_.records;
   if (facts_.shape == Dialect::kNone) facts_.shape = record_shape();
   // A type in the JSON beats the event's name; some servers send only one of them.
@@ -153,49 +214,41 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   if (r.cost_usd) facts_.cost_usd = r.cost_usd;
   if (!r.block_reason.empty()) facts_.prompt_blocked = true;
 
-  apply_delta_kind(type);
   apply_finishes();
   const uint32_t tools_before = facts_.tool_calls;
   apply_tools();
   apply_errors(type);
-
-  if (r.content.characters == 0) r.content = r.choice_text;
-  for (const Part& part : r.parts)
-    (part.thought ? r.reasoning : r.content).add(part.text.characters, part.text.wide);
-  facts_.content.add(r.content.characters, r.content.wide);
-  facts_.reasoning.add(r.reasoning.characters, r.reasoning.wide);
-  facts_.tool_text.add(r.tool_text.characters, r.tool_text.wide);
-
-  // Events that end a stream as [DONE] does: they bear no tokens and are not counted as chunks.
-  const bool terminator = type == "message_stop" || type == "response.completed" ||
-                          type == "response.incomplete" || type == "response.failed";
+  const bool terminator = is_terminator(type);
   if (terminator || type == "message-end" || r.object == "chat.completion.done" || r.done)
     facts_.terminal = true;
-  if (chunk && !terminator) apply_chunk(time_ns, facts_.tool_calls > tools_before);
+  for (const ReplyRecord::Part& part : r.parts)
+    (part.thought ? r.texts.part_reasoning : r.texts.part_content).add(part.text);
+  apply_texts(r.texts, delta_kind(type), time_ns, chunk && !terminator, facts_.tool_calls > tools_before);
 }
 
-// Responses events: the kind of the generated text is in the event's type.
-void ReplyReader::apply_delta_kind(std::string_view type) {
-  Record& r = record_;
-  if (r.delta.characters == 0 || !type.ends_with(".delta")) return;
-  const auto has = [&](std::string_view word) { return type.find(word) != std::string_view::npos; };
-  TextCount& kind = has("reasoning")                                           ? r.reasoning
-                    : has("arguments") || has("tool_call") || has("call_code") ? r.tool_text
-                                                                               : r.content;
-  kind.add(r.delta.characters, r.delta.wide);
+void ReplyReader::apply_texts(ReplyTexts& texts, TextCount ReplyTexts::* delta, uint64_t time_ns, bool chunk,
+                              bool tool_named) {
+  if (delta != nullptr) (texts.*delta).add(texts.delta);
+  if (texts.content.characters == 0) texts.content = texts.choice_text;
+  texts.content.add(texts.part_content);
+  texts.reasoning.add(texts.part_reasoning);
+  facts_.content.add(texts.content);
+  facts_.reasoning.add(texts.reasoning);
+  facts_.tool_text.add(texts.tool_text);
+  if (chunk) apply_chunk(texts, time_ns, tool_named);
 }
 
 uint32_t ReplyReader::choice_index(uint32_t position) const {
-  for (const auto& [at, index] : record_.choice_indices)
+  for (const auto& [at, index] : reader_->record().choice_indices)
     if (at == position) return index;
   return position;
 }
 
 void ReplyReader::apply_finishes() {
-  Record& r = record_;
+  ReplyRecord& r = reader_->record();
   if (r.done) r.finishes.push_back({0, r.done_reason.empty() ? "stop" : r.done_reason});
-  for (Finish& finish : r.finishes) {
-    if (finish.reason.empty() || finish.reason == "null") continue;
+  for (ReplyRecord::Finish& finish : r.finishes) {
+    if (!is_reason(finish.reason)) continue;
     const size_t index = choice_index(finish.choice);
     facts_.finish_seen = true;
     if (index >= max_finish_reasons_) continue;
@@ -214,7 +267,7 @@ void ReplyReader::count_tool(const std::string& name, uint64_t key) {
 }
 
 void ReplyReader::apply_tools() {
-  for (const Tool& tool : record_.tools) {
+  for (const ReplyRecord::Tool& tool : reader_->record().tools) {
     if (tool.name.empty()) continue;
     uint64_t key = tool.id_hash;
     // Without an id, a delta that repeats its name is told from a new call by its index; a call
@@ -223,17 +276,13 @@ void ReplyReader::apply_tools() {
       key = ((uint64_t{choice_index(tool.choice)} << 32) | (*tool.index & 0xffffffff)) + 1;
     count_tool(tool.name, key);
   }
-  // What the caller has to run; what the provider runs itself is no tool call of the program.
-  static constexpr std::string_view kToolItems[] = {"tool_use",        "function_call",    "custom_tool_call",
-                                                    "computer_call",   "local_shell_call", "shell_call",
-                                                    "apply_patch_call"};
-  for (const Item& item : record_.items)
+  for (const ReplyRecord::Item& item : reader_->record().items)
     if (std::ranges::find(kToolItems, item.type) != std::end(kToolItems))
       count_tool(item.name.empty() ? item.type : item.name, item.id_hash);
 }
 
 void ReplyReader::apply_errors(std::string_view type) {
-  Record& r = record_;
+  const ReplyRecord& r = reader_->record();
   const bool flat = type == "error";
   if (!r.error && !flat && r.top_message.empty() && r.top_code.empty()) return;
   if (r.error || flat) facts_.error = true;
@@ -247,11 +296,10 @@ void ReplyReader::apply_errors(std::string_view type) {
   if (!message.empty()) facts_.error_message = message;
 }
 
-void ReplyReader::apply_chunk(uint64_t time_ns, bool tool_named) {
-  const Record& r = record_;
+void ReplyReader::apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool tool_named) {
   ++facts_.stream_chunks;
-  const bool content = r.content.characters > 0, reasoning = r.reasoning.characters > 0;
-  const bool tool = r.tool_text.characters > 0 || tool_named;
+  const bool content = texts.content.characters > 0, reasoning = texts.reasoning.characters > 0;
+  const bool tool = texts.tool_text.characters > 0 || tool_named;
   if (!content && !reasoning && !tool) return;
   ++facts_.content_chunks;
   const auto first = [time_ns](uint64_t& mark) {
@@ -269,134 +317,6 @@ void ReplyReader::apply_chunk(uint64_t time_ns, bool tool_named) {
     facts_.gaps.max_seconds = std::max(facts_.gaps.max_seconds, gap);
   }
   facts_.last_token_ns = time_ns;
-}
-
-ReplyReader::Tool& ReplyReader::tool_at(const JsonPlace& place) {
-  const uint32_t choice = level(place, 0), position = level(place, 1);
-  return find_or_add(
-      record_.tools, [&](const Tool& t) { return t.choice == choice && t.position == position; },
-      Tool{.choice = choice, .position = position});
-}
-
-ReplyReader::Item& ReplyReader::item_at(const JsonPlace& place) {
-  const uint32_t position = level(place, 0);
-  return find_or_add(
-      record_.items, [&](const Item& i) { return i.position == position; }, Item{.position = position});
-}
-
-ReplyReader::Part& ReplyReader::part_at(const JsonPlace& place) {
-  const uint32_t choice = level(place, 0), position = level(place, 1);
-  return find_or_add(
-      record_.parts, [&](const Part& p) { return p.choice == choice && p.position == position; },
-      Part{.choice = choice, .position = position});
-}
-
-void ReplyReader::on_json_string(uint16_t field, const JsonPlace& place, std::string_view value, bool) {
-  Record& r = record_;
-  switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kModel: r.model = value; break;
-    case ReplyField::kId: r.id = value; break;
-    case ReplyField::kObject: r.object = value; break;
-    case ReplyField::kType: r.type = value; break;
-    case ReplyField::kRole: r.role = value; break;
-    case ReplyField::kCreatedAt: r.created_at = true; break;
-    case ReplyField::kServiceTier: r.service_tier = value; break;
-    case ReplyField::kConversation: r.conversation_id = value; break;
-    case ReplyField::kPreviousResponse: r.previous_response_id = value; break;
-    case ReplyField::kStatus: r.status = value; break;
-    case ReplyField::kIncompleteReason: r.incomplete_reason = value; break;
-    case ReplyField::kDoneReason: r.done_reason = value; break;
-    case ReplyField::kBlockReason: r.block_reason = value; break;
-    case ReplyField::kFinish:
-      if (r.finishes.size() < kMaxPending) r.finishes.push_back({level(place, 0), std::string(value)});
-      break;
-    case ReplyField::kToolName:
-      if (!value.empty()) tool_at(place).name = value;
-      break;
-    case ReplyField::kToolId:
-      if (!value.empty()) tool_at(place).id_hash = text_hash(value);
-      break;
-    case ReplyField::kItemType: item_at(place).type = value; break;
-    case ReplyField::kItemName: item_at(place).name = value; break;
-    case ReplyField::kItemId: item_at(place).id_hash = text_hash(value); break;
-    case ReplyField::kEmbedding: r.embedding = true; break;
-    case ReplyField::kErrorText:
-      r.error = true;
-      r.error_message = value;
-      break;
-    case ReplyField::kErrorType: r.error_type = value; break;
-    case ReplyField::kErrorCode: r.error_code = value; break;
-    case ReplyField::kErrorMessage: r.error_message = value; break;
-    case ReplyField::kErrorDetailCode: r.error_code = value; break;
-    case ReplyField::kTopCode: r.top_code = value; break;
-    case ReplyField::kTopMessage: r.top_message = value; break;
-    default: break;
-  }
-}
-
-void ReplyReader::on_json_number(uint16_t field, const JsonPlace& place, const JsonNumber& number) {
-  Record& r = record_;
-  if (field < kUsageFields) {
-    if (const auto count = as_count(number)) r.usage.set(static_cast<Usage>(field), *count);
-    return;
-  }
-  switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kCost:
-      if (number.value >= 0) r.cost_usd = number.value;
-      break;
-    case ReplyField::kCostTicks:
-      if (number.value >= 0) r.cost_usd = number.value * 1e-10;  // xAI: 1 tick is 1e-10 USD
-      break;
-    case ReplyField::kChoiceIndex:
-      if (const auto index = as_count(number); index && r.choice_indices.size() < kMaxPending)
-        r.choice_indices.emplace_back(level(place, 0),
-                                      static_cast<uint32_t>(std::min<uint64_t>(*index, UINT32_MAX)));
-      break;
-    case ReplyField::kToolIndex:
-      if (const auto index = as_count(number)) tool_at(place).index = index;
-      break;
-    case ReplyField::kErrorCode: r.error_code = number_text(number); break;
-    case ReplyField::kTopCode: r.top_code = number_text(number); break;
-    default: break;
-  }
-}
-
-void ReplyReader::on_json_bool(uint16_t field, const JsonPlace& place, bool value) {
-  switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kDone:
-      record_.has_done = true;
-      record_.done = value;
-      break;
-    case ReplyField::kPartThought: part_at(place).thought = value; break;
-    default: break;
-  }
-}
-
-void ReplyReader::on_json_text(uint16_t field, const JsonPlace& place, const JsonText& text) {
-  Record& r = record_;
-  switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kContent: r.content.add(text.characters, text.wide); break;
-    case ReplyField::kChoiceText: r.choice_text.add(text.characters, text.wide); break;
-    case ReplyField::kReasoning: r.reasoning.add(text.characters, text.wide); break;
-    case ReplyField::kToolText: r.tool_text.add(text.characters, text.wide); break;
-    case ReplyField::kDeltaString: r.delta.add(text.characters, text.wide); break;
-    case ReplyField::kPartText: part_at(place).text.add(text.characters, text.wide); break;
-    default: break;
-  }
-}
-
-void ReplyReader::on_json_open(uint16_t field, const JsonPlace&) {
-  Record& r = record_;
-  switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kChoices: r.choices = true; break;
-    case ReplyField::kCandidates: r.candidates = true; break;
-    case ReplyField::kUsageMetadata: r.usage_metadata = true; break;
-    case ReplyField::kEmbedding: r.embedding = true; break;
-    case ReplyField::kMessageOpen: r.message = true; break;
-    case ReplyField::kBedrockOutput: r.bedrock_output = true; break;
-    case ReplyField::kErrorOpen: r.error = true; break;
-    default: break;
-  }
 }
 
 }  // namespace llmtap

@@ -3,23 +3,18 @@
 // or the elements of an array. Each object is one record; what it says takes effect at its end.
 #pragma once
 
+#include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "llm/body_fields.h"
 #include "llm/dialect.h"
+#include "llm/reply_record.h"
 #include "llmtap/limits.h"
 #include "llmtap/llm_call.h"
 
 namespace llmtap {
-
-struct TextCount {
-  uint64_t characters = 0, wide = 0;
-  void add(uint64_t more, uint64_t more_wide) {
-    characters += more;
-    wide += more_wide;
-  }
-};
 
 struct ReplyFacts {
   std::string model, id, service_tier, conversation_id, previous_response_id, status, incomplete_reason;
@@ -43,15 +38,21 @@ struct ReplyFacts {
   InterTokenGaps gaps;
 };
 
-class ReplyReader final : public JsonHandler {
+class ReplyReader final : private RecordListener {
  public:
-  explicit ReplyReader(const Limits&);
+  ReplyReader(const Limits&, RecordPool& pool);  // the pool outlives it
+  ~ReplyReader() override;
+  ReplyReader(const ReplyReader&) = delete;
+  ReplyReader& operator=(const ReplyReader&) = delete;
 
   // A body that is one document, or several one after the other.
   void feed_body(std::string_view bytes, uint64_t time_ns);
   // Data of one SSE event or NDJSON line, and its end; `time_ns` of its first data byte.
   void feed_event(std::string_view bytes);
   void end_event(std::string_view name, uint64_t time_ns, bool complete);
+  // Both, for an event that lies in one piece: what equals the last one but for its text is not read
+  // again (event_shape.h).
+  void event(std::string_view data, std::string_view name, uint64_t time_ns, bool complete);
   // The body ended, maybe inside a document: what was complete in it counts.
   void finish();
 
@@ -59,81 +60,42 @@ class ReplyReader final : public JsonHandler {
   void set_body_is_stream() { body_is_stream_ = true; }
   // By the records so far, the one being read included.
   Dialect shape() const { return facts_.shape != Dialect::kNone ? facts_.shape : record_shape(); }
-  bool malformed() const { return scanner_.malformed(); }
+  bool malformed() const { return malformed_ || (reader_ && reader_->malformed()); }
   const ReplyFacts& facts() const { return facts_; }
 
  private:
-  struct Tool {
-    uint32_t choice = 0, position = 0;
-    std::optional<uint64_t> index;
-    uint64_t id_hash = 0;
-    std::string name;
-  };
-  struct Item {
-    uint32_t position = 0;
-    std::string type, name;
-    uint64_t id_hash = 0;
-  };
-  struct Part {
-    uint32_t choice = 0, position = 0;
-    TextCount text;
-    bool thought = false;
-  };
-  struct Finish {
-    uint32_t choice = 0;
-    std::string reason;
-  };
-  // One object, as far as it was read.
-  struct Record {
-    std::string type, object, model, id, service_tier, conversation_id, previous_response_id, status,
-        incomplete_reason, done_reason, block_reason, role;
-    std::string error_type, error_code, error_message, top_code, top_message;
-    UsageNumbers usage;
-    std::optional<double> cost_usd;
-    TextCount content, choice_text, reasoning, tool_text, delta;
-    std::vector<Finish> finishes;
-    std::vector<std::pair<uint32_t, uint32_t>> choice_indices;  // position -> index
-    std::vector<Tool> tools;
-    std::vector<Item> items;
-    std::vector<Part> parts;
-    bool error = false, done = false, has_done = false, choices = false, candidates = false,
-         usage_metadata = false, embedding = false, created_at = false, message = false,
-         bedrock_output = false;
-    bool ended = false;
-    void clear();
-  };
+  struct Learned;
 
-  void on_json_string(uint16_t field, const JsonPlace&, std::string_view value, bool cut) override;
-  void on_json_number(uint16_t field, const JsonPlace&, const JsonNumber&) override;
-  void on_json_bool(uint16_t field, const JsonPlace&, bool) override;
-  void on_json_text(uint16_t field, const JsonPlace&, const JsonText&) override;
-  void on_json_open(uint16_t field, const JsonPlace&) override;
-  void on_json_record_begin() override;
-  void on_json_record_end() override;
+  void on_record_begin() override;
+  void on_record_end() override;
 
+  RecordReader& reader();
+  void release();
+  void add_to_event(std::string_view bytes);
+  bool learn(std::string_view data, std::string_view name);
   Dialect record_shape() const;
   void apply(std::string_view event_name, uint64_t time_ns, bool chunk);
-  void apply_delta_kind(std::string_view type);
+  void apply_texts(ReplyTexts& texts, TextCount ReplyTexts::* delta, uint64_t time_ns, bool chunk,
+                   bool tool_named);
   void apply_finishes();
   void apply_tools();
   void apply_errors(std::string_view type);
-  void apply_chunk(uint64_t time_ns, bool tool_named);
+  void apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool tool_named);
   void count_tool(const std::string& name, uint64_t key);
-  Tool& tool_at(const JsonPlace&);
-  Item& item_at(const JsonPlace&);
-  Part& part_at(const JsonPlace&);
   uint32_t choice_index(uint32_t position) const;
 
   size_t max_tool_names_, max_finish_reasons_;
+  RecordPool& pool_;
+  std::unique_ptr<RecordReader> reader_;  // inside a record only
+  std::unique_ptr<Learned> learned_;
   ReplyFacts facts_;
-  Record record_;
-  JsonScanner scanner_;
   std::vector<uint64_t> tools_seen_;
   uint64_t now_ns_ = 0, record_ns_ = 0;
   std::array<char, 8> event_prefix_{};
   uint8_t event_prefix_bytes_ = 0;
   uint64_t event_bytes_ = 0;
   bool in_event_ = false, record_open_ = false, body_is_stream_ = false;
+  bool malformed_ = false;
 };
 
 }  // namespace llmtap

@@ -5,25 +5,43 @@
 
 namespace llmtap {
 
+namespace {
+
+uint64_t load8(const char* p) {
+  uint64_t block = 0;
+  std::memcpy(&block, p, 8);
+  return block;
+}
+
+// Fewer than eight bytes, at least one; halves may overlap, they hold the same bytes there.
+uint64_t load_few(const char* p, size_t n) {
+  if (n >= 4) {
+    uint32_t low = 0, high = 0;
+    std::memcpy(&low, p, 4);
+    std::memcpy(&high, p + n - 4, 4);
+    return low | uint64_t{high} << (8 * (n - 4));
+  }
+  uint64_t block = static_cast<unsigned char>(p[0]);
+  if (n > 1) block |= uint64_t{static_cast<unsigned char>(p[1])} << 8;
+  if (n > 2) block |= uint64_t{static_cast<unsigned char>(p[2])} << 16;
+  return block;
+}
+
+}  // namespace
+
+// The text is a sequence of blocks of eight bytes, little endian, whatever the pieces.
 void TextHash::add(const char* bytes, size_t n) {
-  size_t filled = bytes_ & 7;
+  const size_t filled = bytes_ & 7, shift = 8 * filled;
   bytes_ += n;
-  while (n > 0 && filled != 0) {
-    pending_ |= uint64_t{static_cast<unsigned char>(*bytes)} << (8 * filled);
-    ++bytes, --n;
-    filled = (filled + 1) & 7;
-    if (filled == 0) {
-      state_ = mix(state_, pending_);
-      pending_ = 0;
-    }
-  }
-  for (; n >= 8; bytes += 8, n -= 8) {
-    uint64_t block = 0;
-    std::memcpy(&block, bytes, 8);
-    state_ = mix(state_, block);
-  }
-  for (size_t i = 0; i < n; ++i)
-    pending_ |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * (filled + i));
+  const auto add_block = [&](uint64_t block) {
+    state_ = mix(state_, pending_ | block << shift);
+    pending_ = shift == 0 ? 0 : block >> (64 - shift);
+  };
+  for (; n >= 8; bytes += 8, n -= 8) add_block(load8(bytes));
+  if (n == 0) return;
+  const uint64_t block = load_few(bytes, n);
+  if (filled + n >= 8) add_block(block);
+  else pending_ |= block << shift;
 }
 
 uint64_t TextHash::mix(uint64_t state, uint64_t block) {

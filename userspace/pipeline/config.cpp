@@ -163,7 +163,10 @@ Result<> apply_yaml(Config& config, const std::string& text, const std::string& 
     if (documents.empty()) return Ok{};
     if (documents.size() > 1) return at(name, "holds several YAML documents; expected one");
     if (documents[0].IsNull()) return Ok{};
-    if (!documents[0].IsMap()) return at(name, "expected `key: value` lines");
+    if (!documents[0].IsMap())
+      return at(name + ":" + std::to_string(documents[0].Mark().line + 1) + ":" +
+                    std::to_string(documents[0].Mark().column + 1),
+                "expected `key: value` lines");
     return YamlReader(config, name).read(documents[0], "", 0);
   } catch (const YAML::Exception& exception) {
     const std::string place = exception.mark.is_null()

@@ -38,8 +38,11 @@ struct Config {
   bool metrics_genai_names = false;
   uint64_t metrics_max_series = 50'000;
   std::chrono::seconds metrics_series_ttl{24 * 3600};
+  bool metrics_exemplars = true;
+  std::vector<std::string> metrics_exclude_metrics;
   std::string web_config_file;  // empty: none
   std::string prices_file;      // empty: the shipped table
+  bool prices_count_estimated = false;
   std::string log_level = "info";
   bool log_requests_enabled = true;
   std::string log_requests_file = "-";  // "-": stdout
@@ -50,13 +53,15 @@ struct Config {
   bool otlp_insecure = false;
   std::vector<std::pair<std::string, std::string>> otlp_headers;  // secrets: never printed
   bool otlp_traces_enabled = true;
-  std::vector<std::string> targets_include;  // namespaces; empty: all
+  std::string traces_genai_generation = "new";
+  std::vector<std::string> targets_include;  // workloads watched whatever their role
   std::vector<std::string> targets_exclude{"kube-system"};
   std::vector<uint16_t> targets_ports;  // empty: all
   uint64_t routes_max_templates = 200;
   uint64_t capture_ring_bytes = 16 << 20;
   std::string content_capture = "off";
   bool identity_hash_end_user = true;
+  std::vector<std::string> identity_header_map;
   std::vector<ProviderRow> providers;
 };
 

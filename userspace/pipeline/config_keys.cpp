@@ -26,10 +26,16 @@ constexpr std::array kKeys{
               "Series kept; further label values fall into `other`."},
     ConfigKey{"metrics.series_ttl", "duration", "24h", "60..31536000", &Config::metrics_series_ttl,
               "A series that has not changed for so long is dropped."},
+    ConfigKey{"metrics.exemplars", "boolean", "true", "true, false", &Config::metrics_exemplars,
+              "Trace ids beside the samples of an OpenMetrics exposition."},
+    ConfigKey{"metrics.exclude_metrics", "list", "", "", &Config::metrics_exclude_metrics,
+              "Metric families that are not exposed."},
     ConfigKey{"web.config.file", "file", "", "", &Config::web_config_file,
               "TLS, client certificates, basic auth and bearer token hashes of the HTTP server."},
     ConfigKey{"prices.file", "file", "", "", &Config::prices_file,
               "Price table in place of the shipped one."},
+    ConfigKey{"prices.count_estimated", "boolean", "false", "true, false", &Config::prices_count_estimated,
+              "Calls whose token counts are estimates cost something, too."},
     ConfigKey{"log.level", "word", "info", "trace, debug, info, warn, error, off", &Config::log_level,
               "The program's own messages, on stderr."},
     ConfigKey{"log.requests.enabled", "boolean", "true", "true, false", &Config::log_requests_enabled,
@@ -56,10 +62,14 @@ constexpr std::array kKeys{
               true},
     ConfigKey{"otlp.traces.enabled", "boolean", "true", "true, false", &Config::otlp_traces_enabled,
               "Send traces, once otlp.endpoint is set."},
+    ConfigKey{"traces.genai_generation", "word", "new", "new, old", &Config::traces_genai_generation,
+              "Attribute names of the GenAI conventions: current, or those up to 1.41."},
     ConfigKey{"targets.include", "list", "", "", &Config::targets_include,
-              "Namespaces or workloads watched. Empty: all."},
-    ConfigKey{"targets.exclude", "list", "kube-system", "", &Config::targets_exclude,
-              "Namespaces or workloads not watched."},
+              "Workloads whose plain HTTP is shown too; gateways and servers are without this."},
+    ConfigKey{
+        "targets.exclude", "list", "kube-system", "", &Config::targets_exclude,
+        "Processes never looked at: a pid; the name of a workload, program or unit; an absolute path of "
+        "a program or cgroup; one part of a cgroup's path."},
     ConfigKey{"targets.ports", "ports", "", "1..65535", &Config::targets_ports,
               "Ports watched for plain HTTP. Empty: all."},
     ConfigKey{"routes.max_templates", "number", "200", "1..10000", &Config::routes_max_templates,
@@ -70,15 +80,15 @@ constexpr std::array kKeys{
               "Prompts and completions are never exported.", "on, metadata, full"},
     ConfigKey{"identity.hash_end_user", "boolean", "true", "true", &Config::identity_hash_end_user,
               "End users appear as a hash only.", "false"},
+    ConfigKey{"identity.header_map", "list", "", "", &Config::identity_header_map,
+              "More request headers that name the end user, the first one present counts."},
     ConfigKey{"providers", "rows", "", "", &Config::providers,
               "Own providers: a list of `{host, provider, dialect}`, dialect optional. In the file only."},
 
     unbuilt("enabled", "true"),
     unbuilt("memory.max_bytes", "0"),
     unbuilt("metrics.native_histograms", "false"),
-    unbuilt("metrics.exemplars", "false"),
     unbuilt("metrics.config"),
-    unbuilt("metrics.exclude_metrics"),
     unbuilt("metrics.exclude_labels"),
     unbuilt("compat.<profile>.mode", "off"),
     unbuilt("compat.<profile>.workloads"),
@@ -97,7 +107,6 @@ constexpr std::array kKeys{
     unbuilt("identity.mapping_file"),
     unbuilt("identity.labels"),
     unbuilt("identity.max_series"),
-    unbuilt("identity.header_map"),
     unbuilt("identity.end_user_ttl"),
     unbuilt("prices.discounts"),
     unbuilt("prices.batch_factor"),
@@ -126,13 +135,12 @@ constexpr std::array kKeys{
     unbuilt("otlp.metrics.enabled", "false"),
     unbuilt("otlp.logs.enabled", "false"),
     unbuilt("traces.exporter.type", "otlp"),
-    unbuilt("traces.sampler.type"),
-    unbuilt("traces.sampler.rate"),
-    unbuilt("traces.sampler.keep_errors"),
+    unbuilt("traces.sampler.type", "always"),
+    unbuilt("traces.sampler.rate", "1"),
+    unbuilt("traces.sampler.keep_errors", "true"),
     unbuilt("traces.sampler.keep_slower_than"),
     unbuilt("traces.style", "otel"),
     unbuilt("traces.phases"),
-    unbuilt("traces.genai_generation", "new"),
     unbuilt("traces.service_names"),
     unbuilt("traces.compat_attributes"),
     unbuilt("log.requests.logger_name"),
@@ -164,8 +172,10 @@ std::string config_reference() {
     }
     const std::string valid(key.valid.empty() ? key.type : key.valid);
     const std::string variable = key.type == "rows" ? "" : code(environment_name(key.name));
-    text += "| " + code(key.name) + " | " + variable + " | " + code(key.default_value) + " | " + valid +
-            " | " + std::string(key.help) + " |\n";
+    for (const std::string& cell :
+         {code(key.name), variable, code(key.default_value), valid, std::string(key.help)})
+      text.append("| ").append(cell).append(" ");
+    text += "|\n";
   }
   return text + "\nKnown, not built yet, and refused unless set to the value that means off: " + later +
          ".\n";

@@ -10,6 +10,7 @@
 #include "base/ascii.h"
 #include "base/logging.h"
 #include "base/nearest.h"
+#include "llm/dialect.h"
 
 namespace llmtap {
 namespace {
@@ -85,6 +86,13 @@ bool in_range(uint64_t number, std::string_view range) {
   return low && high && number >= *low && number <= *high;
 }
 
+bool is_header_name(std::string_view name) {  // RFC 9110, 5.6.2: token
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
+
 Problem assign_to(bool& member, const ConfigKey& key, const ConfigValue& value) {
   if (value.text != "true" && value.text != "false") return "expected true or false";
   member = value.text == "true";
@@ -158,6 +166,9 @@ std::vector<std::string> items(const ConfigValue& value) {
 Problem assign_to(std::vector<std::string>& member, const ConfigKey& key, const ConfigValue& value) {
   for (const std::string& item : items(value))
     if (item.empty() || printable(item) != item) return "expected a list of names";
+  if (key.name == "identity.header_map")
+    for (const std::string& item : items(value))
+      if (!is_header_name(item)) return "expected a list of HTTP header names";
   member = items(value);
   return std::nullopt;
 }
@@ -174,13 +185,6 @@ Problem assign_to(std::vector<uint16_t>& member, const ConfigKey& key, const Con
   }
   member = std::move(ports);
   return std::nullopt;
-}
-
-bool is_header_name(std::string_view name) {  // RFC 9110, 5.6.2: token
-  return !name.empty() && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
 }
 
 Problem assign_to(std::vector<std::pair<std::string, std::string>>& member, const ConfigKey& key,
@@ -232,8 +236,8 @@ Problem assign_to(std::vector<ProviderRow>& member, const ConfigKey& key, const 
       return "host \"" + printable(row.host) + "\": expected a host in small letters, a.*.b or *.suffix";
     if (!is_label(row.provider))
       return "provider \"" + printable(row.provider) + "\": expected a name of small letters, digits, _ - .";
-    if (!row.dialect.empty() && !is_label(row.dialect))
-      return "dialect \"" + printable(row.dialect) + "\": expected the name of a dialect, as in openai_chat";
+    if (!row.dialect.empty() && !dialect_named(row.dialect))
+      return "dialect \"" + printable(row.dialect) + "\": expected one of " + dialect_names();
     rows.push_back(std::move(row));
   }
   member = std::move(rows);

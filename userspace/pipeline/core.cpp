@@ -10,17 +10,27 @@ namespace {
 // Wall and boot clock drift apart by microseconds between two readings; a difference beyond this was a step.
 constexpr int64_t kStepNs = 500'000'000;
 
+std::vector<CallSink*> with(std::vector<CallSink*> sinks, CallSink& more) {
+  sinks.push_back(&more);
+  return sinks;
+}
+
 }  // namespace
 
 Core::Core(const Limits& limits, const CallTrackerOptions& options, std::vector<CallSink*> sinks,
            VerdictSink& verdicts)
     : limits_(limits),
-      sinks_(std::move(sinks)),
+      coverage_(limits_, options),
+      sinks_(with(std::move(sinks), coverage_)),
       links_(limits_, sinks_),
       calls_(
-          limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_, verdicts),
+          limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_,
+          exchange_verdicts_),
       readers_(limits_, calls_, verdicts),
       streams_(limits_, readers_) {
+  streams_.set_opaque_sink([this](const ConnectionFacts& facts) {
+    coverage_.on_opaque(facts, streams_.process(facts.process)->workload);
+  });
   streams_.set_clock_sink([this](const ClockFacts& clock) { on_clock(clock); });
 }
 
@@ -32,6 +42,7 @@ void Core::on_clock(const ClockFacts& clock) {
   }
   last_clock_ = clock;
   calls_.on_clock(clock);
+  readers_.on_clock(clock.monotonic_ns);
 }
 
 void Core::finish() { calls_.finish_all(last_clock_.monotonic_ns); }
@@ -48,7 +59,9 @@ CoreStats Core::stats() const {
           .open_connections = streams_.open_connections(),
           .open_exchanges = calls_.open_exchanges(),
           .links_forgotten = links_.forgotten(),
-          .wall_clock_steps = wall_clock_steps_};
+          .wall_clock_steps = wall_clock_steps_,
+          .connections = readers_.open_counts(),
+          .coverage = coverage_.by_workload()};
 }
 
 }  // namespace llmtap

@@ -12,6 +12,7 @@
 #include "llmtap/limits.h"
 #include "llmtap/sink.h"
 #include "llmtap/verdict.h"
+#include "pipeline/coverage_book.h"
 #include "protocols/connection_readers.h"
 #include "streams/stream_table.h"
 
@@ -51,6 +52,8 @@ struct CoreStats {
   uint64_t open_connections = 0, open_exchanges = 0;
   uint64_t links_forgotten = 0;
   uint64_t wall_clock_steps = 0;
+  ConnectionReaders::OpenCounts connections;
+  std::map<std::string, WorkloadCoverage> coverage;
 };
 
 class Core : public EventSink {
@@ -59,6 +62,8 @@ class Core : public EventSink {
   Core(const Limits& limits, const CallTrackerOptions& options, std::vector<CallSink*> sinks,
        VerdictSink& verdicts);
   void on_event(const llmtap_event_hdr& event) override { streams_.on_event(event); }
+  // targets.ports
+  void set_plain_ports(std::vector<uint16_t> ports) { readers_.set_plain_ports(std::move(ports)); }
   void set_prices(std::shared_ptr<const PriceTable> prices) { calls_.set_prices(std::move(prices)); }
   // Everything that is open is finished as incomplete: shutdown, end of a replay.
   void finish();
@@ -67,9 +72,23 @@ class Core : public EventSink {
  private:
   void on_clock(const ClockFacts& clock);
 
+  // llm/ speaks of exchanges; what that means for their connection protocols/ knows.
+  class ExchangeVerdicts : public VerdictSink {
+   public:
+    explicit ExchangeVerdicts(Core& core) : core_(core) {}
+    void set_verdict(uint64_t connection_id, Verdict verdict) override {
+      core_.readers_.exchange_verdict(connection_id, verdict);
+    }
+
+   private:
+    Core& core_;
+  };
+
   const Limits limits_;
+  CoverageBook coverage_;
   FanOut sinks_;
   HopLinker links_;
+  ExchangeVerdicts exchange_verdicts_{*this};
   CallTracker calls_;
   ConnectionReaders readers_;
   StreamTable streams_;

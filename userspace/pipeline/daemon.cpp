@@ -2,12 +2,14 @@
 #include "pipeline/daemon.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
 #include <mutex>
 #include <thread>
 
+#include "capture/doctor_facts.h"
 #include "pipeline/core.h"
 #include "pipeline/live_capture.h"
 #include "pipeline/observe.h"
@@ -32,6 +34,18 @@ sigset_t block_signals() {
   return signals;
 }
 
+// What the ring still holds when the end is asked for; a flood may refill it for ever.
+constexpr auto kDrainTime = 2s;
+
+// The next SIGTERM or SIGINT ends the process as if nobody had ever blocked it. BPF links and maps are
+// descriptors: the kernel takes them down whichever way the process ends.
+void let_second_signal_kill() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
 // Set by the main thread, done by the core thread between two polls.
 struct Orders {
   std::atomic<bool> stop = false;
@@ -44,7 +58,8 @@ void run_core(Core& core, LiveCapture& capture, StatsBoard& board, Orders& order
     const auto polled = capture.poll(core, 20ms);
     if (!polled) {
       outcome = polled.error();
-      std::raise(SIGTERM);
+      // To the process: raise() would leave it pending on this thread, where it is blocked.
+      ::kill(::getpid(), SIGTERM);
       break;
     }
     {
@@ -52,6 +67,13 @@ void run_core(Core& core, LiveCapture& capture, StatsBoard& board, Orders& order
       if (orders.prices) core.set_prices(std::exchange(orders.prices, nullptr));
     }
     board.publish(core, std::chrono::steady_clock::now());
+  }
+  if (outcome) {
+    const auto last = std::chrono::steady_clock::now() + kDrainTime;
+    for (size_t events = 1; events != 0 && std::chrono::steady_clock::now() < last;) {
+      const auto polled = capture.poll(core, 0ms);
+      events = polled ? *polled : 0;
+    }
   }
   core.finish();
 }
@@ -63,6 +85,10 @@ Result<int> run_daemon(const Config& config) {
   const Limits limits = limits_of(config);
   auto prices = LLMTAP_TRY(load_prices(config));
 
+  for (const DoctorFact& fact : capability_facts())
+    if (fact.status == DoctorStatus::kDegraded)
+      spdlog::warn("without {} ({}) less is seen; {}", fact.name, fact.detail, fact.advice);
+
   StatsBoard board;
   auto capture = LLMTAP_TRY(LiveCapture::open(config));
   std::unique_ptr<SinkSet> sinks = LLMTAP_TRY(SinkSet::open(config, limits, [&] {
@@ -72,6 +98,7 @@ Result<int> run_daemon(const Config& config) {
 
   Core core(limits, tracker_options(config), sinks->all(), *capture);
   core.set_prices(std::move(prices));
+  core.set_plain_ports(config.targets_ports);
 
   Orders orders;
   Result<> outcome = Ok{};
@@ -97,7 +124,11 @@ Result<int> run_daemon(const Config& config) {
   for (;;) {
     int signal = 0;
     sigwait(&signals, &signal);
-    if (signal != SIGHUP) break;
+    if (signal != SIGHUP) {
+      let_second_signal_kill();
+      spdlog::info("ending; a second signal ends it at once");
+      break;
+    }
     sinks->reopen();
     if (auto reloaded = load_prices(config); reloaded) {
       const std::lock_guard lock(orders.mutex);

@@ -1,14 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/live_capture.h"
 
+#include <spdlog/spdlog.h>
+
 #include <bit>
 
 namespace llmtap {
 
-LiveCapture::LiveCapture(std::unique_ptr<Probe> probe)
+namespace {
+
+DiscoveryOptions discovery_options(const Config& config, Probe& probe) {
+  DiscoveryOptions options;
+  options.exclusion = Exclusion(config.targets_exclude);
+  options.exclude = [&probe](uint32_t tgid) {
+    if (const auto excluded = probe.exclude_process(tgid); !excluded)
+      spdlog::error("{}", excluded.error().message);
+  };
+  return options;
+}
+
+}  // namespace
+
+LiveCapture::LiveCapture(std::unique_ptr<Probe> probe, const Config& config)
     : probe_(std::move(probe)),
       attacher_(*probe_),
-      discovery_(std::make_unique<Discovery>(attacher_, attacher_)),
+      discovery_(std::make_unique<Discovery>(attacher_, attacher_, discovery_options(config, *probe_))),
       requester_([this](uint32_t tgid) { discovery_->ensure_facts(tgid); }, sink_) {
   probe_->on_stack_switch([this](uint32_t tgid) { discovery_->refuse(tgid); });
 }
@@ -18,7 +34,7 @@ Result<std::unique_ptr<LiveCapture>> LiveCapture::open(const Config& config) {
   options.ring_bytes = std::bit_ceil(config.capture_ring_bytes);
   options.sample_run_time = true;
   auto probe = LLMTAP_TRY(Probe::open(options));
-  return std::unique_ptr<LiveCapture>(new LiveCapture(std::move(probe)));
+  return std::unique_ptr<LiveCapture>(new LiveCapture(std::move(probe), config));
 }
 
 LiveCapture::~LiveCapture() { stop(); }

@@ -42,7 +42,7 @@ class LiveCapture : public EventSource, public VerdictSink {
   CaptureFigures figures() const;
 
  private:
-  explicit LiveCapture(std::unique_ptr<Probe> probe);
+  LiveCapture(std::unique_ptr<Probe> probe, const Config& config);
 
   std::unique_ptr<Probe> probe_;
   ProbeAttacher attacher_;

@@ -5,11 +5,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <set>
 
+#include "capture/tls/runtimes.h"
 #include "pipeline/version.h"
+#include "sinks/label_names.h"
 
 namespace llmtap {
 
@@ -45,20 +48,40 @@ void add_machine(SelfObservation& out) {
 }
 
 void add_coverage(SelfObservation& out, const Coverage& coverage) {
-  std::map<std::string, double> attached;
+  // What can be hooked stands at 0 until it is, or fails: rates begin with the first event.
+  std::map<std::string, double> attached{{"socket", 0}};
+  std::map<std::pair<std::string, std::string>, double> failures;
   std::map<std::vector<std::string>, double> processes;
+  for (const TlsRuntime& runtime : kRuntimes)
+    if (runtime.plan) {
+      const std::string name(runtime.name);
+      attached[name] = failures[{name, "attach_failed"}] = processes[{name, "clear", ""}] = 0;
+    }
   for (const CoveredProcess& process : coverage.processes)
     for (const RuntimeUse& use : process.runtimes) {
       ++processes[{use.runtime, std::string(to_string(use.state)), use.reason}];
       if (use.state == CoverageState::kClear) ++attached[use.runtime];
+      if (use.state == CoverageState::kNone) ++attached["socket"];
     }
   for (const auto& [runtime, count] : attached) out.attached_targets.push_back({{runtime}, count});
   for (const auto& [labels, count] : processes) out.coverage_processes.push_back({labels, count});
-  for (const auto& [labels, count] : coverage.attach_failures)
-    out.attach_failures.push_back({{labels.first, labels.second}, static_cast<double>(count)});
+  for (const auto& [labels, count] : coverage.attach_failures) failures[labels] = static_cast<double>(count);
+  for (const auto& [labels, count] : failures)
+    out.attach_failures.push_back({{labels.first, labels.second}, count});
 }
 
 }  // namespace
+
+std::string_view verdict_name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kUndecided: return "undecided";
+    case Verdict::kWanted: return "wanted";
+    case Verdict::kHeads: return "heads";
+    case Verdict::kTimes: return "times";
+    case Verdict::kMuted: return "muted";
+  }
+  return "undecided";
+}
 
 std::string_view loss_name(int loss) {
   switch (loss) {
@@ -95,18 +118,36 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
   out.stages = {{"streams", core.streams}, {"protocols", core.protocols}, {"llm", core.llm}};
   const ProtocolCounters& protocols = core.protocol_counters;
   const auto count = [](uint64_t n) { return static_cast<double>(n); };
-  out.connections = {{{"wanted", "http1"}, count(protocols.http1_connections)},
-                     {{"muted", "http2"}, count(protocols.http2_connections)},
-                     {{"muted", "websocket"}, count(protocols.websocket_not_read)},
-                     {{"muted", "other"}, count(protocols.other_connections)}};
+  ConnectionReaders::OpenCounts open = core.connections;
+  open.try_emplace({Verdict::kUndecided, "unknown"}, 0);
+  open.try_emplace({Verdict::kWanted, "http1"}, 0);
+  for (const auto& [labels, connections] : open)
+    out.connections.push_back(
+        {{std::string(verdict_name(labels.first)), std::string(labels.second)}, count(connections)});
+  out.coverage_connections = {
+      {{"socket", "clear"}, count(core.stream_counters.clear_connections[LLMTAP_SOURCE_SOCKET])},
+      {{"openssl", "clear"}, count(core.stream_counters.clear_connections[LLMTAP_SOURCE_OPENSSL])},
+      {{"unknown", "opaque"}, count(core.stream_counters.opaque_connections)}};
+  for (const auto& [workload, share] : core.coverage)
+    out.capture_coverage.push_back({{"", workload, std::string(name_of(share.role))}, share.ratio()});
+  for (const char* profile : {"relay", "gogateway", "privaterouter", "litellm", "litellm_spendlogs"})
+    out.compat_active.push_back({{profile, "", ""}, 0});
   out.parse_errors = {{{"http1", "head"}, count(protocols.parse_errors)},
                       {{"http1", "oversized_head"}, count(protocols.oversized_heads)},
                       {{"http1", "coding"}, count(protocols.decode_errors)},
                       {{"http1", "resync"}, count(protocols.resyncs)},
+                      {{"http2", "frame"}, count(protocols.http2_frame_errors)},
+                      {{"http2", "head"}, count(protocols.http2_header_errors)},
+                      {{"http2", "unknown_field"}, count(protocols.http2_unknown_fields)},
+                      {{"http2", "streams"}, count(protocols.http2_streams_evicted)},
+                      {{"http2", "resync"}, count(protocols.http2_resyncs)},
                       {{"json", "body"}, count(core.call_counters.bodies_malformed)}};
   out.queues.push_back({{"open_exchanges"}, count(core.open_exchanges)});
   out.queues.push_back({{"open_connections"}, count(core.open_connections)});
   for (const ExportCounters& sink : exports) out.queues.push_back({{sink.signal}, count(sink.queued)});
+  for (const char* signal : {"traces", "metrics", "logs"})
+    if (std::ranges::find(exports, signal, &ExportCounters::signal) == exports.end())
+      exports.push_back({signal});
   out.exports = std::move(exports);
   return out;
 }

@@ -23,6 +23,7 @@ struct CaptureFigures {
 SelfObservation observe(const CoreStats& core, const Coverage& coverage,
                         const std::optional<CaptureFigures>& capture, std::vector<ExportCounters> exports);
 
+std::string_view verdict_name(Verdict);
 // "ring_full" and so on: the reason label of llmtap_events_lost_total.
 std::string_view loss_name(int loss);
 

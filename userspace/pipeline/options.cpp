@@ -3,11 +3,28 @@
 
 namespace llmtap {
 
+namespace {
+
+HostRule host_rule(const ProviderRow& row) {
+  HostRule rule;
+  rule.host = split_port(row.host, rule.port);
+  rule.provider = row.provider;
+  rule.dialect = dialect_named(row.dialect).value_or(Dialect::kNone);
+  return rule;
+}
+
+}  // namespace
+
 CallTrackerOptions tracker_options(const Config& config) {
   CallTrackerOptions options;
-  for (const ProviderRow& row : config.providers)
-    options.hosts.push_back({.host = row.host, .provider = row.provider});
+  for (const ProviderRow& row : config.providers) options.hosts.push_back(host_rule(row));
+  options.count_estimated_cost = config.prices_count_estimated;
   options.watched_workloads = config.targets_include;
+  for (std::string name : config.identity_header_map) {
+    for (char& c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    options.end_user_headers.push_back(std::move(name));
+  }
   return options;
 }
 

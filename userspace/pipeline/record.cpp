@@ -13,6 +13,8 @@ namespace llmtap {
 
 namespace {
 
+constexpr uint64_t kDrainTime_ns = 2'000'000'000;
+
 uint64_t now_ns(clockid_t clock) {
   timespec time{};
   clock_gettime(clock, &time);
@@ -26,6 +28,8 @@ Result<> record(const Config& config, const RecordOptions& options) {
   sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // A stderr that nobody reads any more must not cost the recording.
+  std::signal(SIGPIPE, SIG_IGN);
 
   auto capture = LLMTAP_TRY(LiveCapture::open(config));
   auto writer = LLMTAP_TRY(EventFileWriter::create(options.path, {.redacted = options.redact,
@@ -53,7 +57,15 @@ Result<> record(const Config& config, const RecordOptions& options) {
     }
     if (sigtimedwait(&signals, nullptr, &no_wait) > 0) break;
   }
+  // A second signal ends it at once.
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   capture->stop();
+  // What the ring still holds; a flood may refill it for ever.
+  const uint64_t last_ns = now_ns(CLOCK_MONOTONIC) + kDrainTime_ns;
+  for (size_t events = 1; polled && events != 0 && !writer->failed() && now_ns(CLOCK_MONOTONIC) < last_ns;) {
+    polled = capture->poll(sink, std::chrono::milliseconds(0));
+    events = polled ? *polled : 0;
+  }
   LLMTAP_TRY(writer->finish());
   spdlog::info("recorded {} events, {} bytes", writer->events_written(), writer->bytes_written());
   if (!polled) return polled.error();

@@ -32,6 +32,7 @@ Result<> replay(const Config& config, const ReplayOptions& options) {
   NoVerdicts verdicts;
   Core core(limits, tracker_options(config), sinks->all(), verdicts);
   core.set_prices(std::move(prices));
+  core.set_plain_ports(config.targets_ports);
   Result<> outcome = Ok{};
   while (!events->at_end()) {
     const auto polled = events->poll(core, std::chrono::milliseconds(0));

@@ -16,10 +16,24 @@ constexpr auto kCloseWait = 5s;
 
 }  // namespace
 
+OtlpOptions otlp_options(const Config& config, const Limits& limits) {
+  return {.endpoint = config.otlp_endpoint,
+          .protocol =
+              config.otlp_protocol == "grpc" ? OtlpOptions::Protocol::kGrpc : OtlpOptions::Protocol::kHttp,
+          .insecure = config.otlp_insecure,
+          .headers = config.otlp_headers,
+          .old_genai_names = config.traces_genai_generation == "old",
+          .service_version = kVersion,
+          .queue = limits.export_queue};
+}
+
 SinkSet::SinkSet(const Config& config, const Limits& limits, std::function<SelfObservation()> observe)
-    : metrics_(limits, {.genai_names = config.metrics_genai_names,
-                        .series_ttl = config.metrics_series_ttl,
-                        .observe = std::move(observe)}),
+    : metrics_(limits,
+               {.genai_names = config.metrics_genai_names,
+                .exemplars = config.metrics_exemplars,
+                .exclude = {config.metrics_exclude_metrics.begin(), config.metrics_exclude_metrics.end()},
+                .series_ttl = config.metrics_series_ttl,
+                .observe = std::move(observe)}),
       recent_(limits) {}
 
 Result<std::unique_ptr<SinkSet>> SinkSet::open(const Config& config, const Limits& limits,
@@ -31,14 +45,7 @@ Result<std::unique_ptr<SinkSet>> SinkSet::open(const Config& config, const Limit
                                   .queue = limits.export_queue,
                                   .report = [](const std::string& text) { spdlog::error("{}", text); }}));
   if (!config.otlp_endpoint.empty() && config.otlp_traces_enabled)
-    sinks->otlp_ = LLMTAP_TRY(
-        OtlpExporter::open({.endpoint = config.otlp_endpoint,
-                            .protocol = config.otlp_protocol == "http" ? OtlpOptions::Protocol::kHttp
-                                                                       : OtlpOptions::Protocol::kGrpc,
-                            .insecure = config.otlp_insecure,
-                            .headers = config.otlp_headers,
-                            .service_version = kVersion,
-                            .queue = limits.export_queue}));
+    sinks->otlp_ = LLMTAP_TRY(OtlpExporter::open(otlp_options(config, limits)));
   return sinks;
 }
 

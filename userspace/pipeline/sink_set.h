@@ -16,6 +16,8 @@
 
 namespace llmtap {
 
+OtlpOptions otlp_options(const Config& config, const Limits& limits);
+
 class SinkSet {
  public:
   // `observe` may be empty: then the exposition says nothing of the probe itself.

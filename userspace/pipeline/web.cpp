@@ -3,6 +3,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
 namespace llmtap {
 
 namespace {
@@ -15,6 +19,21 @@ std::string listen_text(const ListenAddress& address) {
 HttpResponse metrics_reply(const Metrics& metrics, const HttpRequest& request) {
   const ExpositionFormat format = negotiate_format(request.header("accept"));
   return {.content_type = std::string(content_type(format)), .body = metrics.expose(format)};
+}
+
+// How many are kept bounds the answer, whatever is asked for.
+HttpResponse calls_reply(const RecentCalls& recent, const HttpRequest& request) {
+  size_t most = std::numeric_limits<size_t>::max();
+  std::string_view query = request.query;
+  while (!query.empty()) {
+    const std::string_view field = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(field.size() + 1, query.size()));
+    if (!field.starts_with("n=")) continue;
+    const auto parsed = std::from_chars(field.data() + 2, field.data() + field.size(), most);
+    if (parsed.ec != std::errc{} || parsed.ptr != field.data() + field.size())
+      return {.status = 400, .body = "400 Bad Request: n is no number\n"};
+  }
+  return {.content_type = "application/json", .body = recent.to_json(most)};
 }
 
 }  // namespace
@@ -30,10 +49,7 @@ Result<std::unique_ptr<HttpServer>> open_web(const Config& config, SinkSet& sink
       config.metrics_path,
       [&sinks](const HttpRequest& request) { return metrics_reply(sinks.metrics(), request); }, "Metrics");
   server->add_route(
-      "/api/calls",
-      [&sinks](const HttpRequest&) {
-        return HttpResponse{.content_type = "application/json", .body = sinks.recent().to_json()};
-      },
+      "/api/calls", [&sinks](const HttpRequest& request) { return calls_reply(sinks.recent(), request); },
       "Recent calls (JSON)");
   server->add_route("/healthz", [](const HttpRequest&) { return HttpResponse{.body = "ok\n"}; }, "Liveness");
   server->add_route(

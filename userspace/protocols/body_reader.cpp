@@ -17,6 +17,13 @@ BodyFraming framing_by_content_type(std::string_view content_type) {
       {"application/jsonlines", BodyFraming::kNdjson}, {"application/jsonl", BodyFraming::kNdjson},
       {"application/x-jsonl", BodyFraming::kNdjson}};
   const std::string_view type = trimmed(content_type.substr(0, content_type.find(';')));
+  // application/grpc, +proto, +json; grpc-web frames its messages the same way, but for the text form.
+  static constexpr std::string_view kGrpcType = "application/grpc";
+  if (type.size() >= kGrpcType.size() && iequals(type.substr(0, kGrpcType.size()), kGrpcType)) {
+    const std::string_view rest = type.substr(kGrpcType.size());
+    if (rest.empty() || rest[0] == '+' || iequals(rest.substr(0, 5), "-web+") || iequals(rest, "-web"))
+      return BodyFraming::kGrpc;
+  }
   for (const auto& known : kTypes)
     if (iequals(type, known.type)) return known.framing;
   return BodyFraming::kPlain;
@@ -38,7 +45,7 @@ void CodingList::add(std::string_view value) {
 }
 
 void BodyReader::begin(const CodecContext& context, ExchangeId exchange, Side side, const CodingList& codings,
-                       BodyFraming framing) {
+                       BodyFraming framing, Coding message_coding) {
   *this = BodyReader();
   context_ = &context;
   exchange_ = exchange;
@@ -46,6 +53,8 @@ void BodyReader::begin(const CodecContext& context, ExchangeId exchange, Side si
   codings_ = codings;
   if (framing == BodyFraming::kSse) events_.emplace<SseDecoder>(context.limits->sse_name_bytes);
   if (framing == BodyFraming::kNdjson) events_.emplace<NdjsonDecoder>();
+  if (framing == BodyFraming::kGrpc)
+    events_.emplace<GrpcDecoder>(message_coding, *context.limits, *context.budget);
 }
 
 void BodyReader::feed(std::span<const uint8_t> bytes, uint64_t time_ns, MessageSink& sink) {
@@ -85,8 +94,11 @@ void BodyReader::deliver(std::span<const uint8_t> bytes, uint64_t time_ns, Messa
     sse->feed(bytes, time_ns, out);
   else if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_))
     ndjson->feed(bytes, time_ns, out);
-  else
+  else if (auto* grpc = std::get_if<GrpcDecoder>(&events_)) {
+    if (!grpc->feed(bytes, time_ns, out)) fail(Defect::kDecompressError, time_ns, sink);
+  } else {
     sink.on_body(exchange_, side_, bytes, time_ns);
+  }
 }
 
 void BodyReader::fail(Defect defect, uint64_t time_ns, MessageSink& sink) {
@@ -101,6 +113,7 @@ void BodyReader::close_events(bool complete, uint64_t time_ns, MessageSink& sink
   EventOutput out(sink, exchange_, side_);
   if (auto* sse = std::get_if<SseDecoder>(&events_)) sse->finish(time_ns, out);
   if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_)) ndjson->finish(complete, time_ns, out);
+  if (auto* grpc = std::get_if<GrpcDecoder>(&events_)) grpc->finish(time_ns, out);
   events_ = std::monostate();
 }
 
@@ -111,6 +124,8 @@ void BodyReader::gap(uint64_t bytes, uint64_t time_ns, MessageSink& sink) {
   EventOutput out(sink, exchange_, side_);
   auto* sse = std::get_if<SseDecoder>(&events_);
   auto* ndjson = std::get_if<NdjsonDecoder>(&events_);
+  auto* grpc = std::get_if<GrpcDecoder>(&events_);
+  if (codings_.count == 0 && grpc && grpc->gap(bytes, time_ns, out)) return;
   if (codings_.count != 0 || (!sse && !ndjson)) return fail(Defect::kLostSegment, time_ns, sink);
   if (sse) sse->gap(time_ns, out);
   if (ndjson) ndjson->gap(time_ns, out);

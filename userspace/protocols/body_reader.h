@@ -12,6 +12,7 @@
 
 #include "protocols/codec.h"
 #include "protocols/content_decoder.h"
+#include "protocols/grpc_decoder.h"
 #include "protocols/ndjson_decoder.h"
 #include "protocols/sse_decoder.h"
 
@@ -33,7 +34,7 @@ struct CodingList {
 class BodyReader {
  public:
   void begin(const CodecContext& context, ExchangeId exchange, Side side, const CodingList& codings,
-             BodyFraming framing);
+             BodyFraming framing, Coding message_coding = Coding::kIdentity);
   void feed(std::span<const uint8_t> bytes, uint64_t time_ns, MessageSink& sink);
   // `bytes` of the body were lost. Events go on behind the next event's begin; decoders and plain
   // bodies end here: bytes on both sides of a gap must not meet in one number.
@@ -56,7 +57,7 @@ class BodyReader {
   Side side_ = Side::kRequest;
   CodingList codings_;
   std::array<std::unique_ptr<ContentDecoder>, CodingList::kMax> decoders_;
-  std::variant<std::monostate, SseDecoder, NdjsonDecoder> events_;
+  std::variant<std::monostate, SseDecoder, NdjsonDecoder, GrpcDecoder> events_;
   bool stopped_ = false;  // nothing more is delivered of this body
   Defect defect_ = Defect::kNone;
   uint64_t wire_bytes_ = 0;

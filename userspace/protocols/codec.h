@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "base/stats.h"
 #include "llmtap/facts.h"
@@ -17,8 +19,8 @@ namespace llmtap {
 struct ProtocolCounters {
   // Connections, by what their first bytes (or the first certain head) said.
   uint64_t http1_connections = 0, http2_connections = 0, other_connections = 0;
-  // Recognised and not read: HTTP/2 and WebSocket connections, other upgrades and tunnels.
-  uint64_t http2_not_read = 0, websocket_not_read = 0, tunnels_not_read = 0;
+  // Recognised and not read: WebSockets, other upgrades and tunnels.
+  uint64_t websocket_not_read = 0, tunnels_not_read = 0;
   uint64_t verdicts_wanted = 0, verdicts_muted = 0;  // connections given that verdict
   uint64_t parse_errors = 0;                         // messages that are not what HTTP allows
   uint64_t oversized_heads = 0;                      // of them, heads beyond Limits::head_bytes
@@ -26,6 +28,22 @@ struct ProtocolCounters {
   uint64_t decode_errors = 0;  // bodies whose coding was damaged, unsupported or over a bound
   uint64_t pipeline_overflows = 0;
   uint64_t exchanges_begun = 0, exchanges_ended = 0;
+  uint64_t http2_frame_errors = 0;    // frames that the standard does not allow
+  uint64_t http2_header_errors = 0;   // header blocks, and heads in them
+  uint64_t http2_resyncs = 0;         // times a direction was lost and hunted for its next frame
+  uint64_t http2_unknown_fields = 0;  // references to a table whose filling was not seen
+  uint64_t http2_streams_evicted = 0;
+  uint64_t resamples = 0;  // muted connections looked at again
+};
+
+// A connection that changes its protocol while an exchange goes on (101): what its next codec is told.
+struct Handover {
+  const struct Protocol* to = nullptr;
+  ExchangeId exchange;  // its request was sent; the reply comes in the new protocol
+  bool is_head = false;
+  Defect defect = Defect::kNone;
+  std::string unread;  // of the answering side, behind the head that changed the protocol
+  uint64_t time_ns = 0;
 };
 
 // Numbers of the exchanges of one connection, from 0.
@@ -50,6 +68,8 @@ struct CodecContext {
   ExchangeNumber numbers;
   // The connection's first byte was not seen, or it was lost: begin by looking for a head.
   bool mid_connection = false;
+  // Set by the codec that ends, read by the one that begins.
+  std::optional<Handover> handover;
 };
 
 class Codec {

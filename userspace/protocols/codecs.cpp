@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocols/codecs.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <array>
 
 #include "protocols/http1/http1_codec.h"
+#include "protocols/http2/http2_codec.h"
 
 namespace llmtap {
 namespace {
@@ -20,7 +23,7 @@ FirstBytes recognise_http1(std::string_view bytes) {
 
 // RFC 9113 3.4: the client begins with the preface, the server with a SETTINGS frame.
 FirstBytes recognise_http2(std::string_view bytes) {
-  static constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  static constexpr std::string_view kPreface = http2::kConnectionPreface;
   const size_t n = std::min(bytes.size(), kPreface.size());
   if (bytes.substr(0, n) == kPreface.substr(0, n))
     return n == kPreface.size() ? FirstBytes::kRequest : FirstBytes::kMore;
@@ -34,18 +37,64 @@ FirstBytes recognise_http2(std::string_view bytes) {
   return bytes.size() >= 9 ? FirstBytes::kResponse : FirstBytes::kMore;
 }
 
+// Who sends this header block, by its first field, when that refers to the static table: heads begin
+// with pseudo-header fields (RFC 9113 8.3).
+FirstBytes sender_of_block(uint8_t first) {
+  const unsigned index = first & 0x80 ? first & 0x7f : first & 0x40 ? first & 0x3f : first & 0x0f;
+  if (index >= 1 && index <= 7) return FirstBytes::kRequest;
+  return index >= 8 && index <= 14 ? FirstBytes::kResponse : FirstBytes::kEither;
+}
+
+FirstBytes recognise_http2_inside(std::string_view piece) {
+  using namespace http2;
+  std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(piece.data()), piece.size());
+  if (!begins_with_frames(bytes, kDefaultFrameBytes)) return FirstBytes::kNo;
+  while (bytes.size() >= kFrameHeaderBytes) {
+    const FrameHeader frame = parse_frame_header(bytes.data());
+    const size_t content = kFrameHeaderBytes + prefix_bytes(frame);
+    if (frame.type == FrameType::kPushPromise) return FirstBytes::kResponse;
+    if (frame.type == FrameType::kHeaders && content < bytes.size()) {
+      const FirstBytes sender = sender_of_block(bytes[content]);
+      if (sender != FirstBytes::kEither) return sender;
+    }
+    bytes = bytes.subspan(std::min(bytes.size(), kFrameHeaderBytes + frame.length));
+  }
+  return FirstBytes::kEither;
+}
+
 std::unique_ptr<Codec> make_http1(CodecContext& context) {
   return std::make_unique<http1::Http1Codec>(context);
 }
+std::unique_ptr<Codec> make_http2(CodecContext& context) {
+  return std::make_unique<http2::Http2Codec>(context);
+}
 
-constexpr Protocol kHttp2{"http2", recognise_http2, nullptr, &ProtocolCounters::http2_connections,
-                          &ProtocolCounters::http2_not_read};
-constexpr Protocol kHttp1{"http1", recognise_http1, make_http1, &ProtocolCounters::http1_connections,
-                          nullptr};
+constexpr Protocol kHttp2{.name = "http2",
+                          .recognise = recognise_http2,
+                          .recognise_inside = recognise_http2_inside,
+                          .make = make_http2,
+                          .connections = &ProtocolCounters::http2_connections,
+                          .upgrade = "h2c",
+                          .multiplexed = true};
+constexpr Protocol kHttp1{.name = "http1",
+                          .recognise = recognise_http1,
+                          .recognise_inside = nullptr,
+                          .make = make_http1,
+                          .connections = &ProtocolCounters::http1_connections,
+                          .upgrade = {},
+                          .multiplexed = false};
 constexpr std::array<const Protocol*, 2> kProtocols{&kHttp2, &kHttp1};
 
 }  // namespace
 
 std::span<const Protocol* const> protocols() { return kProtocols; }
+
+const Protocol* protocol_by_upgrade(std::string_view token) {
+  for (const Protocol* protocol : kProtocols)
+    if (!protocol->upgrade.empty() && protocol->upgrade.size() == token.size() &&
+        strncasecmp(protocol->upgrade.data(), token.data(), token.size()) == 0)
+      return protocol;
+  return nullptr;
+}
 
 }  // namespace llmtap

@@ -11,20 +11,26 @@
 
 namespace llmtap {
 
-enum class FirstBytes : uint8_t { kNo, kMore, kRequest, kResponse };
+enum class FirstBytes : uint8_t { kNo, kMore, kRequest, kResponse, kEither };
 
 struct Protocol {
   std::string_view name;
   // What the first bytes of one direction are in this protocol.
   FirstBytes (*recognise)(std::string_view bytes);
-  // Null: known, not read.
+  // Whether a piece from the middle of a connection can be nothing else. Null: only a head says it.
+  FirstBytes (*recognise_inside)(std::string_view piece);
   std::unique_ptr<Codec> (*make)(CodecContext&);
   uint64_t ProtocolCounters::* connections;
-  uint64_t ProtocolCounters::* not_read;
+  // The name in HTTP/1.1's Upgrade field, when the reply to that request comes in this protocol.
+  std::string_view upgrade;
+  // Carries many exchanges at once: wanted or muted as a whole.
+  bool multiplexed;
 };
 
 // More specific ones first.
 std::span<const Protocol* const> protocols();
+// By the token of an Upgrade field, any case; null if none goes on with the exchange.
+const Protocol* protocol_by_upgrade(std::string_view token);
 
 // Bytes that decide for every protocol.
 inline constexpr size_t kFirstBytes = 24;

@@ -14,6 +14,9 @@ class EventOutput {
     sink_.on_event_data(exchange_, side_, bytes, time_ns);
   }
   void end(const EventEnd& end) { sink_.on_event_end(exchange_, side_, end); }
+  void whole(std::span<const uint8_t> bytes, const EventEnd& end) {
+    sink_.on_whole_event(exchange_, side_, bytes, end);
+  }
 
  private:
   MessageSink& sink_;

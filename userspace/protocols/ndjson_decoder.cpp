@@ -36,6 +36,11 @@ void NdjsonDecoder::feed(std::span<const uint8_t> bytes, uint64_t time_ns, Event
       hunting_ = !found;
       continue;
     }
+    if (found && data_bytes_ == 0 && !pending_cr_) {
+      if (!line.empty() && line.back() == '\r') line = line.first(line.size() - 1);
+      if (!line.empty()) out.whole(line, {{}, time_ns, time_ns, line.size(), true});
+      continue;
+    }
     if (!line.empty()) {
       const bool cr = line.back() == '\r';
       if (cr) line = line.first(line.size() - 1);

@@ -8,9 +8,26 @@
 namespace llmtap {
 namespace {
 
+bool begins(const uint8_t* p, const uint8_t* end, std::string_view name) {
+  return static_cast<size_t>(end - p) >= name.size() && std::memcmp(p, name.data(), name.size()) == 0;
+}
+
+// Behind the line end at `p`; null if it is not certain where that is.
+const uint8_t* next_line(const uint8_t* p, const uint8_t* end) {
+  if (p == end) return nullptr;
+  if (*p == '\n') return p + 1;
+  if (p + 1 == end) return nullptr;
+  return p[1] == '\n' ? p + 2 : p + 1;
+}
+
+constexpr uint8_t kBomBytes[3] = {0xef, 0xbb, 0xbf};
+constexpr uint8_t kLineFeed = '\n';
+
+}  // namespace
+
 // Finds line ends of one buffer from front to back, each byte looked at once: a buffer of many CRs
 // must not make the search for an LF quadratic.
-class LineEnds {
+class SseDecoder::LineEnds {
  public:
   LineEnds(const uint8_t* begin, const uint8_t* end)
       : end_(end), lf_(find(begin, '\n')), cr_(find(begin, '\r')) {}
@@ -31,10 +48,36 @@ class LineEnds {
   const uint8_t* cr_;
 };
 
-constexpr uint8_t kBomBytes[3] = {0xef, 0xbb, 0xbf};
-constexpr uint8_t kLineFeed = '\n';
-
-}  // namespace
+// Nearly every event: at most its name, one line of data and the blank line, all in this buffer.
+// Returns behind it; null if it is anything else.
+const uint8_t* SseDecoder::whole_event(const uint8_t* p, const uint8_t* end, LineEnds& line_ends,
+                                       uint64_t time_ns, EventOutput& out) const {
+  static constexpr std::string_view kEvent = "event:", kData = "data:";
+  LineEnds ahead = line_ends;
+  const auto value = [](const uint8_t* from, const uint8_t* to) {
+    if (from != to && *from == ' ') ++from;
+    return std::span<const uint8_t>(from, to);
+  };
+  const uint8_t* line_end = ahead.next(p);
+  std::string_view name;
+  if (begins(p, line_end, kEvent)) {
+    const auto text = value(p + kEvent.size(), line_end);
+    if (text.size() > max_name_bytes_) return nullptr;
+    name = {reinterpret_cast<const char*>(text.data()), text.size()};
+    p = next_line(line_end, end);
+    if (p == nullptr) return nullptr;
+    line_end = ahead.next(p);
+  }
+  if (!begins(p, line_end, kData)) return nullptr;
+  const auto data = value(p + kData.size(), line_end);
+  p = next_line(line_end, end);
+  if (p == nullptr || p == end || (*p != '\n' && *p != '\r')) return nullptr;
+  p = next_line(p, end);
+  if (p == nullptr) return nullptr;
+  line_ends = ahead;
+  out.whole(data, {name, time_ns, time_ns, data.size(), true});
+  return p;
+}
 
 void SseDecoder::emit(std::span<const uint8_t> bytes, uint64_t time_ns, EventOutput& out) {
   if (bytes.empty()) return;
@@ -109,6 +152,12 @@ void SseDecoder::feed(std::span<const uint8_t> bytes, uint64_t time_ns, EventOut
       }
       state_ = State::kFieldName;
       continue;
+    }
+    if (state_ == State::kFieldName && name_bytes_ == 0 && !has_data_ && event_name_.empty()) {
+      if (const uint8_t* const behind = whole_event(p, end, ends, time_ns, out)) {
+        p = behind;
+        continue;
+      }
     }
     const uint8_t* const line_end = ends.next(p);
     switch (state_) {

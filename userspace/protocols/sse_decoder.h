@@ -24,6 +24,10 @@ class SseDecoder {
  private:
   enum class State : uint8_t { kBom, kFieldName, kValueStart, kData, kEventName, kSkipLine, kHunt };
 
+  class LineEnds;
+
+  const uint8_t* whole_event(const uint8_t* p, const uint8_t* end, LineEnds& line_ends, uint64_t time_ns,
+                             EventOutput& out) const;
   void begin_field(uint64_t time_ns, EventOutput& out);
   void end_line(uint64_t time_ns, EventOutput& out);
   void begin_data(uint64_t time_ns, EventOutput& out);

@@ -165,7 +165,7 @@ void write_identity(ObjectWriter& out, const LlmCall& call) {
   out.text("role", name_of(call.role));
   out.text("direction", name_of(call.direction));
   out.text("hop", name_of(call.hop));
-  out.null("attempt");
+  out.number("attempt", attempt_of(call));
 }
 
 void write_wire(ObjectWriter& out, const LlmCall& call) {
@@ -215,7 +215,7 @@ void write_times(ObjectWriter& out, const LlmCall& call) {
   out.number("ttft_ms", between(call.request_start_ns, call.first_token_ns));
   out.number("tpot_ms", per_token(call));
   out.null("queue_ms");
-  out.null("overhead_ms");
+  out.number("overhead_ms", call.gateway.overhead_ms);
   out.number("stream_chunks", call.stream_chunks);
   if (call.gaps.total > 0)
     out.number("max_gap_ms", Milliseconds{call.gaps.max_seconds * 1e3});
@@ -225,7 +225,7 @@ void write_times(ObjectWriter& out, const LlmCall& call) {
 
 void write_rest(ObjectWriter& out, const LlmCall& call) {
   const bool inbound = call.direction == CallDirection::kInbound;
-  out.null("cache");
+  out.text("cache", cache_result(call));
   out.null("pii_entities");
   out.text("key_sha256", call.key_sha256);
   for (const char* key : {"key_alias", "team_id", "team_alias", "user_id"}) out.null(key);

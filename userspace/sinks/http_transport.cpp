@@ -55,7 +55,9 @@ Result<ListeningSocket> bind_to(const addrinfo& info) {
                  errno == EADDRINUSE
                      ? "another process listens there: stop it, or choose another address with "
                        "metrics.listen"
-                     : ""};
+                 : errno == EACCES
+                     ? "ports below 1024 need CAP_NET_BIND_SERVICE: choose another one with metrics.listen"
+                     : "set metrics.listen to an address of this machine, or :9464 for all of them"};
   sockaddr_storage bound{};
   socklen_t length = sizeof bound;
   char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "";

@@ -94,6 +94,17 @@ std::string error_type(const LlmCall& call) {
   return std::string(name_of(call.outcome));
 }
 
+std::string_view cache_result(const LlmCall& call) {
+  if (!call.gateway.cache_hit) return "";
+  return *call.gateway.cache_hit ? "hit" : "miss";
+}
+
+std::optional<uint64_t> attempt_of(const LlmCall& call) {
+  // 0 is also the value without the header: the first attempt, or a client that does not say.
+  return call.sdk_retry_count > 0 ? std::optional<uint64_t>(call.sdk_retry_count + uint64_t{1})
+                                  : std::nullopt;
+}
+
 namespace {
 
 // Finaliser of splitmix64: every input bit reaches every output bit.

@@ -2,6 +2,7 @@
 // Enumerators as the words that labels, log fields and span attributes show.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,11 @@ std::string_view name_of(HttpVersion);  // "" for kUnknown, else 1.0, 1.1, 2
 std::string_view genai_operation(const LlmCall&);
 // error.type of the conventions; empty when the call is fine.
 std::string error_type(const LlmCall&);
+
+// hit or miss, by what the reply's headers say of the gateway's cache; empty: nothing.
+std::string_view cache_result(const LlmCall&);
+// Which attempt of the same request this is, from 1, where the client says that it tries again.
+std::optional<uint64_t> attempt_of(const LlmCall&);
 
 // Ids of the call's span. The trace and parent are the wire's; without a trace on the wire they are
 // made from the exchange, so that log lines and spans of one call agree.

@@ -132,8 +132,7 @@ void Metrics::on_call_finished(const LlmCall& call) {
                    exemplar);
     if (call.stream) store_.observe(FamilyId::kStreamDuration, {W(n), DPOM(n)}, duration);
   }
-  if (call.incomplete != Incomplete::kNo)
-    store_.add(FamilyId::kExchangesIncomplete, {W(n), name_of(call.incomplete)}, 1);
+  count_incomplete(call, n);
   count_sizes_and_tokens(call, n);
   if (call.stream) count_stream(call, n, exemplar ? &traced : nullptr);
   count_replies(call, n);
@@ -147,6 +146,18 @@ void Metrics::on_call_finished(const LlmCall& call) {
   }
   if (call.price_missing) store_.add(FamilyId::kPriceMissing, {n.provider, n.model}, 1);
   if (options_.genai_names) count_genai(call, n, exemplar ? &traced : nullptr);
+}
+
+void Metrics::count_incomplete(const LlmCall& call, const Names& n) {
+  // The first loss of a workload must show in a rate: its series stand at 0 from its first call on.
+  if (workloads_.size() >= limits_.workloads) workloads_.clear();
+  if (workloads_.insert(n.workload + '\n' + n.role).second)
+    for (const Incomplete reason :
+         {Incomplete::kTruncated, Incomplete::kLostSegment, Incomplete::kMidStreamAttach,
+          Incomplete::kParseError, Incomplete::kDecompressError})
+      store_.add(FamilyId::kExchangesIncomplete, {W(n), name_of(reason)}, 0);
+  if (call.incomplete != Incomplete::kNo)
+    store_.add(FamilyId::kExchangesIncomplete, {W(n), name_of(call.incomplete)}, 1);
 }
 
 void Metrics::count_sizes_and_tokens(const LlmCall& call, const Names& n) {
@@ -235,8 +246,9 @@ void Metrics::count_failures(const LlmCall& call, const Names& n) {
 }
 
 void Metrics::count_rate_limits(const LlmCall& call, const Names& n) {
-  // Whoever answered refused: seen from inside this is the workload itself.
-  const std::string_view origin = call.direction == CallDirection::kInbound ? "gateway" : "provider";
+  // Who refused: the far end, or the workload itself unless it only passed a refusal on.
+  const bool own = call.direction == CallDirection::kInbound && !call.refused_upstream;
+  const std::string_view origin = own ? "gateway" : "provider";
   if (call.outcome == Outcome::kRateLimited) {
     const std::string limit{caps_.admit(
         "limit_type", "", call.limit_type.empty() ? "general" : call.limit_type, kClosedList, call.end_ns)};

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -26,6 +27,7 @@ namespace llmtap {
 struct MetricsOptions {
   bool genai_names = false;  // also the families of the OpenTelemetry GenAI conventions
   bool exemplars = true;
+  std::set<std::string, std::less<>> exclude;  // families that are not exposed
   std::chrono::nanoseconds series_ttl = std::chrono::hours(24);
   // Asked at each scrape, on the scraping thread; may be empty.
   std::function<SelfObservation()> observe;
@@ -64,6 +66,7 @@ class Metrics : public CallSink, public prometheus::Collectable {
   };
 
   Names names_of(const LlmCall&);
+  void count_incomplete(const LlmCall&, const Names&);
   void count_sizes_and_tokens(const LlmCall&, const Names&);
   void count_stream(const LlmCall&, const Names&, const Exemplar*);
   void count_failures(const LlmCall&, const Names&);
@@ -81,6 +84,7 @@ class Metrics : public CallSink, public prometheus::Collectable {
   LabelCaps caps_;
   SeriesStore store_;
   uint64_t last_expiry_ns_ = 0;
+  std::set<std::string, std::less<>> workloads_;  // whose counters of incomplete calls stand at 0
 
   mutable std::mutex flights_mutex_;
   uint64_t now_ns_ = 0;

@@ -96,7 +96,7 @@ void Metrics::add_series_counts(std::vector<CollectedFamily>& families) const {
     const std::string family(count.family);
     if (count.series > 0)
       live.family.metric.push_back(gauge(kLabels, std::span(&family, 1), static_cast<double>(count.series)));
-    if (count.dropped > 0) {
+    if (count.series > 0 || count.dropped > 0) {
       dropped.family.metric.push_back(gauge(kLabels, std::span(&family, 1), 0));
       dropped.family.metric.back().counter.value = static_cast<double>(count.dropped);
     }
@@ -112,6 +112,8 @@ std::vector<CollectedFamily> Metrics::collect() const {
     for (CollectedFamily& family : self_observation_families(options_.observe()))
       families.push_back(std::move(family));
   add_series_counts(families);
+  std::erase_if(families,
+                [&](const CollectedFamily& family) { return options_.exclude.contains(family.family.name); });
   return families;
 }
 

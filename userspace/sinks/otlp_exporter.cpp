@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sinks/otlp_exporter.h"
 
+#include <opentelemetry/common/key_value_iterable_view.h>
 #include <opentelemetry/sdk/common/global_log_handler.h>
 #include <opentelemetry/sdk/instrumentationscope/instrumentation_scope.h>
 #include <opentelemetry/sdk/resource/resource.h>
@@ -127,6 +128,9 @@ void set_own(Attributes out, const LlmCall& call) {
   out.text("llmtap.direction", name_of(call.direction));
   out.text("llmtap.hop", name_of(call.hop));
   out.text("llmtap.outcome", name_of(call.outcome));
+  out.number("llmtap.attempt", attempt_of(call));
+  if (call.gateway.overhead_ms) out.real("llmtap.overhead_s", *call.gateway.overhead_ms / 1e3);
+  out.text("llmtap.cache", cache_result(call));
   out.real("llmtap.cost_usd", call.cost_usd);
   out.text("llmtap.key_sha256", call.key_sha256);
   out.text("llmtap.end_user", call.end_user_sha256);
@@ -150,14 +154,21 @@ void fill(Recordable& span, const LlmCall& call, bool old_names) {
   span.SetDuration(std::chrono::nanoseconds(call.end_ns - std::min(start, call.end_ns)));
   // HTTP conventions: a refusal is the client's error, not the server's.
   const bool refusal = inbound && call.status >= 400 && call.status < 500;
-  if (call.outcome != Outcome::kOk && !refusal && !(inbound && call.outcome == Outcome::kClientAborted))
-    span.SetStatus(trace::StatusCode::kError, error_type(call));
+  const bool failed =
+      call.outcome != Outcome::kOk && !refusal && !(inbound && call.outcome == Outcome::kClientAborted);
+  if (failed) span.SetStatus(trace::StatusCode::kError, error_type(call));
   set_genai({span}, call, old_names);
   set_wire({span}, call);
   set_own({span}, call);
   if (call.response_start_ns) span.AddEvent("first_byte", at_wall(call, call.response_start_ns));
   if (call.first_token_ns) span.AddEvent("first_token", at_wall(call, call.first_token_ns));
   if (call.last_token_ns) span.AddEvent("last_token", at_wall(call, call.last_token_ns));
+  if (failed && !inbound) {
+    const std::string type = error_type(call);
+    const std::map<std::string, opentelemetry::common::AttributeValue> what{{"exception.type", view(type)}};
+    span.AddEvent("gen_ai.client.operation.exception", at_wall(call, call.end_ns),
+                  opentelemetry::common::KeyValueIterableView(what));
+  }
 }
 
 // The library writes to standard error by itself, where it would flood the log; results are counted.
@@ -218,10 +229,15 @@ void OtlpExporter::Impl::run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  bool hopeless = false;
   for (;;) {
     const std::vector<LlmCall> calls = queue.take(options.batch);
     if (calls.empty()) {
       if (queue.stopped()) return;
+      continue;
+    }
+    if (hopeless) {
+      error += calls.size();
       continue;
     }
     bool sent = false;
@@ -238,6 +254,8 @@ void OtlpExporter::Impl::run() {
       sent = false;
     }
     (sent ? ok : error) += calls.size();
+    // A collector that hangs may hold up the end of the program by one time-out, not by one per batch.
+    hopeless = !sent && queue.stopped();
   }
 }
 

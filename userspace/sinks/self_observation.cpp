@@ -57,6 +57,7 @@ void add_stages(Families& families, const SelfObservation& self) {
     items.push_back({{stage, "lost"}, number(books.items_lost)});
     for (const auto& [reason, count] : books.lost_bytes_by_reason)
       lost.push_back({{stage, reason}, number(count)});
+    if (books.lost_bytes_by_reason.empty()) lost.push_back({{stage, "none"}, 0});
   }
   families.counter("llmtap_stage_bytes_total",
                    "Bytes that entered, left and were lost in each stage: in = out + lost.",
@@ -122,6 +123,9 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
   families.gauge("llmtap_ring_usage_ratio", "How full the ring buffers are, 0 to 1.", {"ring"},
                  self.ring_usage);
   add_exports(families, self);
+  families.gauge("llmtap_compat_active",
+                 "1 when a compatibility profile is exposed for that workload; 0 without a workload: off.",
+                 {"profile", "namespace", "workload"}, self.compat_active);
   return families.all;
 }
 

@@ -46,6 +46,7 @@ struct SelfObservation {
   std::optional<double> resident_bytes;
   std::vector<Sample> ring_usage;  // ring
   std::vector<ExportCounters> exports;
+  std::vector<Sample> compat_active;  // profile, namespace, workload
 };
 
 // Families without samples are left out.

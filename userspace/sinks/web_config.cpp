@@ -18,11 +18,17 @@
 namespace llmtap {
 namespace {
 
+constexpr const char* kFormat =
+    "the format is that of Prometheus exporters (exporter-toolkit, web configuration)";
+constexpr const char* kKeys = "valid: tls_server_config, basic_auth_users, bearer_token_sha256";
+constexpr const char* kTlsKeys =
+    "valid: cert_file, key_file, client_ca_file, client_auth_type, min_version, max_version";
+
 struct Reader {
   std::string path;
 
-  Error error_at(const YAML::Mark& mark, const std::string& what) const {
-    return Error{path + ":" + std::to_string(mark.line + 1) + ": " + what};
+  Error error_at(const YAML::Mark& mark, const std::string& what, std::string hint = kFormat) const {
+    return Error{path + ":" + std::to_string(mark.line + 1) + ": " + what, std::move(hint)};
   }
   std::string absolute(const std::string& file) const {
     if (file.empty() || file.front() == '/') return file;
@@ -84,7 +90,7 @@ Result<> Reader::read_tls(const YAML::Node& node, WebConfig& config) const {
         return error_at(mark, key + " is \"" + value + "\", must be one of " + choices(kVersions));
       (key == "min_version" ? config.tls.min_version : config.tls.max_version) = found->second;
     } else {
-      return error_at(entry.first.Mark(), "unknown key \"" + key + "\" in tls_server_config");
+      return error_at(entry.first.Mark(), "unknown key \"" + key + "\" in tls_server_config", kTlsKeys);
     }
   }
   const WebConfig::Tls& tls = config.tls;
@@ -111,7 +117,8 @@ Result<> Reader::read_users(const YAML::Node& node, WebConfig& config) const {
       return error_at(entry.first.Mark(), "a user name must not be empty or contain a colon");
     // The value itself is not repeated: it may be a password written here by mistake.
     if (!bcrypt)
-      return error_at(entry.second.Mark(), "the password of user \"" + user + "\" is no bcrypt hash");
+      return error_at(entry.second.Mark(), "the password of user \"" + user + "\" is no bcrypt hash",
+                      "make one with: htpasswd -nBC 10 \"\"");
     config.basic_auth_users[user] = hash;
   }
   return Ok{};
@@ -122,7 +129,9 @@ Result<> Reader::read_tokens(const YAML::Node& node, WebConfig& config) const {
   for (const YAML::Node& item : node) {
     std::string hash = LLMTAP_TRY(scalar(item, "a token hash"));
     const bool hex = std::ranges::all_of(hash, is_hex);
-    if (hash.size() != 64 || !hex) return error_at(item.Mark(), "a token hash must be 64 hex digits");
+    if (hash.size() != 64 || !hex)
+      return error_at(item.Mark(), "a token hash must be 64 hex digits",
+                      "make one with: printf %s TOKEN | sha256sum");
     config.bearer_token_sha256.push_back(lowered(hash));
   }
   return Ok{};
@@ -131,7 +140,7 @@ Result<> Reader::read_tokens(const YAML::Node& node, WebConfig& config) const {
 Result<WebConfig> Reader::read(const YAML::Node& root) const {
   WebConfig config;
   if (root.IsNull()) return config;
-  if (!root.IsMap()) return error_at(root.Mark(), "expected keys such as tls_server_config");
+  if (!root.IsMap()) return error_at(root.Mark(), "expected keys such as tls_server_config", kKeys);
   for (const auto& entry : root) {
     const std::string key = LLMTAP_TRY(scalar(entry.first, "a key"));
     if (key == "tls_server_config") {
@@ -141,7 +150,7 @@ Result<WebConfig> Reader::read(const YAML::Node& root) const {
     } else if (key == "bearer_token_sha256") {
       LLMTAP_TRY(read_tokens(entry.second, config));
     } else {
-      return error_at(entry.first.Mark(), "unknown key \"" + key + "\"");
+      return error_at(entry.first.Mark(), "unknown key \"" + key + "\"", kKeys);
     }
   }
   return config;
@@ -164,7 +173,8 @@ Result<WebConfig> WebConfig::load(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf()))
-    return Error{"cannot read web configuration " + path + ": " + std::strerror(errno)};
+    return Error{"cannot read web configuration " + path + ": " + std::strerror(errno),
+                 "web.config.file must exist and be readable by this user"};
   return parse(text.str(), path);
 }
 

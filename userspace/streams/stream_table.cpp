@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
@@ -22,6 +23,12 @@ size_t index(Direction direction) { return static_cast<size_t>(direction); }
 uint64_t add_saturated(uint64_t a, uint64_t b) {
   return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
 }
+
+// So long after its socket was closed a TLS object may still be read from; then it is over, freed or not.
+constexpr uint64_t kReadAfterCloseNs = 1'000'000'000;
+
+// Hello, the server's flight, and what follows it: by then a library that is read has shown itself.
+constexpr uint8_t kTurnsToJudge = 3;
 
 // The record as its own type, or null if it is shorter than that. Every struct starts with the header.
 template <typename Event>
@@ -44,7 +51,7 @@ Source to_source(uint8_t source) {
 
 struct StreamTable::Connection {
   ConnectionFacts facts;
-  std::list<uint64_t>::iterator place;
+  uint64_t touched = 0;
   std::array<uint64_t, 2> expected{};  // offset of the next byte
   std::array<bool, 2> direction_ended{};
   bool offsets_known = true;  // false: first met in the middle, the first record sets `expected`
@@ -53,6 +60,13 @@ struct StreamTable::Connection {
   bool ciphertext = false;
   std::unique_ptr<ClientHelloReader> hello;
   Direction hello_direction = Direction::kWrite;
+  // Of ciphertext:
+  uint8_t turns = 0;
+  Direction last_direction = Direction::kRead;
+  bool judged = false;  // opaque or not
+  // Of a TLS connection: the peer left, as the socket below it saw. The library may still hold
+  // plaintext that the program reads later, so this is not its end.
+  std::optional<EndReason> peer_left;
 };
 
 StreamTable::StreamTable(const Limits& limits, StreamSink& sink)
@@ -102,6 +116,7 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
     case LLMTAP_EVENT_CLOCK:
       if (const auto* clock = as<llmtap_clock_event>(event)) {
         clock_ = {event.time_ns, clock->boottime_ns, clock->realtime_ns};
+        end_without_sockets();
         if (clock_sink_) clock_sink_(clock_);
       } else {
         whole = false;
@@ -121,13 +136,26 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
   if (!whole) counters_.malformed_events++;
 }
 
-StreamTable::Connection* StreamTable::find(uint64_t id) {
-  const auto found = connections_.find(id);
-  return found == connections_.end() ? nullptr : found->second.get();
-}
+StreamTable::Connection* StreamTable::find(uint64_t id) { return connections_.find(id); }
 
-void StreamTable::touch(Connection& connection) {
-  by_activity_.splice(by_activity_.end(), by_activity_, connection.place);
+void StreamTable::touch(Connection& connection) { connection.touched = ++activity_; }
+
+void StreamTable::evict_longest_idle() {
+  for (;;) {
+    if (idle_.empty()) {
+      connections_.for_each(
+          [&](uint64_t id, const Connection& each) { idle_.emplace_back(each.touched, id); });
+      std::sort(idle_.rbegin(), idle_.rend());
+    }
+    const auto [touched, id] = idle_.back();
+    idle_.pop_back();
+    Connection* const idle = find(id);
+    if (idle == nullptr || idle->touched != touched) continue;
+    counters_.connections_evicted++;
+    end(*idle, EndReason::kEvicted, clock_.monotonic_ns);
+    erase(*idle);
+    return;
+  }
 }
 
 StreamTable::Connection& StreamTable::connection(uint64_t id, ProcessKey process, Source source) {
@@ -135,20 +163,14 @@ StreamTable::Connection& StreamTable::connection(uint64_t id, ProcessKey process
     touch(*known);
     return *known;
   }
-  while (connections_.size() >= std::max<size_t>(limits_.connections, 1)) {
-    Connection& idle = *find(by_activity_.front());
-    counters_.connections_evicted++;
-    end(idle, EndReason::kEvicted, clock_.monotonic_ns);
-    erase(idle);
-  }
-  auto& made = connections_[id];
-  made = std::make_unique<Connection>();
-  made->facts.id = id;
-  made->facts.source = source;
-  made->place = by_activity_.insert(by_activity_.end(), id);
-  made->facts.process = process;
+  while (connections_.size() >= std::max<size_t>(limits_.connections, 1)) evict_longest_idle();
+  Connection& made = connections_.insert(id, std::make_unique<Connection>());
+  made.facts.id = id;
+  made.facts.source = source;
+  made.facts.process = process;
+  touch(made);
   ids_by_tgid_[process.tgid].insert(id);
-  return *made;
+  return made;
 }
 
 // A socket is passed on by fork or SCM_RIGHTS: the process is who uses it now.
@@ -168,10 +190,36 @@ void StreamTable::open(Connection& connection) {
   if (connection.opened) return;
   connection.opened = true;
   counters_.connections_opened++;
+  counters_.clear_connections[static_cast<size_t>(connection.facts.source)]++;
   sink_.on_open(connection.facts);
 }
 
+void StreamTable::remember_tls(ProcessKey process) {
+  if (tgids_with_clear_tls_.size() >= limits_.processes) tgids_with_clear_tls_.clear();
+  tgids_with_clear_tls_.insert(process.tgid);
+}
+
+void StreamTable::on_ciphertext(Connection& connection, Direction direction) {
+  if (connection.judged) return;
+  if (connection.turns == 0 || direction != connection.last_direction) ++connection.turns;
+  connection.last_direction = direction;
+  if (connection.turns >= kTurnsToJudge) judge_opaque(connection);
+}
+
+void StreamTable::judge_opaque(Connection& connection) {
+  if (connection.judged || !connection.ciphertext) return;
+  connection.judged = true;
+  if (tls_id_by_socket_id_.contains(connection.facts.id) ||
+      tgids_with_clear_tls_.contains(connection.facts.process.tgid))
+    return;
+  counters_.opaque_connections++;
+  if (opaque_sink_) opaque_sink_(connection.facts);
+}
+
 void StreamTable::end(Connection& connection, EndReason reason, uint64_t time_ns) {
+  judge_opaque(connection);
+  const bool by_us = reason == EndReason::kClosed || reason == EndReason::kProcessExit;
+  if (by_us) reason = connection.peer_left.value_or(reason);
   if (connection.opened && !connection.ended) {
     counters_.connections_ended++;
     sink_.on_end(connection.facts, reason, time_ns);
@@ -189,8 +237,8 @@ void StreamTable::erase(Connection& connection) {
     const auto above = tls_id_by_socket_id_.find(facts.socket_conn_id);
     if (above != tls_id_by_socket_id_.end() && above->second == facts.id) tls_id_by_socket_id_.erase(above);
   }
-  by_activity_.erase(connection.place);
-  connections_.erase(facts.id);
+  const uint64_t id = facts.id;
+  connections_.erase(id);
 }
 
 void StreamTable::gap(Connection& connection, Direction direction, uint64_t bytes, std::string_view reason,
@@ -206,6 +254,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   if (!known) {
     known = &connection(id, processes_.newest(data.hdr.tgid), to_source(data.source));
     known->offsets_known = false;
+    if (known->facts.source != Source::kSocket) remember_tls(known->facts.process);
   } else {
     touch(*known);
   }
@@ -237,6 +286,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   if (conn.hello && conn.hello_direction == direction) read_hello(conn, bytes);
   if (conn.ciphertext) {
     counters_.tls_ciphertext_bytes += data.original_bytes;
+    on_ciphertext(conn, direction);
     return;
   }
 
@@ -327,6 +377,7 @@ void StreamTable::on_conn(const llmtap_conn_event& event) {
   // A later event may know less (a failed walk): known facts stay.
   if (event.role != LLMTAP_ROLE_UNKNOWN) facts.role = to_role(event.role);
   facts.source = to_source(event.source);
+  if (facts.source != Source::kSocket) remember_tls(facts.process);
   if (event.has_addresses) {
     facts.has_addresses = true;
     std::copy(std::begin(event.local_address), std::end(event.local_address), facts.local.address.begin());
@@ -362,6 +413,7 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
       expected = total[index(direction)];
     }
   }
+  if (conn->facts.source == Source::kSocket) tell_tls_above(*conn, event.reason, time_ns);
   switch (event.reason) {
     case LLMTAP_END_SHUTDOWN_WRITE:
     case LLMTAP_END_EOF: {
@@ -384,12 +436,38 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
   erase(*conn);
 }
 
+void StreamTable::tell_tls_above(const Connection& socket, uint32_t reason, uint64_t time_ns) {
+  const auto above = tls_id_by_socket_id_.find(socket.facts.id);
+  Connection* const tls = above == tls_id_by_socket_id_.end() ? nullptr : find(above->second);
+  if (!tls || tls->ended) return;
+  switch (reason) {
+    case LLMTAP_END_EOF:
+    case LLMTAP_END_RESET:
+      if (!tls->peer_left)
+        tls->peer_left = reason == LLMTAP_END_EOF ? EndReason::kPeerClosed : EndReason::kReset;
+      break;
+    case LLMTAP_END_CLOSED: without_socket_.emplace_back(time_ns + kReadAfterCloseNs, tls->facts.id); break;
+    default: break;
+  }
+}
+
+void StreamTable::end_without_sockets() {
+  while (!without_socket_.empty() && without_socket_.front().first <= clock_.monotonic_ns) {
+    if (Connection* const tls = find(without_socket_.front().second); tls != nullptr && !tls->ended)
+      end(*tls, EndReason::kClosed, without_socket_.front().first - kReadAfterCloseNs);
+    without_socket_.pop_front();
+  }
+}
+
 void StreamTable::on_exit(const llmtap_process_event& event) {
   ProcessKey key{event.hdr.tgid, event.process_start_ns};
   if (key.start_ns == 0) key = processes_.newest(key.tgid);
   processes_.set_ended(key);
   const auto ids = ids_by_tgid_.find(key.tgid);
-  if (ids == ids_by_tgid_.end()) return;
+  if (ids == ids_by_tgid_.end()) {
+    tgids_with_clear_tls_.erase(key.tgid);
+    return;
+  }
   // In the order of their ids, so that a replay gives the same calls in the same order.
   std::vector<uint64_t> ordered(ids->second.begin(), ids->second.end());
   std::sort(ordered.begin(), ordered.end());
@@ -400,6 +478,7 @@ void StreamTable::on_exit(const llmtap_process_event& event) {
     end(*conn, EndReason::kProcessExit, event.hdr.time_ns);
     erase(*conn);
   }
+  tgids_with_clear_tls_.erase(key.tgid);
 }
 
 }  // namespace llmtap

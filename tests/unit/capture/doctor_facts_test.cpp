@@ -3,7 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/capability.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <set>
 
 namespace llmtap {
@@ -31,6 +34,17 @@ TEST(DoctorFacts, EachIsNamedOnceAndAdvisesWhatIsWrong) {
   for (const char* const name :
        {"kernel", "BTF", "capability cap_bpf", "lockdown", "process watch", "uprobe_multi"})
     EXPECT_TRUE(names.contains(name)) << name;
+}
+
+TEST(DoctorFacts, NamesTheCapabilitiesThatAProcessLacks) {
+  EXPECT_EXIT(
+      {
+        const cap_t none = cap_init();
+        if (cap_set_proc(none) != 0) _exit(2);
+        std::fprintf(stderr, "[%s]", missing_capabilities().c_str());
+        _exit(0);
+      },
+      ::testing::ExitedWithCode(0), "\\[CAP_BPF, CAP_PERFMON\\]");
 }
 
 }  // namespace

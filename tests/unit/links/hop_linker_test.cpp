@@ -116,6 +116,27 @@ TEST_F(HopLinkerTest, AnOutboundCallStillOpenExplainsItsInboundCall) {
   EXPECT_EQ(finish(ingress, 11 * kSecond), Hop::kInner);
 }
 
+TEST_F(HopLinkerTest, ARefusalThatWasPassedOnIsNotTheGateways) {
+  LlmCall ingress = call_of(2, 2, CallDirection::kInbound, proxy, client);
+  LlmCall first = call_of(2, 3, CallDirection::kOutbound, proxy_out, server);
+  LlmCall again = call_of(2, 4, CallDirection::kOutbound, proxy_out, server);
+  LlmCall own = call_of(2, 5, CallDirection::kInbound, proxy, client);
+  ingress.fingerprint = first.fingerprint = again.fingerprint = 11;
+  own.fingerprint = 12;
+  ingress.status = own.status = again.status = 429;
+  first.status = 500;
+  open(ingress, 10 * kSecond);
+  open(own, 10 * kSecond);
+  open(first, 10 * kSecond + 1);
+  finish(first, 10 * kSecond + 2);
+  open(again, 10 * kSecond + 3);
+  finish(again, 10 * kSecond + 4);
+  finish(own, 11 * kSecond);
+  finish(ingress, 11 * kSecond);
+  EXPECT_TRUE(collected.by_connection[2].refused_upstream);
+  EXPECT_FALSE(collected.by_connection[5].refused_upstream);
+}
+
 TEST_F(HopLinkerTest, WithoutAddressesTheResponseIdTellsTheFarEnd) {
   LlmCall egress = call_of(1, 1, CallDirection::kOutbound, client, server);
   LlmCall served = call_of(3, 4, CallDirection::kInbound, server, client);

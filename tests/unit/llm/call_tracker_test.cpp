@@ -375,6 +375,23 @@ TEST(CallTracker, UserHostsComeFirst) {
   EXPECT_EQ(run.sink.finished.at(1).provider, "mine");
 }
 
+TEST(CallTracker, UserHostsMayNameAPortAndADialect) {
+  CallTrackerOptions options;
+  options.hosts = {
+      {.host = "10.0.0.7", .provider = "corp", .port = 8000, .dialect = Dialect::kAnthropicMessages}};
+  Tracked run(options);
+  const std::string reply = R"({"usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":2}})";
+  run.play({post("10.0.0.7:8000", "/internal/ask", R"({"q":"?"})"), json_reply(reply)});
+  ASSERT_EQ(run.sink.finished.size(), 1u);
+  EXPECT_EQ(run.sink.finished[0].provider, "corp");
+  EXPECT_EQ(run.sink.finished[0].dialect, "anthropic_messages");
+  EXPECT_EQ(run.sink.finished[0].operation, "messages");
+  EXPECT_EQ(run.sink.finished[0].tokens.input, 15u) << "this dialect counts cached tokens beside the input";
+  run.play({post("10.0.0.7:9000", "/internal/ask", R"({"q":"?"})"), json_reply(reply)}, 100,
+           client_connection(), 1);
+  EXPECT_EQ(run.sink.finished.size(), 1u);
+}
+
 TEST(CallTracker, SniStandsInForAMissingHost) {
   Tracked run;
   ConnectionFacts connection = client_connection();
@@ -383,6 +400,49 @@ TEST(CallTracker, SniStandsInForAMissingHost) {
            100, connection);
   EXPECT_EQ(run.sink.finished.at(0).provider, "mistral_ai");
   EXPECT_EQ(run.sink.finished.at(0).host, "api.mistral.ai");
+}
+
+TEST(CallTracker, EstimatedTokensCostNothingUnlessAskedFor) {
+  const auto prices = *PriceTable::parse(
+      R"({"gpt-4o-mini":{"litellm_provider":"openai","mode":"chat","input_cost_per_token":0.001,"output_cost_per_token":0.01}})",
+      "test");
+  for (const bool counted : {false, true}) {
+    CallTrackerOptions options;
+    options.count_estimated_cost = counted;
+    Tracked run(options);
+    run.tracker.set_prices(prices);
+    run.play({kChatRequest, sse({kChunk0, chunk("Hi"), kStop, "[DONE]"})});
+    EXPECT_EQ(run.sink.finished.at(0).tokens.source, TokenSource::kEstimated);
+    EXPECT_EQ(run.sink.finished[0].cost_usd.has_value(), counted);
+  }
+}
+
+// LiteLLM writes the header before it generates: on a stream its 0 says nothing.
+TEST(CallTracker, AZeroCostHeaderOfAStreamIsNoCost) {
+  const auto with_header = [](std::string reply) {
+    reply.insert(reply.find('\n') + 1, "x-litellm-call-id: c-1\nx-litellm-response-cost: 0\n");
+    return reply;
+  };
+  Tracked run;
+  run.play({kChatRequest, with_header(sse({kChunk0, chunk("Hi"), kStop, kUsage, "[DONE]"}))});
+  EXPECT_EQ(run.sink.finished.at(0).gateway.response_cost_usd, 0.0);
+  EXPECT_EQ(run.sink.finished[0].cost_usd, std::nullopt);
+  EXPECT_EQ(run.sink.finished[0].cost_source, CostSource::kNone);
+  run.tracker.set_prices(*PriceTable::parse(
+      R"({"gpt-4o-mini":{"litellm_provider":"openai","mode":"chat","input_cost_per_token":0.001,"output_cost_per_token":0.01}})",
+      "test"));
+  run.play({kChatRequest, with_header(sse({kChunk0, chunk("Hi"), kStop, kUsage, "[DONE]"}))}, 100,
+           client_connection(), 1);
+  EXPECT_EQ(run.sink.finished.at(1).cost_source, CostSource::kPriceTable);
+  EXPECT_GT(run.sink.finished[1].cost_usd, 0.0);
+  // A whole reply that cost nothing, a cache hit, says so.
+  run.play(
+      {kChatRequest,
+       with_header(json_reply(
+           R"({"id":"a","object":"chat.completion","model":"gpt-4o-mini","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}})"))},
+      100, client_connection(), 2);
+  EXPECT_EQ(run.sink.finished.at(2).cost_usd, 0.0);
+  EXPECT_EQ(run.sink.finished[2].cost_source, CostSource::kHeader);
 }
 
 TEST(CallTracker, PricesByTheTable) {

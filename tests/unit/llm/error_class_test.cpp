@@ -96,6 +96,8 @@ INSTANTIATE_TEST_SUITE_P(
         OutcomeCase{{.status = 200, .terminal_seen = true, .how = How::kClientAborted}, Outcome::kOk},
         OutcomeCase{{.status = 200, .terminal_seen = false, .how = How::kServerAborted}, Outcome::kTruncated},
         OutcomeCase{{.status = 200, .terminal_seen = false, .how = How::kLost}, Outcome::kOk},
+        OutcomeCase{{.status = 0, .how = How::kLost}, Outcome::kOk},
+        OutcomeCase{{.status = 0, .how = How::kNoResponse}, Outcome::kConnectionError},
         OutcomeCase{{.status = 0, .terminal_seen = false, .how = How::kNoResponse},
                     Outcome::kConnectionError},
         OutcomeCase{{.status = 0, .terminal_seen = false, .how = How::kClientAborted},

@@ -95,12 +95,13 @@ TEST(GatewayHeaders, CacheHits) {
     const HeaderField fields[] = {{name, value}};
     return gateway_cache_hit(fields);
   };
-  EXPECT_TRUE(hit("cf-aig-cache-status", "HIT"));
-  EXPECT_TRUE(hit("x-portkey-cache-status", "SEMANTIC HIT"));
-  EXPECT_TRUE(hit("helicone-cache", "hit"));
-  EXPECT_FALSE(hit("cf-aig-cache-status", "MISS"));
-  EXPECT_FALSE(hit("cf-cache-status", "HIT"));
-  EXPECT_FALSE(hit("x-cache", ""));
+  EXPECT_EQ(hit("cf-aig-cache-status", "HIT"), true);
+  EXPECT_EQ(hit("x-portkey-cache-status", "SEMANTIC HIT"), true);
+  EXPECT_EQ(hit("helicone-cache", "hit"), true);
+  EXPECT_EQ(hit("cf-aig-cache-status", "MISS"), false);
+  EXPECT_EQ(hit("x-cache", "Miss from cloudfront"), std::nullopt);
+  EXPECT_EQ(hit("cf-cache-status", "HIT"), std::nullopt);
+  EXPECT_EQ(hit("x-cache", ""), std::nullopt);
 }
 
 TEST(Ids, ProviderRequestId) {

@@ -95,6 +95,9 @@ TEST(PriceTable, NamesTheFileAndTheRemedyWhenItIsMalformed) {
     EXPECT_THAT(result.error().message, HasSubstr("/p.json"));
     EXPECT_THAT(result.error().hint, HasSubstr("LiteLLM"));
   }
+  const auto comma = PriceTable::parse("{\n \"a\": {},\n \"b\": 1,,\n}", "price table /p.json");
+  ASSERT_FALSE(comma.has_value());
+  EXPECT_EQ(comma.error().message, "price table /p.json:3:9: not valid JSON");
   const auto missing = PriceTable::load("/nonexistent/prices.json");
   ASSERT_FALSE(missing.has_value());
   EXPECT_THAT(missing.error().message, HasSubstr("/nonexistent/prices.json: No such file"));

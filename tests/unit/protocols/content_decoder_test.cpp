@@ -156,6 +156,15 @@ TEST(ContentDecoder, ABombIsStopped) {
   EXPECT_EQ(result.decoder_bytes, 0U);
 }
 
+// The least hostile coding cannot exceed 1032:1, so the default ratio must lie below.
+TEST(ContentDecoder, ADeflateBombIsStoppedByTheDefaults) {
+  const std::string zeros(96 << 20, '\0');
+  const std::string bomb = deflated(zeros, 31);
+  const Outcome result = run(reply_with("gzip", bomb), client_facts(), no_cut, Limits{});
+  EXPECT_EQ(result.lines.back(), "0 complete decompress");
+  EXPECT_EQ(result.decoder_bytes, 0U);
+}
+
 TEST(ContentDecoder, TheBudgetOfAllDecodersHolds) {
   Limits limits;
   limits.decoder_bytes = 1024;

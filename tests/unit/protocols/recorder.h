@@ -40,11 +40,14 @@ class Recorder : public MessageSink, public VerdictSink {
 
   void on_request_head(const ConnectionFacts&, ExchangeId id, const RequestHead& head) override {
     std::string line = prefix(id, Side::kRequest) + "head " + std::string(head.method) + " " +
-                       std::string(head.target) + " " + std::string(head.authority);
+                       std::string(head.target) + " " + std::string(head.authority) +
+                       (head.fields_unknown ? " unknown" : "");
     add(line, head.headers);
   }
   void on_response_head(const ConnectionFacts&, ExchangeId id, const ResponseHead& head) override {
-    add(prefix(id, Side::kResponse) + "head " + std::to_string(head.status), head.headers);
+    add(prefix(id, Side::kResponse) + "head " + std::to_string(head.status) +
+            (head.fields_unknown ? " unknown" : ""),
+        head.headers);
   }
   void on_body(ExchangeId id, Side side, std::span<const uint8_t> bytes, uint64_t) override {
     piece(id, side, "body ", bytes);
@@ -55,6 +58,12 @@ class Recorder : public MessageSink, public VerdictSink {
   void on_event_end(ExchangeId id, Side side, const EventEnd& end) override {
     line(prefix(id, side) + "event [" + std::string(end.name) + "] " + std::to_string(end.data_bytes) +
          (end.complete ? "" : " incomplete"));
+  }
+  void on_trailers(ExchangeId id, Side side, std::span<const HeaderField> fields, uint64_t) override {
+    std::string text = prefix(id, side) + "trailers";
+    for (const HeaderField& field : fields)
+      text += " {" + std::string(field.name) + "|" + std::string(field.value) + "}";
+    line(std::move(text));
   }
   void on_message_end(ExchangeId id, Side side, const MessageEnd& end) override {
     last_end_ns = end.time_ns;

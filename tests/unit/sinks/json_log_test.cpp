@@ -58,6 +58,19 @@ TEST(JsonLog, EveryLineHasTheSameKeysInTheSameOrder) {
   for (const auto& names : keys) EXPECT_EQ(names, keys.front());
 }
 
+TEST(JsonLog, SaysWhatTheReplySaysOfTheGateway) {
+  LlmCall call = streamed_call();
+  call.sdk_retry_count = 1;
+  call.gateway.overhead_ms = 2.5;
+  call.gateway.cache_hit = false;
+  const auto line = nlohmann::json::parse(call_json(call));
+  EXPECT_EQ(line["attempt"], 2);
+  EXPECT_EQ(line["overhead_ms"], 2.5);
+  EXPECT_EQ(line["cache"], "miss");
+  call.gateway.cache_hit = true;
+  EXPECT_EQ(nlohmann::json::parse(call_json(call))["cache"], "hit");
+}
+
 TEST(JsonLog, HostileTextStaysOneValidLine) {
   LlmCall call = streamed_call();
   call.requested_model =
@@ -122,6 +135,21 @@ TEST(JsonLog, AStalledReaderCostsLinesNotTime) {
   EXPECT_EQ(now.ok + now.error + now.dropped + now.queued, kCalls);
   log.log.reset();  // comes back although nobody reads
   close(pipe);
+}
+
+// Standard output whose reader has gone, as behind `| head`.
+TEST(JsonLog, AClosedPipeIsCounted) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  Log log("/proc/self/fd/" + std::to_string(ends[1]));
+  ASSERT_TRUE(log.log);
+  close(ends[0]);
+  log.write(streamed_call());
+  log.write(streamed_call());
+  EXPECT_EQ(log.log->counters().error, 2u);
+  EXPECT_EQ(log.log->counters().ok, 0u);
+  EXPECT_THAT(log.messages, ElementsAre(HasSubstr("Broken pipe; lines are lost until it works again")));
+  close(ends[1]);
 }
 
 TEST(JsonLog, APathThatCannotBeOpenedIsAnError) {

@@ -41,6 +41,7 @@ SelfObservation everything_observed() {
   self.resident_bytes = 1 << 26;
   self.ring_usage = {{{"events"}, 0.125}};
   self.exports = {{"logs", 5, 1, 2, 0}};
+  self.compat_active = {{{"relay", "", "litellm"}, 1}, {{"litellm", "", ""}, 0}};
   return self;
 }
 
@@ -113,6 +114,20 @@ TEST(Metrics, PromtoolFindsNothing) {
   const CommandResult check = run("promtool check metrics < " + dir.write("metrics.txt", text_of(metrics)));
   EXPECT_EQ(check.status, 0);
   EXPECT_EQ(check.output, "");
+}
+
+// Prometheus' own client reads the whole exposition, exemplars and units included, or raises.
+TEST(Metrics, AnOpenMetricsParserReadsItAll) {
+  Metrics metrics(Limits{}, {.genai_names = true, .observe = everything_observed});
+  feed(metrics);
+  TempDir dir;
+  dir.write("metrics", metrics.expose(ExpositionFormat::kOpenMetrics));
+  dir.write(
+      "parse.py",
+      "import sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n"
+      "print(len(list(parse(open(sys.argv[1]).read()))))\n");
+  const CommandResult parsed = run("/usr/bin/python3 " + dir.file("parse.py") + " " + dir.file("metrics"));
+  EXPECT_EQ(parsed.output, std::to_string(metrics.collect().size()) + "\n");
 }
 
 TEST(Metrics, PrometheusInterfaceGivesTheSameFamilies) {
@@ -232,6 +247,36 @@ TEST(Metrics, PlainHttpCountsWatchedInboundOnly) {
   http.direction = CallDirection::kOutbound;
   metrics.on_http_finished(http);
   EXPECT_THAT(text_of(metrics), Not(HasSubstr("llmtap_http_")));
+}
+
+TEST(Metrics, ARateLimitIsTheGatewaysUnlessItPassedOneOn) {
+  Metrics metrics(Limits{}, {});
+  LlmCall call = refused_call();
+  metrics.on_call_finished(call);
+  call.refused_upstream = true;
+  metrics.on_call_finished(call);
+  call.direction = CallDirection::kOutbound;
+  metrics.on_call_finished(call);
+  const std::string series =
+      "llmtap_rate_limited_total{namespace=\"\",workload=\"litellm\",role=\"gateway\",origin=\"";
+  const std::string rest = "\",provider=\"anthropic\",model=\"claude-sonnet-4\",limit_type=\"rpm\"}";
+  const std::string text = text_of(metrics);
+  EXPECT_EQ(sample(text, series + "gateway" + rest), 1);
+  EXPECT_EQ(sample(text, series + "provider" + rest), 2);
+}
+
+TEST(Metrics, ExcludedFamiliesAreNotExposed) {
+  Metrics metrics(Limits{}, {.exclude = {"llmtap_requests_total", "llmtap_series"}});
+  metrics.on_call_finished(streamed_call());
+  EXPECT_THAT(text_of(metrics), Not(HasSubstr("# TYPE llmtap_requests_total")));
+  EXPECT_THAT(text_of(metrics), Not(HasSubstr("# TYPE llmtap_series ")));
+  EXPECT_THAT(text_of(metrics), HasSubstr("# TYPE llmtap_request_duration_seconds"));
+}
+
+TEST(Metrics, WithoutExemplarsNoneAreWritten) {
+  Metrics metrics(Limits{}, {.exemplars = false});
+  metrics.on_call_finished(streamed_call());
+  EXPECT_THAT(metrics.expose(ExpositionFormat::kOpenMetrics), Not(HasSubstr("# {trace_id")));
 }
 
 TEST(Exposition, NegotiatesTheFormat) {

@@ -37,6 +37,16 @@ TEST(WebConfig, AnEmptyFileProtectsNothing) {
   EXPECT_FALSE(config->has_tls);
 }
 
+TEST(WebConfig, SaysWhichKeysThereAre) {
+  const Result<WebConfig> config = WebConfig::parse("tls_server_confg:\n  cert_file: a\n", "web.yml");
+  ASSERT_FALSE(config.has_value());
+  EXPECT_NE(config.error().hint.find("tls_server_config"), std::string::npos);
+  const Result<WebConfig> absent = WebConfig::load("/nonexistent/web.yml");
+  ASSERT_FALSE(absent.has_value());
+  EXPECT_NE(absent.error().message.find("/nonexistent/web.yml: No such file"), std::string::npos);
+  EXPECT_NE(absent.error().hint.find("web.config.file"), std::string::npos);
+}
+
 struct Case {
   std::string name, text, want;
 };
@@ -47,6 +57,7 @@ TEST_P(WebConfigErrors, NameFileAndLine) {
   const Result<WebConfig> config = WebConfig::parse(GetParam().text, "web.yml");
   ASSERT_FALSE(config.has_value());
   EXPECT_EQ(config.error().message, GetParam().want);
+  EXPECT_FALSE(config.error().hint.empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(

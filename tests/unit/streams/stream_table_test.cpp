@@ -227,6 +227,47 @@ TEST_F(StreamTableTest, TheNameOfAClientHelloReachesTheTlsConnection) {
   expect_balance();
 }
 
+// A TLS library says nothing of a peer that left without an alert: the socket below it does.
+TEST_F(StreamTableTest, ATlsConnectionEndsAsItsSocketSaw) {
+  llmtap_data_event hello{};
+  hello.message_class = LLMTAP_CLASS_TLS;
+  const auto pair = [&](uint64_t socket, uint64_t tls) {
+    llmtap_conn_event above{};
+    above.source = LLMTAP_SOURCE_OPENSSL;
+    above.socket_conn_id = socket;
+    llmtap_data_event plain{};
+    plain.source = LLMTAP_SOURCE_OPENSSL;
+    conn(socket);
+    data(socket, LLMTAP_WRITE, 0, "\x16\x03\x01", 0, hello);
+    conn(tls, above);
+    data(tls, LLMTAP_WRITE, 0, "x", 0, plain);
+  };
+  for (const uint64_t id : {10, 20, 30, 40}) pair(id, id + 1);
+  recorder.lines.clear();
+  conn_end(10, LLMTAP_END_EOF);
+  conn_end(20, LLMTAP_END_RESET);
+  conn_end(30, LLMTAP_END_SHUTDOWN_WRITE);
+  EXPECT_TRUE(recorder.lines.empty());
+  conn_end(11, LLMTAP_END_CLOSED, 0, 1);
+  conn_end(21, LLMTAP_END_CLOSED, 0, 1);
+  conn_end(31, LLMTAP_END_CLOSED, 0, 1);
+  EXPECT_THAT(recorder.lines, ElementsAre("11 end 1", "21 end 2", "31 end 0"));
+
+  // Freed late: plaintext that it holds is read, then it is over without its socket.
+  recorder.lines.clear();
+  conn_end(40, LLMTAP_END_CLOSED);
+  llmtap_data_event plain{};
+  plain.source = LLMTAP_SOURCE_OPENSSL;
+  data(41, LLMTAP_READ, 0, "late", 0, plain);
+  now += 2'000'000'000;
+  send(llmtap_clock_event{}, LLMTAP_EVENT_CLOCK);
+  conn_end(41, LLMTAP_END_CLOSED, 4, 1);
+  ASSERT_EQ(recorder.lines.size(), 2U);
+  EXPECT_THAT(recorder.lines.front(), ::testing::StartsWith("41 < late"));
+  EXPECT_EQ(recorder.lines.back(), "41 end 0");
+  expect_balance();
+}
+
 TEST_F(StreamTableTest, FactsAreKeptWhenALaterEventKnowsLess) {
   llmtap_conn_event event{};
   event.role = LLMTAP_ROLE_CLIENT;
@@ -306,6 +347,81 @@ TEST_F(StreamTableTest, MalformedEventsAreCounted) {
   EXPECT_EQ(table->counters().malformed_events, 2U);
   EXPECT_EQ(table->counters().unknown_events, 1U);
   EXPECT_TRUE(recorder.lines.empty());
+}
+
+class OpaqueTest : public StreamTableTest {
+ protected:
+  void SetUp() override {
+    StreamTableTest::SetUp();
+    table->set_opaque_sink([this](const ConnectionFacts& facts) { opaque.push_back(facts.sni); });
+  }
+  void tls_data(uint64_t id, llmtap_direction direction, uint64_t offset, std::string_view bytes) {
+    llmtap_data_event event{};
+    event.message_class = offset == 0 ? LLMTAP_CLASS_TLS : LLMTAP_CLASS_UNKNOWN;
+    data(id, direction, offset, bytes, 0, event);
+  }
+  void hello(uint64_t id) {
+    const std::vector<uint8_t> bytes = client_hello("api.openai.com", {});
+    tls_data(id, LLMTAP_WRITE, 0, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  void finish_handshake(uint64_t id) {
+    tls_data(id, LLMTAP_READ, 0, "\x16\x03\x03server");
+    tls_data(id, LLMTAP_WRITE, 4096, "finished");
+  }
+  void tls_object(uint64_t id, uint64_t socket) {
+    llmtap_conn_event event{};
+    event.source = LLMTAP_SOURCE_OPENSSL;
+    event.socket_conn_id = socket;
+    conn(id, event);
+  }
+  std::vector<std::string> opaque;
+};
+
+TEST_F(OpaqueTest, ASocketUnderALibraryThatNobodyReadsIsOpaqueOnce) {
+  conn(1);
+  hello(1);
+  EXPECT_TRUE(opaque.empty());
+  finish_handshake(1);
+  EXPECT_THAT(opaque, ElementsAre("api.openai.com"));
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_EQ(opaque.size(), 1u);
+  EXPECT_EQ(table->counters().opaque_connections, 1u);
+}
+
+TEST_F(OpaqueTest, AConnectionThatEndsEarlyIsJudgedAtItsEnd) {
+  conn(1);
+  hello(1);
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_EQ(opaque.size(), 1u);
+}
+
+TEST_F(OpaqueTest, ASocketBelowATlsObjectIsClear) {
+  conn(1);
+  tls_object(2, 1);
+  hello(1);
+  finish_handshake(1);
+  data(2, LLMTAP_WRITE, 0, "GET / HTTP/1.1");
+  conn_end(2, LLMTAP_END_CLOSED);
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_TRUE(opaque.empty());
+  EXPECT_EQ(table->counters().clear_connections[LLMTAP_SOURCE_OPENSSL], 1u);
+}
+
+TEST_F(OpaqueTest, AProcessWhoseTlsIsReadHasNoOpaqueSockets) {
+  conn(1);
+  tls_object(2, 0);  // a memory BIO: nothing says which socket is below
+  hello(1);
+  finish_handshake(1);
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_TRUE(opaque.empty());
+}
+
+TEST_F(OpaqueTest, PlainTextIsClear) {
+  conn(1);
+  data(1, LLMTAP_WRITE, 0, "GET / HTTP/1.1");
+  conn_end(1, LLMTAP_END_CLOSED);
+  EXPECT_TRUE(opaque.empty());
+  EXPECT_EQ(table->counters().clear_connections[LLMTAP_SOURCE_SOCKET], 1u);
 }
 
 }  // namespace

@@ -20,9 +20,11 @@ Framing::Framing(Side side, CodecContext& context, FramingListener& listener)
 }
 
 void Framing::enter(State state) {
+  if (state_ == State::kHead || state_ == State::kHunt) {
+    head_.reset();
+    hunted_ = false;
+  }
   state_ = state;
-  head_.reset();
-  hunted_ = false;
   line_bytes_ = 0;
   chunk_size_ = 0;
   size_ended_ = false;
@@ -72,7 +74,12 @@ void Framing::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
       case State::kChunkEnd: used = feed_chunk_end(bytes, time_ns); break;
       case State::kTrailers: used = feed_trailers(bytes, time_ns); break;
       case State::kUntilClose: listener_.on_body_bytes(side_, bytes, time_ns); break;
-      case State::kStopped: context_.upgraded_bytes += bytes.size(); break;
+      case State::kStopped:
+        if (context_.handover && side_ == Side::kResponse)
+          context_.handover->unread.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        else
+          context_.upgraded_bytes += bytes.size();
+        break;
     }
     bytes = bytes.subspan(used);
   }

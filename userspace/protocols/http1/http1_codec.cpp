@@ -5,6 +5,7 @@
 
 #include "base/ascii.h"
 #include "base/check.h"
+#include "protocols/codecs.h"
 
 namespace llmtap::http1 {
 namespace {
@@ -192,6 +193,7 @@ BodyPlan Http1Codec::on_response(const Head& head, const HeadInfo& info) {
   if (head.status < 200 && head.status != 101)
     return {info.hunted && exchanges_.empty() ? Kind::kRefused : Kind::kNone, 0};
   if (!choose_response_target(info)) return {Kind::kRefused, 0};
+  if (head.status == 101 && hand_over(head, info.time_ns)) return {Kind::kStop, 0};
   Exchange& exchange = exchanges_.front();
   exchange.response_begun = true;
   exchange.last_ns = info.time_ns;
@@ -206,6 +208,19 @@ BodyPlan Http1Codec::on_response(const Head& head, const HeadInfo& info) {
   if (head.chunked) return {Kind::kChunked, 0};
   if (head.has_transfer_encoding || !head.content_length) return {Kind::kUntilClose, 0};
   return {Kind::kFixed, *head.content_length};
+}
+
+// RFC 7540 3.2: the reply to the request comes in the new protocol.
+bool Http1Codec::hand_over(const Head& head, uint64_t time_ns) {
+  const Protocol* to = protocol_by_upgrade(head.upgrade);
+  if (!to || exchanges_.size() != 1) return false;
+  Exchange& front = exchanges_.front();
+  if (!front.request_ended) keep_first(front.defect, request_body_.abandon(time_ns, *sink_));
+  context_.handover = Handover{to, front.id, front.is_head, front.defect, {}, time_ns};
+  exchanges_.clear();
+  requests_.stop();
+  finished_ = true;
+  return true;
 }
 
 BodyPlan Http1Codec::upgrade(const Head& head, uint64_t time_ns) {

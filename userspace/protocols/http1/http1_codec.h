@@ -44,6 +44,7 @@ class Http1Codec : public Codec, private FramingListener {
   BodyPlan on_response(const Head&, const HeadInfo&);
   bool choose_response_target(const HeadInfo&);
   BodyPlan upgrade(const Head&, uint64_t time_ns);
+  bool hand_over(const Head&, uint64_t time_ns);
 
   Exchange& begin_exchange(uint64_t time_ns);
   Exchange* current(Side);  // whose message this side is in

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""syscalls, nginx: what a process pays that makes no LLM call."""
+import re
+import subprocess
+
+from figures import Figure, Line, absent, added, alternate, exact, median_of, no_loss, share, times
+from lab import can_connect, children, cpu_seconds, free_port, stop, wait_for
+
+LOOPS = {"receive_ns": "hooked calls on sockets: recv", "send_ns": "hooked calls on sockets: send", "file_ns": "hooked calls on files", "other_ns": "other system calls"}
+
+
+def measure_syscalls(lab):
+    """Nanoseconds a call, against empty programs at the same hooks."""
+    modes = ["off", "hooks", "llmtap"]
+
+    def one(mode):
+        with lab.probe(mode):
+            return lab.run("bench_loops", 20 if lab.quick else 300)
+
+    rounds = alternate(modes, lab.rounds, one, lab.say)
+    lines = []
+    for field, what in LOOPS.items():
+        medians = {mode: median_of(mode, field)(rounds) for mode in modes}
+        lines.append(Line("syscalls", what, Figure.of(rounds, times(added("llmtap", "off", field), added("hooks", "off", field))), "x", "<=",
+                          1.5, medians))
+    if not lab.built("capture.tracepoints"):
+        lines.append(absent("syscalls", "the variant without tracefs (raw_tp)", "not built"))
+    return lines, rounds
+
+
+class Nginx:
+    """One worker that answers every request with a short text, over TLS."""
+
+    def __init__(self, lab):
+        self.port = free_port()
+        folder = lab.out / "nginx"
+        folder.mkdir(exist_ok=True)
+        temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (folder / "nginx.conf").write_text(f"""
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log warn; user root;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 1000000000; {temporary}
+  server {{
+    listen 127.0.0.1:{self.port} ssl; server_name _;
+    ssl_certificate {lab.certs}/server.pem; ssl_certificate_key {lab.certs}/server.key;
+    location / {{ default_type text/plain; return 200 "{'nothing to see here ' * 10}"; }}
+  }}
+}}
+""")
+        self.process = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-p", folder, "-e", folder / "error.log"])
+
+    def __enter__(self):
+        try:
+            wait_for("nginx listens", lambda: can_connect(self.port), 20, self.process)
+            (self.worker,) = wait_for("nginx's worker", lambda: children(self.process.pid), 20, self.process)
+        except Exception:
+            stop(self.process)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        stop(self.process)
+
+    def load(self, seconds):
+        before = cpu_seconds(self.worker)
+        run = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", f"https://127.0.0.1:{self.port}/"], capture_output=True, text=True,
+                             timeout=seconds + 60, check=True)
+        cpu = cpu_seconds(self.worker) - before
+        requests = int(re.search(r"(\d+) requests in", run.stdout)[1])
+        bad = sum(map(int, re.findall(r"(?:Non-2xx or 3xx responses: |connect |read |write |timeout )(\d+)", run.stdout)))
+        return {"per_second": float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1]), "cpu_us": cpu / requests * 1e6, "bad": bad,
+                "requests": requests}
+
+
+def measure_nginx(lab):
+    """Throughput kept at full load, keep-alive, and the worker's CPU for a request. CPU decides where the
+    throughput's interval is wider than five points."""
+    modes, seconds = ["off", "places", "hooks", "exported", "llmtap"], 1 if lab.quick else 4
+    lost = []
+
+    def one(mode):
+        # A new nginx each time: none keeps connections that another probe had classified.
+        with lab.probe(mode) as daemon, Nginx(lab) as nginx:
+            before = daemon.cpu_seconds() if daemon else 0
+            result = nginx.load(seconds)
+            if daemon:
+                lost.append(daemon.losses())
+                result["daemon_us"] = (daemon.cpu_seconds() - before) / result["requests"] * 1e6
+            return result
+
+    rounds = alternate(modes, lab.rounds, one, lab.say)
+    lines = []
+    for mode in modes[1:]:
+        lines.append(Line("nginx", f"throughput kept: {mode}", Figure.of(rounds, share(mode, "off", "per_second")), "of off",
+                          medians={one: median_of(one, "per_second")(rounds) for one in ("off", mode)}))
+    lines.append(Line("nginx", "broad: throughput, against empty programs at the same places",
+                      Figure.of(rounds, share("llmtap", "places", "per_second")), "x", ">=", 0.9))
+    # The same limit as CPU: a request that costs 1/0.9 lets 0.9 as many through.
+    lines.append(Line("nginx", "broad: CPU of a request, against empty programs at the same places",
+                      Figure.of(rounds, share("llmtap", "places", "cpu_us")), "x", "<=", 1 / 0.9,
+                      {mode: median_of(mode, "cpu_us")(rounds) for mode in modes}))
+    lines.append(Line("nginx", "broad: the daemon's CPU for a request", Figure.of(rounds, median_of("llmtap", "daemon_us")), "us"))
+    if lab.built("capture.narrow"):
+        lines.append(Line("nginx", "narrowed: throughput, against empty system call hooks",
+                          Figure.of(rounds, share("llmtap", "hooks", "per_second")), "x", ">=", 0.9))
+    else:
+        lines.append(absent("nginx", "narrowed: throughput, against empty system call hooks", "not built"))
+    failed = sum(one[mode]["bad"] for one in rounds for mode in modes)
+    lines += [exact("nginx", "failed requests", failed, 0), no_loss("nginx", "events lost", lost)]
+    return lines, rounds

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "llm/reply_record.h"
+
+#include <algorithm>
+
+#include "llm/number_checks.h"
+
+namespace llmtap {
+namespace {
+
+// Entries of one record; a reply with more choices or calls in one object is not read further.
+constexpr size_t kMaxPending = 128;
+// Readers kept for the next reply; more are open at once only where bodies are being read.
+constexpr size_t kMaxFree = 64;
+
+uint32_t level(const JsonPlace& place, size_t i) {
+  return place.levels > i && i < JsonPlace::kLevels ? place.at[i] : 0;
+}
+
+uint64_t text_hash(std::string_view text) {
+  TextHash hash;
+  hash.add(text.data(), text.size());
+  return hash.value();
+}
+
+std::string number_text(const JsonNumber& number) {
+  return number.integer ? std::to_string(number.whole) : std::string();
+}
+
+template <typename Entry>
+Entry& find_or_add(std::vector<Entry>& entries, auto&& same, const Entry& fresh) {
+  if (!entries.empty() && same(entries.back())) return entries.back();
+  for (Entry& entry : entries)
+    if (same(entry)) return entry;
+  if (entries.size() < kMaxPending) entries.push_back(fresh);
+  return entries.back();
+}
+
+}  // namespace
+
+void ReplyRecord::clear() {
+  for (std::string* text : {&type, &object, &model, &id, &service_tier, &conversation_id,
+                            &previous_response_id, &status, &incomplete_reason, &done_reason, &block_reason,
+                            &role, &error_type, &error_code, &error_message, &top_code, &top_message})
+    text->clear();
+  usage.clear();
+  cost_usd.reset();
+  texts = {};
+  finishes.clear();
+  choice_indices.clear();
+  tools.clear();
+  items.clear();
+  parts.clear();
+  error = done = has_done = choices = candidates = usage_metadata = embedding = created_at = message =
+      bedrock_output = ended = false;
+}
+
+std::unique_ptr<RecordReader> RecordPool::take(RecordListener& listener) {
+  std::unique_ptr<RecordReader> reader;
+  if (free_.empty()) {
+    reader = std::make_unique<RecordReader>(max_string_bytes_);
+  } else {
+    reader = std::move(free_.back());
+    free_.pop_back();
+  }
+  reader->begin(listener);
+  return reader;
+}
+
+void RecordPool::give(std::unique_ptr<RecordReader> reader) {
+  if (free_.size() < kMaxFree) free_.push_back(std::move(reader));
+}
+
+void RecordReader::begin(RecordListener& listener) {
+  listener_ = &listener;
+  records_ = 0;
+  scanner_.reset();
+}
+
+void RecordReader::feed_whole(std::string_view bytes) {
+  spans_.clear();
+  scanner_.trace_into(&spans_);
+  scanner_.feed(bytes);
+  scanner_.trace_into(nullptr);
+}
+
+void RecordReader::on_json_record_begin() {
+  record_.clear();
+  ++records_;
+  listener_->on_record_begin();
+}
+
+void RecordReader::on_json_record_end() {
+  record_.ended = true;
+  listener_->on_record_end();
+}
+
+ReplyRecord::Tool& RecordReader::tool_at(const JsonPlace& place) {
+  const uint32_t choice = level(place, 0), position = level(place, 1);
+  return find_or_add(
+      record_.tools, [&](const ReplyRecord::Tool& t) { return t.choice == choice && t.position == position; },
+      ReplyRecord::Tool{.choice = choice, .position = position});
+}
+
+ReplyRecord::Item& RecordReader::item_at(const JsonPlace& place) {
+  const uint32_t position = level(place, 0);
+  return find_or_add(
+      record_.items, [&](const ReplyRecord::Item& i) { return i.position == position; },
+      ReplyRecord::Item{.position = position});
+}
+
+ReplyRecord::Part& RecordReader::part_at(const JsonPlace& place) {
+  const uint32_t choice = level(place, 0), position = level(place, 1);
+  return find_or_add(
+      record_.parts, [&](const ReplyRecord::Part& p) { return p.choice == choice && p.position == position; },
+      ReplyRecord::Part{.choice = choice, .position = position});
+}
+
+void RecordReader::on_json_string(uint16_t field, const JsonPlace& place, std::string_view value, bool) {
+  ReplyRecord& r = record_;
+  switch (static_cast<ReplyField>(field)) {
+    case ReplyField::kModel: r.model = value; break;
+    case ReplyField::kId: r.id = value; break;
+    case ReplyField::kObject: r.object = value; break;
+    case ReplyField::kType: r.type = value; break;
+    case ReplyField::kRole: r.role = value; break;
+    case ReplyField::kCreatedAt: r.created_at = true; break;
+    case ReplyField::kServiceTier: r.service_tier = value; break;
+    case ReplyField::kConversation: r.conversation_id = value; break;
+    case ReplyField::kPreviousResponse: r.previous_response_id = value; break;
+    case ReplyField::kStatus: r.status = value; break;
+    case ReplyField::kIncompleteReason: r.incomplete_reason = value; break;
+    case ReplyField::kDoneReason: r.done_reason = value; break;
+    case ReplyField::kBlockReason: r.block_reason = value; break;
+    case ReplyField::kFinish:
+      if (r.finishes.size() < kMaxPending) r.finishes.push_back({level(place, 0), std::string(value)});
+      break;
+    case ReplyField::kToolName:
+      if (!value.empty()) tool_at(place).name = value;
+      break;
+    case ReplyField::kToolId:
+      if (!value.empty()) tool_at(place).id_hash = text_hash(value);
+      break;
+    case ReplyField::kItemType: item_at(place).type = value; break;
+    case ReplyField::kItemName: item_at(place).name = value; break;
+    case ReplyField::kItemId: item_at(place).id_hash = text_hash(value); break;
+    case ReplyField::kEmbedding: r.embedding = true; break;
+    case ReplyField::kErrorText:
+      r.error = true;
+      r.error_message = value;
+      break;
+    case ReplyField::kErrorType: r.error_type = value; break;
+    case ReplyField::kErrorCode: r.error_code = value; break;
+    case ReplyField::kErrorMessage: r.error_message = value; break;
+    case ReplyField::kErrorDetailCode: r.error_code = value; break;
+    case ReplyField::kTopCode: r.top_code = value; break;
+    case ReplyField::kTopMessage: r.top_message = value; break;
+    default: break;
+  }
+}
+
+void RecordReader::on_json_number(uint16_t field, const JsonPlace& place, const JsonNumber& number) {
+  ReplyRecord& r = record_;
+  if (field < kUsageFields) {
+    if (const auto count = as_count(number)) r.usage.set(static_cast<Usage>(field), *count);
+    return;
+  }
+  switch (static_cast<ReplyField>(field)) {
+    case ReplyField::kCost:
+      if (number.value >= 0) r.cost_usd = number.value;
+      break;
+    case ReplyField::kCostTicks:
+      if (number.value >= 0) r.cost_usd = number.value * 1e-10;  // xAI: 1 tick is 1e-10 USD
+      break;
+    case ReplyField::kChoiceIndex:
+      if (const auto index = as_count(number); index && r.choice_indices.size() < kMaxPending)
+        r.choice_indices.emplace_back(level(place, 0),
+                                      static_cast<uint32_t>(std::min<uint64_t>(*index, UINT32_MAX)));
+      break;
+    case ReplyField::kToolIndex:
+      if (const auto index = as_count(number)) tool_at(place).index = index;
+      break;
+    case ReplyField::kErrorCode: r.error_code = number_text(number); break;
+    case ReplyField::kTopCode: r.top_code = number_text(number); break;
+    default: break;
+  }
+}
+
+void RecordReader::on_json_bool(uint16_t field, const JsonPlace& place, bool value) {
+  switch (static_cast<ReplyField>(field)) {
+    case ReplyField::kDone:
+      record_.has_done = true;
+      record_.done = value;
+      break;
+    case ReplyField::kPartThought: part_at(place).thought = value; break;
+    default: break;
+  }
+}
+
+void RecordReader::on_json_text(uint16_t field, const JsonPlace& place, const JsonText& text) {
+  ReplyRecord& r = record_;
+  switch (static_cast<ReplyField>(field)) {
+    case ReplyField::kContent: r.texts.content.add(text.characters, text.wide); break;
+    case ReplyField::kChoiceText: r.texts.choice_text.add(text.characters, text.wide); break;
+    case ReplyField::kReasoning: r.texts.reasoning.add(text.characters, text.wide); break;
+    case ReplyField::kToolText: r.texts.tool_text.add(text.characters, text.wide); break;
+    case ReplyField::kDeltaString: r.texts.delta.add(text.characters, text.wide); break;
+    case ReplyField::kPartText: part_at(place).text.add(text.characters, text.wide); break;
+    default: break;
+  }
+}
+
+void RecordReader::on_json_open(uint16_t field, const JsonPlace&) {
+  ReplyRecord& r = record_;
+  switch (static_cast<ReplyField>(field)) {
+    case ReplyField::kChoices: r.choices = true; break;
+    case ReplyField::kCandidates: r.candidates = true; break;
+    case ReplyField::kUsageMetadata: r.usage_metadata = true; break;
+    case ReplyField::kEmbedding: r.embedding = true; break;
+    case ReplyField::kMessageOpen: r.message = true; break;
+    case ReplyField::kBedrockOutput: r.bedrock_output = true; break;
+    case ReplyField::kErrorOpen: r.error = true; break;
+    default: break;
+  }
+}
+
+}  // namespace llmtap
