@@ -43,6 +43,7 @@ struct sock_common {
 	__u16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	unsigned char skc_state;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -131,6 +132,10 @@ struct linux_binprm;
 #define IPPROTO_TCP 6
 #define AF_INET 2
 #define AF_INET6 10
+
+#define TCP_ESTABLISHED 1
+#define TCP_FIN_WAIT1 4
+#define TCP_FIN_WAIT2 5
 
 #define EPIPE 32
 #define ECONNRESET 104

@@ -16,6 +16,13 @@ static __always_inline int is_connected(__u64 sk)
 	return kernel_read(sock, sk, __sk_common.skc_dport) != 0;
 }
 
+static __always_inline int fin_received(__u64 sk)
+{
+	__u8 state = kernel_read(sock, sk, __sk_common.skc_state);
+
+	return state != TCP_ESTABLISHED && state != TCP_FIN_WAIT1 && state != TCP_FIN_WAIT2;
+}
+
 /* The struct sock * of a connected or connecting TCP socket as a number, or 0. */
 static __always_inline __u64 tcp_socket_of_fd(int fd, __u64 *inode_number)
 {

@@ -143,6 +143,9 @@ static __always_inline __u64 unseen_bytes(const struct conn *conn, const struct 
 		return 0;
 	ahead = tcp_bytes(conn->sk, direction) - conn->base[direction] -
 		conn->offset[direction] - moved->bytes;
+	/* A call that reaches the peer's FIN counts it as a byte. */
+	if (ahead == 1 && direction == LLMTAP_READ && fin_received(conn->sk))
+		return 0;
 	return ahead < (1ULL << 40) ? ahead : 0;
 }
 
