@@ -4,9 +4,9 @@
 
   observe.py --llmtap BINARY --results DIR --row NAME CONDITION...
 
-Conditions: plain; no-tracefs (not mounted, and not mountable for want of CAP_SYS_ADMIN); lockdown
-(confidentiality, until the guest ends). Each writes DIR/NAME[ CONDITION].json: what doctor says, what
-was counted, and the differences from the ledger.
+Conditions: all; tls (no plain HTTP: the kernel lets nobody read it); no-tracefs (not mounted, and not
+mountable for want of CAP_SYS_ADMIN). Each writes DIR/NAME[ no-tracefs].json: what doctor says, what was
+counted, and the differences from the ledger.
 """
 import argparse
 import json
@@ -30,13 +30,10 @@ CALLS = [
     ("plain", "openai_chat", "/v1/chat/completions", True, 20),
     ("plain", "anthropic", "/v1/messages", False, 1),
 ]
-LOCKDOWN = pathlib.Path("/sys/kernel/security/lockdown")
 
 
 def prepare(condition):
     """What the condition changes in this guest; returns words to start llmtap with."""
-    if condition == "lockdown":
-        LOCKDOWN.write_text("confidentiality")
     if condition != "no-tracefs":
         return []
     for path in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing", "/sys/kernel/debug"):
@@ -73,7 +70,7 @@ def observe(arguments, condition, words):
         with Stack(folder) as stack:
             server = stack.server()
             tap = stack.llmtap(arguments.llmtap, words=words)
-            done = [curl(stack, server, number, call) for number, call in enumerate(CALLS)]
+            done = [curl(stack, server, number, call) for number, call in enumerate(CALLS) if call[0] == "tls" or condition != "tls"]
 
             def log():
                 return lines_of(tap["log"])
@@ -93,7 +90,8 @@ def observe(arguments, condition, words):
             edge = {"hop": "edge"}
             result["calls"] = total(metrics, "llmtap_requests_total", lambda labels: edge.items() <= labels.items())
             result["losses"] = [[name, labels.get("stage", ""), labels["reason"], value] for name, labels, value in samples(metrics)
-                                if name in ("llmtap_events_lost_total", "llmtap_bytes_lost_total") and value]
+                                if name in ("llmtap_events_lost_total", "llmtap_bytes_lost_total") and value
+                                and labels["reason"] != "not_llm"]  # /readyz, asked by us
             if result["calls"] != len(done):
                 problems.append(f"{result['calls']:g} calls at the edge in /metrics, not {len(done)}")
             for kind in ("input", "output"):
@@ -118,11 +116,11 @@ def main():
     parser.add_argument("--llmtap", required=True)
     parser.add_argument("--results", required=True)
     parser.add_argument("--row", required=True)
-    parser.add_argument("conditions", nargs="+", choices=("plain", "no-tracefs", "lockdown"))
+    parser.add_argument("conditions", nargs="+", choices=("all", "tls", "no-tracefs"))
     arguments = parser.parse_args()
     failed = False
     for condition in arguments.conditions:
-        name = arguments.row + ("" if condition == "plain" else f" {condition}")
+        name = arguments.row + (f" {condition}" if condition == "no-tracefs" else "")
         result = {"row": name, **observe(arguments, condition, prepare(condition))}
         pathlib.Path(arguments.results, name.replace(" ", "_") + ".json").write_text(json.dumps(result, indent=1) + "\n")
         width = max(len(fact["name"]) for fact in result["facts"])
