@@ -173,11 +173,16 @@ class Session:
         run.stack.processes.append(self.process)
         wait_for(f"{name} connects", lambda: lines_of(self.out), 20, self.process)
 
-    def do(self, what, name, count):
-        before = len(lines_of(self.out))
+    def begin(self, what, name, count):
         self.process.stdin.write(f"{what} {name} {count}\n".encode())
         self.process.stdin.flush()
-        wait_for(f"{count} {what} {name}", lambda: len(lines_of(self.out)) > before, 60, self.process)
+        return f"{what} {name} {count}"
+
+    def end(self, what):
+        wait_for(what, lambda: any(line.get("done") == what for line in lines_of(self.out)), 60, self.process)
+
+    def do(self, what, name, count):
+        self.end(self.begin(what, name, count))
 
     def problems(self, tap, model, count):
         """Of calls on a connection whose header fields we know in part: made, flagged, and never with a wrong number."""
@@ -209,9 +214,15 @@ def session_checks(run, pooled, tap):
         pooled.do("POST", run.tag + "pooled", 5)
         found["connection older than the probe"] = pooled.problems(tap, run.tag + "pooled", 5)
         static = Session(run, "static")
-        static.do("GET", "/healthz", 40)
-        wait_for("the connection without calls is muted", lambda: muted(tap) >= 1, 20, tap["process"])
-        wait_for("it is looked at again", lambda: muted(tap) == 0, 20, tap["process"])
+        # Each pause is longer than the one before: one of them is seen.
+        traffic = static.begin("GET", "/healthz", 3000)
+        wait_for("the connection without calls is muted", lambda: muted(tap) >= 1, 60, tap["process"])
+        static.end(traffic)
+
+        def seen():
+            static.do("POST", run.tag + "sample", 1)
+            return any(line["pid"] == static.process.pid for line in of_model(tap, run.tag + "sample"))
+        wait_for("it is looked at again, and a call is seen", seen, 60, tap["process"])
         static.do("POST", run.tag + "static", 5)
         found["a call on a connection that was muted"] = static.problems(tap, run.tag + "static", 5)
     except Failure as failure:
@@ -231,14 +242,15 @@ def version_problems(row, lines, pids):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--llmtap", required=True)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="rows whose name contains this; no sessions")
+    parser.add_argument("--sessions", action="store_true", help="the sessions alone")
     parser.add_argument("--keep")
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
     need(os.geteuid() == 0, "attaching probes needs root")
     for tool in ("curl", "nghttp", "h2load", "nghttpx", "nginx", "node"):
         need(shutil.which(tool), f"{tool} is not installed: run scripts/setup")
-    chosen = [row for row in rows() if arguments.only in row.name]
+    chosen = [] if arguments.sessions else [row for row in rows() if arguments.only in row.name]
     folder, bad = arguments.keep or tempfile.mkdtemp(prefix="llmtap-h2-"), 0
     os.makedirs(folder, exist_ok=True)
     try:

@@ -250,18 +250,25 @@ bool Http2Codec::end_whole_response(Streams::iterator found, uint64_t time_ns) {
 void Http2Codec::end_stream(Streams::iterator found, ExchangeEnd::How how, uint64_t time_ns) {
   const uint32_t number = found->first;
   Stream& stream = found->second;
+  uint64_t cut_request = 0, cut_response = 0;
   for (const Side side : {Side::kRequest, Side::kResponse}) {
     Half& half = stream.half(side);
     if (!half.begun || half.ended) continue;
     if (half.pending) decide_head(side, stream, time_ns);
     keep_first(stream.defect, half.body.abandon(time_ns, *sink_));
+    (side == Side::kRequest ? cut_request : cut_response) = half.body.wire_bytes();
   }
   context_.counters->exchanges_ended++;
   if (how == ExchangeEnd::How::kLost)
     context_.books->lose("lost", 1, 0);
   else
     context_.books->items_out++;
-  sink_->on_exchange_end(stream.id, {how, time_ns, stream.defect});
+  sink_->on_exchange_end(stream.id, {.how = how,
+                                     .time_ns = time_ns,
+                                     .defect = stream.defect,
+                                     .request_bytes = cut_request,
+                                     .response_bytes = cut_response,
+                                     .connection = context_.facts});
   streams_.erase(found);
   closed_.push_back(number);
   if (closed_.size() > kClosedKept) closed_.pop_front();
