@@ -93,7 +93,7 @@ class Run:
 worker_processes 1; daemon off; pid {folder}/nginx-h2.pid; error_log {folder}/nginx-h2.log warn; user root;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; keepalive_requests 10000; http2_max_concurrent_streams 256;
+  access_log off; keepalive_requests 100000000; http2_max_concurrent_streams 256;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   client_max_body_size 0; proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connection "";
