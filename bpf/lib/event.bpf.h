@@ -211,7 +211,8 @@ __noinline int emit_gathered(struct emission *e)
 	__u8 loss = LLMTAP_LOST_IOVECS;
 	int i;
 
-	if (!e)
+	/* Global functions are verified even where no call reaches them (before 6.8). */
+	if (!e || !exact_records || !bpf_ksym_exists(bpf_probe_read_user_dynptr))
 		return 0;
 	piece = e->copy_left;
 	if (piece > RECORD_PAYLOAD)
