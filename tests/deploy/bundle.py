@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a container of the DaemonSet as a Kubernetes runtime would, with runc: its capabilities, mounts,
 read-only root, environment and namespaces, and the seccomp profile of manifests/seccomp."""
+import gzip
+import hashlib
 import importlib.machinery
 import importlib.util
+import io
 import json
 import pathlib
 import subprocess
+import tarfile
 
 import yaml
 
@@ -19,6 +23,27 @@ def image_tool():
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("image", loader))
     loader.exec_module(module)
     return module
+
+
+def unpack(archive, folder):
+    """The root file system of an OCI archive, every blob checked against its digest."""
+    with tarfile.open(archive) as tar:
+        files = {entry.name: tar.extractfile(entry).read() for entry in tar if entry.isreg()}
+
+    def blob(descriptor):
+        data = files["blobs/" + descriptor["digest"].replace(":", "/")]
+        if descriptor["digest"] != "sha256:" + hashlib.sha256(data).hexdigest() or descriptor["size"] != len(data):
+            raise Failure(f"{archive}: {descriptor} is not what it says")
+        return data
+
+    manifest = json.loads(blob(json.loads(files["index.json"])["manifests"][0]))
+    config = json.loads(blob(manifest["config"]))
+    layer = gzip.decompress(blob(manifest["layers"][0]))
+    if config["rootfs"]["diff_ids"] != ["sha256:" + hashlib.sha256(layer).hexdigest()]:
+        raise Failure(f"{archive}: the layer is not the configuration's")
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        tar.extractall(folder, filter="fully_trusted") if hasattr(tarfile, "fully_trusted_filter") else tar.extractall(folder)
+    return config["config"]
 
 
 def documents(path):
@@ -61,14 +86,14 @@ def spec(rootfs, args, env, capabilities, namespaces, mounts=(), seccomp=None, r
     }
 
 
-def probe_spec(rootfs, config, dropped=(), values=None):
+def probe_spec(rootfs, entrypoint, config, dropped=()):
     """What the DaemonSet asks for, less the capabilities in `dropped`. `config`: the folder of llmtap.yaml."""
     pod = daemonset()["spec"]["template"]["spec"]
     container = pod["containers"][0]
     context = container["securityContext"]
     if not pod["hostPID"] or context["privileged"] or context["allowPrivilegeEscalation"] or context["capabilities"]["drop"] != ["ALL"]:
         raise Failure("the DaemonSet is not what these tests run")
-    values = {"POD_IP": "127.0.0.1", **(values or {})}
+    values = {"POD_IP": "127.0.0.1"}
     env = ["PATH=/usr/bin"]
     for entry in container["env"]:
         text = values[entry["name"]] if entry["name"] in values else entry["value"]
@@ -80,9 +105,10 @@ def probe_spec(rootfs, config, dropped=(), values=None):
     for mount in container["volumeMounts"]:
         volume = volumes[mount["name"]]
         source = volume["hostPath"]["path"] if "hostPath" in volume else str(config)
-        mounts.append({"destination": mount["mountPath"], "type": "bind", "source": source, "options": ["rbind", "ro" if mount["readOnly"] else "rw"]})
+        mounts.append({"destination": mount["mountPath"], "type": "bind", "source": source,
+                       "options": ["rbind", "ro" if mount["readOnly"] else "rw"]})
     kept = [name for name in context["capabilities"]["add"] if name not in dropped]
-    return spec(rootfs, ["/usr/bin/llmtap", *container["args"]], env, kept, ("network", "ipc", "uts", "mount"), mounts, seccomp_profile(),
+    return spec(rootfs, [*entrypoint, *container["args"]], env, kept, ("network", "ipc", "uts", "mount", "cgroup"), mounts, seccomp_profile(),
                 context["readOnlyRootFilesystem"])
 
 

@@ -20,8 +20,8 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
-from bundle import MANIFESTS, Container, documents, image_tool, probe_container, probe_spec, spec  # noqa: E402
-from harness import CLIENTS, Failure, Stack, lines_of, need, wait_for  # noqa: E402
+from bundle import MANIFESTS, Container, documents, image_tool, probe_container, probe_spec, spec, unpack  # noqa: E402
+from harness import CLIENTS, ROOT, Failure, Stack, lines_of, need, wait_for  # noqa: E402
 
 CALLS = 3
 INPUT, OUTPUT = 31, 9
@@ -113,11 +113,11 @@ def ready(container):
     return run.stdout == "200"
 
 
-def measure(stack, server, round_number, dropped):
+def measure(stack, server, entrypoint, round_number, dropped):
     """{"starts", "says", one count per kind, "server", "problems"}"""
     clients = Clients(stack, server, round_number)
     clients.start()
-    tap = Container(stack.folder, f"llmtap{round_number}", probe_spec(stack.folder / "rootfs", stack.folder / "config", dropped))
+    tap = Container(stack.folder, f"llmtap{round_number}", probe_spec(stack.folder / "rootfs", entrypoint, stack.folder / "config", dropped))
     found = {"starts": False, "problems": [], "server": 0, **{kind: 0 for kind in KINDS}}
     try:
         wait_for("llmtap is ready", lambda: ready(tap), 90, tap.process)
@@ -179,14 +179,16 @@ def main():
     bad = 0
     try:
         image = image_tool()
-        image.make_rootfs(folder / "rootfs", {"/usr/bin/llmtap": arguments.llmtap})
+        subprocess.run([ROOT / "scripts/image", "--binary", arguments.llmtap, "--oci", folder / "image.tar"], check=True)
+        entrypoint = unpack(folder / "image.tar", folder / "rootfs")["Entrypoint"]
         image.make_rootfs(folder / "curl", {"/usr/bin/curl": "/usr/bin/curl"})
         (folder / "curl/ca.pem").touch()
         (folder / "config").mkdir()
         configmap = documents(MANIFESTS / "base/configmap.yaml")[0]
         for name, text in configmap["data"].items():
             (folder / "config" / name).write_text(text)
-        trial = Container(folder, "trial", spec(folder / "curl", ["/usr/bin/curl", "--version"], ["PATH=/usr/bin"], [], ("pid", "ipc", "uts", "mount")))
+        trial = Container(folder, "trial", spec(folder / "curl", ["/usr/bin/curl", "--version"], ["PATH=/usr/bin"], [],
+                                                ("pid", "ipc", "uts", "mount")))
         need(trial.process.wait(60) == 0, f"runc does not run here: {trial.err.read_text()[-300:]}")
         with Stack(folder) as stack:
             server = stack.server()
@@ -194,7 +196,7 @@ def main():
             rounds = ["nothing", *held] if not arguments.only else [arguments.only]
             print("| dropped | starts | " + " | ".join(TITLES[kind] for kind in KINDS) + " |\n| --- | --- |" + " --- |" * len(KINDS), flush=True)
             for number, name in enumerate(rounds):
-                found = measure(stack, server, number, () if name == "nothing" else (name,))
+                found = measure(stack, server, entrypoint, number, () if name == "nothing" else (name,))
                 print(row(name, found), flush=True)
                 problems = []
                 if name == "nothing":
