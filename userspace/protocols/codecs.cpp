@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocols/codecs.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "protocols/http1/http1_codec.h"
 #include "protocols/http2/http2_codec.h"
 
@@ -91,9 +90,7 @@ std::span<const Protocol* const> protocols() { return kProtocols; }
 
 const Protocol* protocol_by_upgrade(std::string_view token) {
   for (const Protocol* protocol : kProtocols)
-    if (!protocol->upgrade.empty() && protocol->upgrade.size() == token.size() &&
-        strncasecmp(protocol->upgrade.data(), token.data(), token.size()) == 0)
-      return protocol;
+    if (!protocol->upgrade.empty() && iequals(protocol->upgrade, token)) return protocol;
   return nullptr;
 }
 

@@ -3,14 +3,10 @@
 
 #include <charconv>
 
+#include "base/ascii.h"
+
 namespace llmtap::http2 {
 namespace {
-
-std::string_view trim(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
 
 template <typename Number>
 std::optional<Number> number_of(std::string_view text) {
@@ -42,7 +38,7 @@ void FieldList::on_field(const HpackField& field) {
     ++unknown_fields_;
     return;
   }
-  const std::string_view value = trim(field.value);
+  const std::string_view value = trimmed(field.value);
   // A block of one-byte references to long entries is as large as this makes it, and no larger.
   if (places_.size() >= limits_.header_fields ||
       text_.size() + field.name.size() + value.size() > limits_.head_bytes) {
