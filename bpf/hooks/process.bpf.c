@@ -17,7 +17,7 @@ static __always_inline int emit_process(__u16 type, __u64 start_ns)
 	event->device = 0;
 	event->inode = 0;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	bpf_ringbuf_submit(event, wakeup(0));
+	bpf_ringbuf_submit(event, wakeup(0, sizeof(*event)));
 	return 0;
 }
 

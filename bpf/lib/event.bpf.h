@@ -4,9 +4,16 @@
 #ifndef LLMTAP_EVENT_H
 #define LLMTAP_EVENT_H
 
-static __always_inline __u64 wakeup(int urgent)
+/* After `bytes` more were reserved. Sparingly, because a wake-up costs the program an interrupt: for
+ * what cannot wait, and when the queue grows past another 1/32 of the ring (a power of two). */
+static __always_inline __u64 wakeup(int urgent, __u64 bytes)
 {
-	if (urgent || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > wakeup_bytes)
+	__u64 queued;
+
+	if (urgent)
+		return BPF_RB_FORCE_WAKEUP;
+	queued = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	if (queued > bytes && (queued ^ (queued - bytes)) >= wakeup_bytes)
 		return BPF_RB_FORCE_WAKEUP;
 	return BPF_RB_NO_WAKEUP;
 }
@@ -72,7 +79,7 @@ static __always_inline void fill_data(struct llmtap_data_event *event, const str
 			count_lost(LLMTAP_LOST_FAULT, n);                                          \
 			fill_data(event, e, 0, original, LLMTAP_LOST_FAULT);                       \
 		}                                                                                  \
-		bpf_ringbuf_submit(event, wakeup(e->urgent));                                      \
+		bpf_ringbuf_submit(event, wakeup(e->urgent, sizeof(*event) + (bytes)));            \
 		return 0;                                                                          \
 	}
 EMIT_CLASS(256)
@@ -129,7 +136,7 @@ static __always_inline int emit_one(struct emission *e, __u64 from, __u64 captur
 		} else {
 			fill_data(event, e, n, original, e->loss);
 		}
-		bpf_ringbuf_submit_dynptr(&record, wakeup(e->urgent));
+		bpf_ringbuf_submit_dynptr(&record, wakeup(e->urgent, sizeof(*event) + n));
 	}
 advance:
 	e->offset += original;
@@ -204,7 +211,8 @@ __noinline int emit_gathered(struct emission *e)
 	__u8 loss = LLMTAP_LOST_IOVECS;
 	int i;
 
-	if (!e)
+	/* Global functions are verified even where no call reaches them (before 6.8). */
+	if (!e || !exact_records || !bpf_ksym_exists(bpf_probe_read_user_dynptr))
 		return 0;
 	piece = e->copy_left;
 	if (piece > RECORD_PAYLOAD)
@@ -256,7 +264,7 @@ __noinline int emit_gathered(struct emission *e)
 	}
 	n = done == e->copy_left ? e->left : done;
 	fill_data(event, e, done, n, loss);
-	bpf_ringbuf_submit_dynptr(&record, wakeup(e->urgent));
+	bpf_ringbuf_submit_dynptr(&record, wakeup(e->urgent, sizeof(*event) + piece));
 	e->offset += n;
 	e->left -= n;
 	e->copy_left -= done;

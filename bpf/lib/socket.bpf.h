@@ -71,14 +71,31 @@ static __always_inline int tcp_position_is_of_calls(__u64 sk)
 
 /* Bytes that programs have read from / written to the socket in all, while nothing arrives. After an
  * active open the SYN counts as one written byte. */
-static __always_inline __u64 tcp_bytes(__u64 sk, int direction)
+static __noinline __u64 tcp_bytes(__u64 sk, int direction)
 {
-	if (direction == LLMTAP_READ)
-		return kernel_read(tcp_sock, sk, bytes_received) -
-		       (__u32)(kernel_read(tcp_sock, sk, rcv_nxt) -
-			       kernel_read(tcp_sock, sk, copied_seq));
-	return kernel_read(tcp_sock, sk, bytes_acked) +
-	       (__u32)(kernel_read(tcp_sock, sk, write_seq) - kernel_read(tcp_sock, sk, snd_una));
+	__u64 counted = 0;
+	__u32 peer, own = 0;
+
+	/* The other CPU's softirq advances the first two together: read until they agree. */
+#pragma unroll
+	for (int i = 0; i < 3; i++) {
+		if (direction == LLMTAP_READ) {
+			peer = kernel_read(tcp_sock, sk, rcv_nxt);
+			counted = kernel_read(tcp_sock, sk, bytes_received);
+			own = peer - kernel_read(tcp_sock, sk, copied_seq);
+			barrier();
+			if (kernel_read(tcp_sock, sk, rcv_nxt) == peer)
+				break;
+		} else {
+			peer = kernel_read(tcp_sock, sk, snd_una);
+			counted = kernel_read(tcp_sock, sk, bytes_acked);
+			own = kernel_read(tcp_sock, sk, write_seq) - peer;
+			barrier();
+			if (kernel_read(tcp_sock, sk, snd_una) == peer)
+				break;
+		}
+	}
+	return direction == LLMTAP_READ ? counted - own : counted + own;
 }
 
 static __always_inline void mapped_address(__u32 *to, __u32 ipv4)

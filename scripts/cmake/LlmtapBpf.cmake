@@ -3,7 +3,7 @@
 find_program(BPF_CLANG NAMES clang-19 REQUIRED)
 find_program(BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
 
-# llmtap_bpf_skeleton(target source.bpf.c name): INTERFACE library that provides <name>.skel.h.
+# llmtap_bpf_skeleton(target source.bpf.c name [flags…]): INTERFACE library that provides <name>.skel.h.
 function(llmtap_bpf_skeleton target source name)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
   set(skeleton ${CMAKE_CURRENT_BINARY_DIR}/${name}.skel.h)
@@ -12,7 +12,7 @@ function(llmtap_bpf_skeleton target source name)
     COMMAND ${BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
             -D__TARGET_ARCH_x86 -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
             -I${CMAKE_SOURCE_DIR}/include -I${CMAKE_SOURCE_DIR}/bpf -I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
-            -c ${source} -o ${object}
+            ${ARGN} -c ${source} -o ${object}
     DEPENDS ${source} ${bpf_headers} ${CMAKE_SOURCE_DIR}/include/llmtap/events.h
     VERBATIM)
   add_custom_command(OUTPUT ${skeleton}

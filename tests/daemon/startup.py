@@ -129,13 +129,15 @@ def kernel_files(bench):
     hide = "mount -t tmpfs none "
     problems = said(bench.command(*RUN, "-", before=hidden(hide + "/sys")), 1, "no BTF", "/sys/kernel/btf/vmlinux", "mount /sys")
     problems += said(bench.command(*RUN, "-", before=hidden(hide + "/sys/kernel/btf")), 1, "no BTF", "CONFIG_DEBUG_INFO_BTF")
-    # tracefs: with CAP_SYS_ADMIN a private one; without, the message says which of the two ways there are.
+    # tracefs: with CAP_SYS_ADMIN a private one; without, one program at every system call.
     # In a mount namespace of its own, so that a tracefs of this machine is out of sight.
     blind = hidden(hide + "/sys/kernel/tracing && { test ! -d /sys/kernel/debug/tracing || mount -t tmpfs none /sys/kernel/debug; }")
-    problems += said(bench.command(*RUN, "-", before=[*blind, *without(bench, set())]), 1, "tracefs", "mount -t tracefs", "CAP_SYS_ADMIN")
-    for name, script in (("no tracefs", None), ("no bpffs", hide + "/sys/fs/bpf")):
-        tap = watching(bench, name.replace(" ", "-"), blind if script is None else hidden(script))
-        problems += bench.good_calls(tap) + bench.end(tap)
+    for name, before in (("no-tracefs", blind), ("no-tracefs-no-admin", [*blind, *without(bench, set())]),
+                         ("no-bpffs", hidden(hide + "/sys/fs/bpf"))):
+        tap = watching(bench, name, before)
+        with wire.Connection(bench.certs) as connection:
+            problems += bench.good_calls(tap, connection)
+        problems += bench.end(tap)
     return problems
 
 

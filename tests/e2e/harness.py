@@ -19,9 +19,13 @@ class Failure(Exception):
     pass
 
 
+# Emulated machines are slower: every deadline is so many times as long.
+PATIENCE = float(os.environ.get("LLMTAP_TEST_PATIENCE", "1"))
+
+
 def wait_for(what, condition, seconds=30, process=None):
     """The condition's first true value; Failure at the deadline or when the process ended."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while True:
         value = condition()
         if value:
@@ -49,7 +53,9 @@ def lines_of(path):
 
 
 def client_python():
-    return str(CLIENTS / "venv/bin/python")
+    """With the modules of the clients, where they are installed."""
+    venv = CLIENTS / "venv/bin/python"
+    return str(venv) if venv.exists() else sys.executable
 
 
 class Stack:
@@ -111,12 +117,13 @@ http {{
         wait_for("nginx listens", lambda: can_connect(tls), 20, process)
         return {"process": process, "tls_port": tls, "plain_port": plain, "pids": children(process.pid)}
 
-    def llmtap(self, binary, *more):
+    def llmtap(self, binary, *more, words=()):
+        """`words` stand before the command."""
         port = free_port()
         log = self.folder / "calls.jsonl"
         # LLMTAP_… of the environment would be configuration.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LLMTAP_")}
-        process = self.start([binary, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", log, *more], "llmtap", env=environment)
+        process = self.start([*words, binary, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", log, *more], "llmtap", env=environment)
         tap = {"process": process, "port": port, "log": log, "stderr": self.folder / "llmtap.err"}
         try:
             wait_for("llmtap is ready", lambda: get(port, "/readyz")[0] == 200, 90, process)

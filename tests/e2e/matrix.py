@@ -14,7 +14,7 @@ import sys
 
 from rows import NODE, OPENSSL, all_rows
 
-BEGIN, END = "<!-- support-matrix: begin -->", "<!-- support-matrix: end -->"
+BEGIN, END = "<!-- matrix:begin -->", "<!-- matrix:end -->"
 CLIENTS = {
     "curl": "curl", "http.client": "Python http.client", "requests": "Python requests", "httpx": "Python httpx",
     "httpx_async": "Python httpx, asyncio", "aiohttp": "Python aiohttp", "openai_sdk": "openai (Python)",

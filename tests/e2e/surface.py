@@ -51,6 +51,8 @@ class Surface:
         return self.get(path, Authorization=f"Bearer {TOKEN}", **headers)
 
     def metrics(self):
+        # The figures of the core are copied every 100 ms.
+        wait_for("coverage of curl", lambda: b'llmtap_capture_coverage_ratio{namespace="",workload="curl"' in self.known("/metrics")[2])
         text = self.known("/metrics")[2].decode()
         families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
         missing = [name for name in ALWAYS if f"llmtap_{name}" not in families]

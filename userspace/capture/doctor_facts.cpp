@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "capture/doctor_facts.h"
 
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <sys/capability.h>
 #include <sys/utsname.h>
@@ -19,8 +17,8 @@
 #include <memory>
 #include <utility>
 
+#include "capture/features.h"
 #include "capture/mmap_watch.h"
-#include "capture/uprobe_link.h"
 
 namespace llmtap {
 namespace {
@@ -28,7 +26,6 @@ namespace {
 using enum DoctorStatus;
 
 constexpr long kBpfFsMagic = 0xcafe4a11;
-constexpr long kTraceFsMagic = 0x74726163;
 
 std::string read_line(const char* path) {
   std::ifstream file(path);
@@ -133,59 +130,49 @@ DoctorFact lockdown_fact() {
   const std::string level = line.substr(open + 1, close - open - 1);
   if (level == "confidentiality")
     return {"lockdown", kDegraded, level,
-            "kernel memory is not read by helpers; connections may lack addresses"};
+            "tracefs and kernel reads are refused; the rows below say what is used instead"};
   return {"lockdown", kOk, level, {}};
 }
 
 DoctorFact perf_fact() {
   const auto watch = MmapWatch::open(1);
-  const std::string paranoid = "perf_event_paranoid " + read_line("/proc/sys/kernel/perf_event_paranoid");
+  const std::string level = read_line("/proc/sys/kernel/perf_event_paranoid");
+  const std::string paranoid = "perf_event_paranoid " + level;
   if (watch) return {"process watch", kOk, paranoid, {}};
+  if (level.size() == 1 && level > "2")
+    return {"process watch", kDegraded, paranoid + ", " + watch.error().message,
+            "Debian's kernels then want CAP_SYS_ADMIN instead of CAP_PERFMON: sysctl "
+            "kernel.perf_event_paranoid=2"};
   return {"process watch", kDegraded, paranoid + ", " + watch.error().message,
           "without CAP_PERFMON new processes are found a second late and their first calls are missed"};
 }
 
-DoctorFact uprobe_link_fact(std::string name, int attach_type, std::string advice) {
-  const UprobeTrial trial = try_uprobe_link(attach_type);
-  if (trial.known()) return {std::move(name), kOk, "links of many places", {}};
-  if (trial.loaded)
-    return {std::move(name), kDegraded, std::string("link: ") + ::strerror(trial.error), std::move(advice)};
-  const bool refused = trial.error == EPERM || trial.error == EACCES;
-  return {std::move(name), refused ? kUnknown : kDegraded, std::string("load: ") + ::strerror(trial.error),
-          std::move(advice)};
-}
-
-void add_bpf_features(std::vector<DoctorFact>& facts) {
-  facts.push_back(
-      uprobe_link_fact("uprobe_multi", kTraceUprobeMulti,
-                       "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here"));
-  facts.push_back(uprobe_link_fact("uprobe session", kTraceUprobeSession,
-                                   "Linux 6.13 lets connections that are not read skip the return probe"));
-
-  const int dynptr =
-      ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_ringbuf_reserve_dynptr, nullptr);
-  facts.push_back({"ring buffer dynptr",
-                   dynptr == 1   ? kOk
-                   : dynptr == 0 ? kDegraded
-                                 : kUnknown,
-                   dynptr < 0 ? ::strerror(-dynptr)
-                   : dynptr   ? "exact-size records"
-                              : "not in this kernel",
-                   dynptr == 1 ? "" : "Linux 5.19 copies each call once; size classes are used here"});
-
-  const std::unique_ptr<btf, void (*)(btf*)> kernel(::btf__load_vmlinux_btf(), ::btf__free);
-  const auto function_fact = [&](std::string name, const char* function, std::string advice) {
-    if (!kernel) return DoctorFact{std::move(name), kUnknown, "no kernel BTF", {}};
-    const bool there = ::btf__find_by_name_kind(kernel.get(), function, BTF_KIND_FUNC) > 0;
-    return DoctorFact{std::move(name), there ? kOk : kDegraded,
-                      there ? function : std::string("no ") + function,
-                      there ? std::string() : std::move(advice)};
+// Which way each thing is done here; the README's table of kernels is made of these rows.
+void add_features(std::vector<DoctorFact>& facts, const Features& features) {
+  const auto row = [&](std::string name, bool best, std::string detail, std::string otherwise,
+                       std::string advice) {
+    facts.push_back({std::move(name), best ? kOk : kDegraded, best ? std::move(detail) : std::move(otherwise),
+                     best ? std::string() : std::move(advice)});
   };
-  facts.push_back(function_fact("dynptr user reads", "bpf_probe_read_user_dynptr",
-                                "Linux 6.16 copies large calls without scratch memory"));
-  facts.push_back(
-      function_fact("checked kernel walks", "bpf_rdonly_cast",
-                    "Linux 6.2 finds a connection's socket without kernel reads, also under lockdown"));
+  row("BPF programs", features.callbacks, "all", "the build for kernels before 5.17",
+      "of one call at most 6 MiB are copied, the rest is a counted gap");
+  row("uprobe_multi", features.uprobe_multi, "one link for many places",
+      features.callbacks ? "one perf event per place" : "one perf event per place, one program per function",
+      "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here");
+  row("uprobe session", features.sessions, "one link for entry and return", "entry and return apart",
+      "Linux 6.13 lets connections that are not read skip the return probe");
+  row("records", features.exact_records, "exact size", "size classes",
+      "Linux 6.16 reserves what a call needs; here it is rounded up, so the ring fills sooner");
+  row("system calls", features.tracefs, "one tracepoint each", "one program at every system call",
+      "tracefs cannot be read (not mountable, or lockdown=confidentiality); other system calls pay a little");
+  row("maps", features.growing_maps, "memory as needed", "all memory at start",
+      "Linux 6.1 lets maps grow safely; here at most 32768 connections and 16384 threads are followed");
+  const bool none = features.kernel_reads == KernelReads::kNone;
+  row("kernel reads", features.kernel_reads == KernelReads::kChecked, "loads that the verifier checks",
+      none ? "none" : "bpf_probe_read_kernel",
+      none ? "lockdown refuses them before Linux 6.2: plain HTTP is not seen, TLS connections have no "
+             "addresses"
+           : "Linux 6.2 needs no helper, so that lockdown=confidentiality takes nothing away");
 }
 
 }  // namespace
@@ -208,11 +195,9 @@ std::vector<DoctorFact> collect_doctor_facts() {
   for (DoctorFact& fact : capability_facts()) facts.push_back(std::move(fact));
   facts.push_back(
       mount_fact("bpffs", {"/sys/fs/bpf"}, kBpfFsMagic, "only needed to keep maps across restarts"));
-  facts.push_back(mount_fact("tracefs", {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}, kTraceFsMagic,
-                             "raw tracepoints are used instead"));
   facts.push_back(lockdown_fact());
   facts.push_back(perf_fact());
-  add_bpf_features(facts);
+  add_features(facts, probe_features());
   ::libbpf_set_print(print);
   return facts;
 }

@@ -2,7 +2,6 @@
 #include "capture/probe.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,24 +10,21 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/check.h"
-#include "capture/doctor_facts.h"
+#include "capture/probe_programs.h"
 #include "capture/ring.h"
 #include "capture/ring_book.h"
 #include "capture/run_time_sampler.h"
 #include "capture/tracepoint_link.h"
 #include "capture/uprobe_link.h"
 #include "lib/hook_kinds.h"
-#include "probe.skel.h"
 
 namespace llmtap {
 namespace {
@@ -50,61 +46,6 @@ uint64_t now_ns(clockid_t clock) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
-// What libbpf says while it loads for this thread; its last lines explain a refusal.
-thread_local std::string* load_log = nullptr;
-
-int keep_log(libbpf_print_level level, const char* format, va_list arguments) {
-  if (!load_log || level == LIBBPF_DEBUG) return 0;
-  std::array<char, 1024> line{};
-  const int n = std::vsnprintf(line.data(), line.size(), format, arguments);
-  if (n <= 0) return 0;
-  load_log->append(line.data(), std::min(static_cast<size_t>(n), line.size() - 1));
-  if (load_log->size() > 4096) load_log->erase(0, load_log->size() - 4096);
-  return 0;
-}
-
-// The tgid as the mounted /proc numbers it: with the host's /proc that is the initial namespace's.
-uint32_t own_tgid() {
-  std::array<char, 32> text{};
-  const ssize_t n = readlink("/proc/self", text.data(), text.size());
-  uint32_t tgid = 0;
-  if (n <= 0 || std::from_chars(text.data(), text.data() + n, tgid).ec != std::errc{})
-    return static_cast<uint32_t>(getpid());
-  return tgid;
-}
-
-std::string permission_hint(const std::string& other_reasons) {
-  const std::string missing = missing_capabilities();
-  if (missing.empty()) return "this process has the capabilities, so " + other_reasons;
-  return "this process lacks " + missing +
-         ": run with sudo, or grant it (systemd: AmbientCapabilities=, Kubernetes: "
-         "securityContext.capabilities.add)";
-}
-
-Error load_error(int error, const std::string& log) {
-  Error result{std::string("load BPF programs: ") + std::strerror(error)};
-  if (error == EPERM || error == EACCES)
-    result.hint = permission_hint(
-        "the memlock limit is too low (before Linux 5.11), or a container's seccomp profile or the "
-        "kernel's lockdown forbids bpf()");
-  else if (error == ENOMEM)
-    result.hint = "the kernel has no memory for the ring: choose a smaller one";
-  else if (error == EINVAL || error == ENOTSUP || error == ESRCH)
-    result.hint = "the kernel lacks something the programs need (6.6 with BTF is the oldest supported)";
-  const size_t last = log.find_last_not_of('\n');
-  if (last != std::string::npos) {
-    const size_t start = log.rfind('\n', last);
-    result.message += " (" +
-                      log.substr(start == std::string::npos ? 0 : start + 1,
-                                 last - (start == std::string::npos ? 0 : start + 1) + 1) +
-                      ")";
-  }
-  return result;
-}
-
-struct SkeletonDelete {
-  void operator()(probe* skeleton) const { probe__destroy(skeleton); }
-};
 struct LinkDelete {
   void operator()(bpf_link* link) const { bpf_link__destroy(link); }
 };
@@ -137,19 +78,17 @@ class LiveProbe final : public Probe {
     if (options.ring_bytes < 4096 || (options.ring_bytes & (options.ring_bytes - 1)) != 0)
       return Error{"ring of " + std::to_string(options.ring_bytes) + " bytes",
                    "its size must be a power of two"};
-    libbpf_set_print(keep_log);
-    std::string log;
-    load_log = &log;
-    Result<> loaded = load(options, log);
-    load_log = nullptr;
-    if (!loaded) return loaded;
+    features_ = options.features ? *options.features : probe_features();
+    features_.exact_records &= options.exact_records;
+    features_.sessions &= features_.callbacks && features_.uprobe_multi && options.uprobe_sessions;
+    programs_ = LLMTAP_TRY(ProbePrograms::load(options, features_));
     LLMTAP_TRY(map_verdicts());
     if (options.run_time_stats)
       stats_fd_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
     else if (options.sample_run_time)
       sampler_ = std::make_unique<RunTimeSampler>(
           [this] { return run_times(); }, [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
-    ring_.reset(ring_buffer__new(bpf_map__fd(skeleton_->maps.events), &LiveProbe::on_record, this, nullptr));
+    ring_.reset(ring_buffer__new(bpf_map__fd(programs_.events), &LiveProbe::on_record, this, nullptr));
     if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
     return attach_all();
   }
@@ -184,8 +123,9 @@ class LiveProbe final : public Probe {
 
   Result<std::unique_ptr<UprobeLink>> attach_uprobes(const std::string& path,
                                                      std::span<const UprobePlace> places) override {
-    if (sessions_) return attach_session(bpf_program__fd(skeleton_->progs.tls_session), path, places);
-    return attach_multi(skeleton_->progs.tls_enter, skeleton_->progs.tls_return, path, places);
+    return attach_places(
+        {programs_.tls_enter, programs_.tls_return, features_.uprobe_multi, programs_.tls_session}, path,
+        places);
   }
 
   void inject(const llmtap_event_hdr& event) override {
@@ -213,16 +153,15 @@ class LiveProbe final : public Probe {
     const ring* the_ring = ring_buffer__ring(ring_.get(), 0);
     result.ring_used =
         static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
-    const uint64_t made = std::atomic_ref<__u64>(skeleton_->bss->conns_made).load(std::memory_order_relaxed);
-    const uint64_t ended =
-        std::atomic_ref<__u64>(skeleton_->bss->conns_ended).load(std::memory_order_relaxed) +
-        ended_here_.load(std::memory_order_relaxed);
+    const uint64_t made = std::atomic_ref(*programs_.conns_made).load(std::memory_order_relaxed);
+    const uint64_t ended = std::atomic_ref(*programs_.conns_ended).load(std::memory_order_relaxed) +
+                           ended_here_.load(std::memory_order_relaxed);
     result.connections_open = made > ended ? made - ended : 0;
-    result.exact_records = exact_records_;
-    result.uprobe_sessions = sessions_;
+    result.exact_records = features_.exact_records;
+    result.uprobe_sessions = features_.sessions;
     const std::vector<RunTime> times = sampler_ ? sampler_->estimate() : run_times();
     bpf_program* program = nullptr;
-    for (size_t i = 0; (program = bpf_object__next_program(skeleton_->obj, program)); ++i) {
+    for (size_t i = 0; (program = bpf_object__next_program(programs_.object, program)); ++i) {
       const RunTime time = i < times.size() ? times[i] : RunTime{};
       result.programs.push_back(
           {.name = bpf_program__name(program), .run_time_ns = time.ns, .runs = time.runs});
@@ -235,20 +174,20 @@ class LiveProbe final : public Probe {
   static constexpr uint32_t kProcessExcluded = 1, kProcessSwitches = 2;
 
   Result<> flag_process(uint32_t tgid, uint32_t flag) {
-    const int map = bpf_map__fd(skeleton_->maps.process_flags);
+    const int map = bpf_map__fd(programs_.process_flags);
     uint32_t flags = 0;
     if (bpf_map_lookup_elem(map, &tgid, &flags) != 0) flags = 0;
     flags |= flag;
     if (bpf_map_update_elem(map, &tgid, &flags, BPF_ANY) != 0)
       return Error{"flag process " + std::to_string(tgid) + ": " + std::strerror(errno)};
-    std::atomic_ref<uint32_t>(skeleton_->bss->processes_flagged).store(1, std::memory_order_relaxed);
+    std::atomic_ref<uint32_t>(*programs_.processes_flagged).store(1, std::memory_order_relaxed);
     return Ok{};
   }
 
   std::vector<RunTime> run_times() const {
     std::vector<RunTime> times;
     bpf_program* program = nullptr;
-    while ((program = bpf_object__next_program(skeleton_->obj, program))) {
+    while ((program = bpf_object__next_program(programs_.object, program))) {
       bpf_prog_info info{};
       __u32 size = sizeof(info);
       const int fd = bpf_program__fd(program);
@@ -260,10 +199,10 @@ class LiveProbe final : public Probe {
 
   void tell_switchers() {
     const uint32_t seen =
-        std::atomic_ref<__u32>(skeleton_->bss->switchers_seen).load(std::memory_order_relaxed);
+        std::atomic_ref<uint32_t>(*programs_.switchers_seen).load(std::memory_order_relaxed);
     if (seen == switchers_seen_ || !tell_switch_) return;
     switchers_seen_ = seen;
-    const int map = bpf_map__fd(skeleton_->maps.process_flags);
+    const int map = bpf_map__fd(programs_.process_flags);
     uint32_t tgid = 0, flags = 0;
     for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0;
          previous = &tgid)
@@ -272,51 +211,28 @@ class LiveProbe final : public Probe {
 
   using Lost = std::array<LostCount, LLMTAP_LOST_MAX>;
 
-  Result<> load(const ProbeOptions& options, const std::string& log) {
-    skeleton_.reset(probe__open());
-    if (!skeleton_) return load_error(errno, log);
-    skeleton_->rodata->own_tgid = options.exclude_own_process ? own_tgid() : 0;
-    // Later runs on this boot begin above earlier ones, and ids stay below 2^53 for JSON.
-    skeleton_->rodata->first_conn_id = (now_ns(CLOCK_REALTIME) / 1'000'000'000) << 20;
-    skeleton_->rodata->wakeup_bytes = options.ring_bytes / 32;
-    skeleton_->rodata->turn_cap_bytes = options.turn_cap_bytes;
-    skeleton_->rodata->exact_records = options.exact_records;
-    bpf_map__set_max_entries(skeleton_->maps.events, static_cast<__u32>(options.ring_bytes));
-    sessions_ = options.uprobe_sessions && try_uprobe_link(kTraceUprobeSession).known();
-    bpf_program__set_autoload(skeleton_->progs.tls_session, sessions_);
-    bpf_program__set_autoload(skeleton_->progs.tls_enter, !sessions_);
-    bpf_program__set_autoload(skeleton_->progs.tls_return, !sessions_);
-    if (sessions_)
-      bpf_program__set_expected_attach_type(skeleton_->progs.tls_session,
-                                            static_cast<bpf_attach_type>(kTraceUprobeSession));
-    if (const int error = probe__load(skeleton_.get()); error != 0) return load_error(-error, log);
-    // 6.16; the programs choose by the same question.
-    btf* kernel = btf__load_vmlinux_btf();
-    exact_records_ = options.exact_records &&
-                     btf__find_by_name_kind(kernel, "bpf_probe_read_user_dynptr", BTF_KIND_FUNC) > 0;
-    btf__free(kernel);
-    return Ok{};
-  }
-
   Result<> map_verdicts() {
     void* memory = mmap(nullptr, kVerdictSlots * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
-                        bpf_map__fd(skeleton_->maps.verdicts), 0);
+                        bpf_map__fd(programs_.verdicts), 0);
     if (memory == MAP_FAILED) return Error{std::string("map the verdicts: ") + std::strerror(errno)};
     verdicts_ = static_cast<uint64_t*>(memory);
     return Ok{};
   }
 
   Result<> attach_all() {
-    const TraceFs tracefs = LLMTAP_TRY(TraceFs::open());
+    std::optional<TraceFs> tracefs;
+    if (features_.tracefs) tracefs.emplace(LLMTAP_TRY(TraceFs::open()));
     bpf_program* program = nullptr;
-    while ((program = bpf_object__next_program(skeleton_->obj, program))) {
+    while ((program = bpf_object__next_program(programs_.object, program))) {
       const std::string_view section = bpf_program__section_name(program);
       constexpr std::string_view kTracepoint = "tracepoint/";
       bpf_link* link = nullptr;
-      if (section.starts_with(kTracepoint)) {
-        link = LLMTAP_TRY(tracefs.attach(program, std::string(section.substr(kTracepoint.size()))));
+      if (!bpf_program__autoload(program)) {
+        continue;
+      } else if (section.starts_with(kTracepoint)) {
+        link = LLMTAP_TRY(tracefs->attach(program, std::string(section.substr(kTracepoint.size()))));
       } else if (section.starts_with("tp_btf/")) {
-        link = bpf_program__attach(program);
+        link = bpf_program__attach_trace(program);
         if (!link) return Error{"attach " + std::string(section) + ": " + std::strerror(errno)};
       } else {
         continue;  // uprobes: attach_uprobes()
@@ -368,7 +284,7 @@ class LiveProbe final : public Probe {
   void end_tls_objects(const llmtap_event_hdr& event) {
     for (const RingBook::TlsObject& object : book_.take_process(event.tgid)) {
       const ConnKey key{object.ssl, object.tgid};
-      if (bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.conn_by_key), &key) == 0)
+      if (bpf_map_delete_elem(bpf_map__fd(programs_.conn_by_key), &key) == 0)
         ended_here_.fetch_add(1, std::memory_order_relaxed);
       llmtap_conn_end_event end{};
       end.hdr = event;
@@ -429,7 +345,7 @@ class LiveProbe final : public Probe {
     Lost sum{};
     std::vector<LostCount> per_cpu(cpus_);
     for (uint32_t reason = 0; reason < LLMTAP_LOST_MAX; ++reason) {
-      if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.lost), &reason, per_cpu.data()) != 0) continue;
+      if (bpf_map_lookup_elem(bpf_map__fd(programs_.lost), &reason, per_cpu.data()) != 0) continue;
       for (const LostCount& count : per_cpu) {
         sum[reason].events += count.events;
         sum[reason].bytes += count.bytes;
@@ -438,15 +354,14 @@ class LiveProbe final : public Probe {
     return sum;
   }
 
-  std::unique_ptr<probe, SkeletonDelete> skeleton_;
+  Features features_;
+  ProbePrograms programs_;
   std::unique_ptr<ring_buffer, RingDelete> ring_;
   std::vector<std::unique_ptr<bpf_link, LinkDelete>> links_;
   uint64_t* verdicts_ = nullptr;
   int stats_fd_ = -1;
   std::unique_ptr<RunTimeSampler> sampler_;
   size_t cpus_ = static_cast<size_t>(std::max(1, libbpf_num_possible_cpus()));
-  bool exact_records_ = false;
-  bool sessions_ = false;
 
   // Core thread.
   EventSink* sink_ = nullptr;

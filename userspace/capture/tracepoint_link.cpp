@@ -47,7 +47,7 @@ TraceFs::~TraceFs() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<bpf_link*> TraceFs::attach(bpf_program* program, const std::string& name) const {
+Result<uint64_t> TraceFs::id_of(const std::string& name) const {
   const std::string path = "events/" + name + "/id";
   const int file = openat(fd_, path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return Error{"tracepoint " + name + ": " + std::strerror(errno), kTraceFsHint};
@@ -57,7 +57,11 @@ Result<bpf_link*> TraceFs::attach(bpf_program* program, const std::string& name)
   uint64_t id = 0;
   if (n <= 0 || std::from_chars(text.data(), text.data() + n, id).ec != std::errc{})
     return Error{"tracepoint " + name + ": its id is not readable", kTraceFsHint};
+  return id;
+}
 
+Result<bpf_link*> TraceFs::attach(bpf_program* program, const std::string& name) const {
+  const uint64_t id = LLMTAP_TRY(id_of(name));
   perf_event_attr attr{};
   attr.type = PERF_TYPE_TRACEPOINT;
   attr.size = sizeof(attr);

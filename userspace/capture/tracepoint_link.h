@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "llmtap/result.h"
@@ -19,10 +20,13 @@ class TraceFs {
   TraceFs& operator=(TraceFs&&) = delete;
   ~TraceFs();
 
-  // `name`: "syscalls/sys_enter_read". The caller owns the link.
+  // `name`: "syscalls/sys_enter_read".
+  bool has(const std::string& name) const { return id_of(name).has_value(); }
+  // The caller owns the link.
   Result<bpf_link*> attach(bpf_program* program, const std::string& name) const;
 
  private:
+  Result<uint64_t> id_of(const std::string& name) const;
   explicit TraceFs(int fd) : fd_(fd) {}
   int fd_;
 };

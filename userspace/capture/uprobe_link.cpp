@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "capture/uprobe_link.h"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "capture/features.h"
 #include "capture/unique_fd.h"
 
 namespace llmtap {
@@ -23,6 +23,23 @@ struct LinkDelete {
 };
 using Link = std::unique_ptr<bpf_link, LinkDelete>;
 
+// Destruction waits for the kernel's grace periods, side by side.
+class PerfLinks : public UprobeLink {
+ public:
+  ~PerfLinks() override {
+    drop(true);  // no entry stays unpaired
+    drop(false);
+  }
+  void add(Link link, bool returns) { (returns ? returning_ : entries_).push_back(std::move(link)); }
+
+ private:
+  void drop(bool returns) {
+    std::vector<std::jthread> threads;
+    for (Link& link : returns ? returning_ : entries_) threads.emplace_back([&link] { link.reset(); });
+  }
+  std::vector<Link> entries_, returning_;
+};
+
 class MultiLink : public UprobeLink {
  public:
   MultiLink(Link entry, Link returning) : entry_(std::move(entry)), returning_(std::move(returning)) {}
@@ -31,18 +48,6 @@ class MultiLink : public UprobeLink {
   Link entry_, returning_;  // destroyed in reverse: returns first
 };
 
-// The kernel's own layout (union bpf_attr, link_create.uprobe_multi): older libraries and headers do
-// not know the session type.
-struct LinkRequest {
-  uint32_t program, target, attach_type, flags;
-  uint64_t path, offsets, ref_ctr_offsets, cookies;
-  uint32_t count, multi_flags, pid, pad;
-};
-
-UniqueFd create_link(const LinkRequest& request) {
-  return UniqueFd(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
-}
-
 class SessionLink : public UprobeLink {
  public:
   explicit SessionLink(UniqueFd link) : link_(std::move(link)) {}
@@ -50,6 +55,33 @@ class SessionLink : public UprobeLink {
  private:
   UniqueFd link_;
 };
+
+// libbpf before 1.5 does not know sessions: the kernel's own layout (union bpf_attr, link_create).
+Result<std::unique_ptr<UprobeLink>> attach_session(int program, const std::string& path,
+                                                   std::span<const UprobePlace> places) {
+  std::vector<uint64_t> offsets, cookies;
+  for (const UprobePlace& place : places) {
+    if (place.is_return) continue;
+    offsets.push_back(place.offset);
+    cookies.push_back(static_cast<uint64_t>(place.kind));
+  }
+  struct {
+    uint32_t program, target, attach_type, flags;
+    uint64_t path, offsets, ref_ctr_offsets, cookies;
+    uint32_t count, multi_flags, pid, pad;
+  } request{};
+  request.program = static_cast<uint32_t>(program);
+  request.attach_type = kTraceUprobeSession;
+  request.path = reinterpret_cast<uintptr_t>(path.c_str());
+  request.offsets = reinterpret_cast<uintptr_t>(offsets.data());
+  request.cookies = reinterpret_cast<uintptr_t>(cookies.data());
+  request.count = static_cast<uint32_t>(offsets.size());
+  UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
+  if (!link)
+    return Error{"attach " + std::to_string(offsets.size()) + " probes to " + path + ": " +
+                 std::strerror(errno)};
+  return std::unique_ptr<UprobeLink>(std::make_unique<SessionLink>(std::move(link)));
+}
 
 Result<Link> attach_side(bpf_program* program, const std::string& path, std::span<const UprobePlace> places,
                          bool returns) {
@@ -78,60 +110,44 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
   return Link(link);
 }
 
-}  // namespace
-
-UprobeTrial try_uprobe_link(int attach_type) {
-  // `r0 = 0; exit`
-  const std::array<bpf_insn, 2> code{
-      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
-  LIBBPF_OPTS(bpf_prog_load_opts, options);
-  options.expected_attach_type = static_cast<bpf_attach_type>(attach_type);
-  const UniqueFd program(
-      ::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_trial", "GPL", code.data(), code.size(), &options));
-  if (!program) return {.loaded = false, .error = errno};
-  // A kernel that knows the link type looks up the path before anything else; one that does not, or
-  // that took the attach type for an unchecked number, says EINVAL.
-  const uint64_t offset = 0;
-  LinkRequest request{};
-  request.program = static_cast<uint32_t>(program.get());
-  request.attach_type = static_cast<uint32_t>(attach_type);
-  request.path = reinterpret_cast<uintptr_t>("/");
-  request.offsets = reinterpret_cast<uintptr_t>(&offset);
-  request.count = 1;
-  const UniqueFd link = create_link(request);
-  return {.loaded = true, .error = link ? 0 : errno};
-}
-
-Result<std::unique_ptr<UprobeLink>> attach_session(int program_fd, const std::string& path,
-                                                   std::span<const UprobePlace> places) {
-  std::vector<uint64_t> offsets, cookies;
-  for (const UprobePlace& place : places) {
-    if (place.is_return) continue;
-    offsets.push_back(place.offset);
-    cookies.push_back(static_cast<uint64_t>(place.kind));
-  }
-  LinkRequest request{};
-  request.program = static_cast<uint32_t>(program_fd);
-  request.attach_type = kTraceUprobeSession;
-  request.path = reinterpret_cast<uintptr_t>(path.c_str());
-  request.offsets = reinterpret_cast<uintptr_t>(offsets.data());
-  request.cookies = reinterpret_cast<uintptr_t>(cookies.data());
-  request.count = static_cast<uint32_t>(offsets.size());
-  UniqueFd link = create_link(request);
-  if (!link)
-    return Error{"attach " + std::to_string(offsets.size()) + " probes to " + path + ": " +
-                 std::strerror(errno)};
-  return std::unique_ptr<UprobeLink>(std::make_unique<SessionLink>(std::move(link)));
-}
-
-Result<std::unique_ptr<UprobeLink>> attach_multi(bpf_program* entry, bpf_program* returning,
-                                                 const std::string& path,
+Result<std::unique_ptr<UprobeLink>> attach_multi(const UprobePrograms& programs, const std::string& path,
                                                  std::span<const UprobePlace> places) {
   // Entries first: a return without its entry would be counted as a loss.
-  Link entries = LLMTAP_TRY(attach_side(entry, path, places, false));
-  Link returns = LLMTAP_TRY(attach_side(returning, path, places, true));
+  Link entries = LLMTAP_TRY(attach_side(programs.enter.front(), path, places, false));
+  Link returns = LLMTAP_TRY(attach_side(programs.returning, path, places, true));
   return std::unique_ptr<UprobeLink>(std::make_unique<MultiLink>(std::move(entries), std::move(returns)));
+}
+
+Result<Link> attach_perf(const UprobePrograms& programs, const std::string& path, const UprobePlace& place) {
+  const size_t kind = static_cast<size_t>(place.kind);
+  bpf_program* const program = place.is_return                ? programs.returning
+                               : kind < programs.enter.size() ? programs.enter[kind]
+                                                              : nullptr;
+  if (!program) return Error{"attach to " + path + ": no program of kind " + std::to_string(kind)};
+  // Where one program serves all kinds the kernel has cookies; a kernel without refuses one.
+  const bool one_for_all = programs.enter.front() != nullptr;
+  LIBBPF_OPTS(bpf_uprobe_opts, options);
+  options.bpf_cookie = one_for_all ? kind : 0;
+  options.retprobe = place.is_return;
+  bpf_link* const link = bpf_program__attach_uprobe_opts(program, -1, path.c_str(), place.offset, &options);
+  if (!link)
+    return Error{"attach to offset " + std::to_string(place.offset) + " of " + path + ": " +
+                 std::strerror(errno)};
+  return Link(link);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<UprobeLink>> attach_places(const UprobePrograms& programs, const std::string& path,
+                                                  std::span<const UprobePlace> places) {
+  if (programs.session) return attach_session(bpf_program__fd(programs.session), path, places);
+  if (programs.multi) return attach_multi(programs, path, places);
+  auto links = std::make_unique<PerfLinks>();
+  for (const bool returns : {false, true}) {  // entries first, as above
+    for (const UprobePlace& place : places)
+      if (place.is_return == returns) links->add(LLMTAP_TRY(attach_perf(programs, path, place)), returns);
+  }
+  return std::unique_ptr<UprobeLink>(std::move(links));
 }
 
 }  // namespace llmtap

@@ -57,7 +57,7 @@ std::optional<double> not_negative(std::string_view value) {
 std::optional<uint32_t> count(std::string_view value) { return parse_integer<uint32_t>(present(value)); }
 
 void read_litellm(GatewayFacts& facts, std::string_view name, std::string_view value) {
-  const auto text = [&] { return bounded_label(present(value)); };
+  const auto text = [&] { return mask_secrets(bounded_label(present(value))); };
   if (name == "call-id")
     facts.call_id = text();
   else if (name == "model-id")
@@ -94,9 +94,10 @@ std::optional<double> usd(std::string_view value) {
   return not_negative(value);
 }
 
+// Anything may stand in such a header, a key too.
 std::string printable_id(std::string_view value) {
   value = trimmed(value);
-  return !value.empty() && value.size() <= kMaxIdBytes && all_visible(value) ? std::string(value)
+  return !value.empty() && value.size() <= kMaxIdBytes && all_visible(value) ? mask_secrets(value)
                                                                              : std::string();
 }
 
@@ -105,7 +106,7 @@ std::string printable_id(std::string_view value) {
 void add_gateway_request_headers(GatewayFacts& facts, std::span<const HeaderField> request_headers) {
   if (facts.name.empty()) facts.name = recognised(request_headers, kRequestMarks);
   if (facts.name == "envoy_ai_gateway")
-    facts.model_group = bounded_label(header(request_headers, "x-ai-eg-model"));
+    facts.model_group = mask_secrets(bounded_label(header(request_headers, "x-ai-eg-model")));
 }
 
 void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderField> response_headers) {
@@ -117,11 +118,11 @@ void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderFie
     else if (field.name == "x-portkey-retry-attempt-count")
       facts.attempted_retries = count(field.value);
     else if (field.name == "x-portkey-trace-id")
-      facts.call_id = bounded_label(field.value);
+      facts.call_id = mask_secrets(bounded_label(field.value));
     else if (field.name == "helicone-id" || field.name == "cf-aig-log-id")
-      facts.call_id = bounded_label(field.value);
+      facts.call_id = mask_secrets(bounded_label(field.value));
     else if (field.name == "x-kong-llm-model" || field.name == "x-portkey-provider-model")
-      facts.model_id = bounded_label(field.value);
+      facts.model_id = mask_secrets(bounded_label(field.value));
     else if (field.name == "pydantic-ai-gateway-price-estimate")
       facts.response_cost_usd = usd(field.value);
   }

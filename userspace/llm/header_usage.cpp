@@ -36,7 +36,7 @@ UsageNumbers usage_of_headers(std::span<const HeaderField> response_headers) {
 std::string error_of_headers(std::span<const HeaderField> response_headers) {
   for (const HeaderField& field : response_headers)
     if (field.name == "x-amzn-errortype")
-      return bounded_label(field.value.substr(0, field.value.find(':')), 64);
+      return mask_secrets(bounded_label(field.value.substr(0, field.value.find(':')), 64));
   return {};
 }
 

@@ -95,7 +95,10 @@ void BodyReader::deliver(std::span<const uint8_t> bytes, uint64_t time_ns, Messa
   else if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_))
     ndjson->feed(bytes, time_ns, out);
   else if (auto* grpc = std::get_if<GrpcDecoder>(&events_)) {
-    if (!grpc->feed(bytes, time_ns, out)) fail(Defect::kDecompressError, time_ns, sink);
+    if (grpc->feed(bytes, time_ns, out)) return;
+    // How far it came in what is damaged depends on how the bytes were cut.
+    body_bytes_ = grpc->whole_bytes();
+    fail(Defect::kDecompressError, time_ns, sink);
   } else {
     sink.on_body(exchange_, side_, bytes, time_ns);
   }

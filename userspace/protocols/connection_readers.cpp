@@ -303,6 +303,10 @@ void ConnectionReaders::on_gap(const ConnectionFacts& facts, Direction direction
   Reader& known = reader(facts);
   if (known.codec) {
     known.codec->gap(known.side(direction), bytes, time_ns, sink_);
+    if (known.context.handover) {
+      hand_over(known);
+      known.codec->gap(known.side(direction), bytes, time_ns, sink_);
+    }
   } else if (!known.ignored) {
     // The first bytes are gone: what comes now may begin anywhere.
     known.context.mid_connection = true;
@@ -316,7 +320,15 @@ void ConnectionReaders::on_gap(const ConnectionFacts& facts, Direction direction
 void ConnectionReaders::on_direction_end(const ConnectionFacts& facts, Direction direction, EndReason reason,
                                          uint64_t time_ns) {
   Reader& known = reader(facts);
-  if (known.codec) known.codec->end(known.side(direction), reason, time_ns, sink_);
+  if (known.codec) end_side(known, known.side(direction), reason, time_ns);
+}
+
+void ConnectionReaders::end_side(Reader& reader, Side side, EndReason reason, uint64_t time_ns) {
+  reader.codec->end(side, reason, time_ns, sink_);
+  // What the codec had held back changed the protocol.
+  if (!reader.context.handover) return;
+  hand_over(reader);
+  reader.codec->end(side, reason, time_ns, sink_);
 }
 
 void ConnectionReaders::end_codec(Reader& reader, EndReason reason, uint64_t time_ns) {
@@ -325,8 +337,8 @@ void ConnectionReaders::end_codec(Reader& reader, EndReason reason, uint64_t tim
   const bool is_client = reader.request_direction == Direction::kWrite;
   const Side closer = is_client != by_peer ? Side::kRequest : Side::kResponse;
   const Side last = closer == Side::kRequest ? Side::kResponse : Side::kRequest;
-  reader.codec->end(closer, reason, time_ns, sink_);
-  reader.codec->end(last, reason == EndReason::kEvicted ? reason : EndReason::kClosed, time_ns, sink_);
+  end_side(reader, closer, reason, time_ns);
+  end_side(reader, last, reason == EndReason::kEvicted ? reason : EndReason::kClosed, time_ns);
 }
 
 void ConnectionReaders::on_end(const ConnectionFacts& facts, EndReason reason, uint64_t time_ns) {

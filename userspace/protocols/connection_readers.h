@@ -64,6 +64,7 @@ class ConnectionReaders : public StreamSink {
   void make_codec(Reader&, const struct Protocol&, Direction, bool asks);
   void feed(Reader&, Direction, const StreamChunk&);
   void hand_over(Reader&);
+  void end_side(Reader&, Side, EndReason, uint64_t time_ns);
   void end_codec(Reader&, EndReason, uint64_t time_ns);
   void give_up(Reader&);
   void mute(Reader&, uint64_t time_ns);

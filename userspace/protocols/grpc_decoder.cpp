@@ -14,6 +14,7 @@ bool GrpcDecoder::begin_message() {
   left_ = static_cast<uint32_t>(prefix_[1]) << 24 |
           static_cast<uint32_t>(prefix_[2] << 16 | prefix_[3] << 8 | prefix_[4]);
   in_message_ = true;
+  message_bytes_ = prefix_.size() + left_;
   cut_ = false;
   data_bytes_ = 0;
   first_byte_ns_ = 0;
@@ -66,6 +67,7 @@ bool GrpcDecoder::piece(std::span<const uint8_t> bytes, uint64_t time_ns, EventO
 
 bool GrpcDecoder::end_message(uint64_t time_ns, EventOutput& out) {
   in_message_ = false;
+  if (left_ == 0) whole_bytes_ += message_bytes_;
   const bool damaged = decoder_ && !cut_ && !decoder_->at_end();
   decoder_.reset();
   if (!trailers_) out.end({{}, time_ns, first_byte_ns_, data_bytes_, !cut_ && !damaged});

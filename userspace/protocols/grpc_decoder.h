@@ -23,6 +23,8 @@ class GrpcDecoder {
   bool feed(std::span<const uint8_t> bytes, uint64_t time_ns, EventOutput& out);
   // Bytes were lost here. False: the next message cannot be found.
   bool gap(uint64_t bytes, uint64_t time_ns, EventOutput& out);
+  // Of the body, up to the end of its last whole message.
+  uint64_t whole_bytes() const { return whole_bytes_; }
   // The body is over: a message that it is in is incomplete.
   void finish(uint64_t time_ns, EventOutput& out);
 
@@ -42,6 +44,7 @@ class GrpcDecoder {
   uint32_t left_ = 0;
   std::unique_ptr<ContentDecoder> decoder_;
   uint64_t data_bytes_ = 0, first_byte_ns_ = 0;
+  uint64_t message_bytes_ = 0, whole_bytes_ = 0;
   uint64_t coded_bytes_ = 0, decoded_bytes_ = 0;  // of the whole body
 };
 

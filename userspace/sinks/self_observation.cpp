@@ -113,8 +113,10 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
   Samples cpu;
   if (self.cpu_user_seconds) cpu.push_back({{"user"}, *self.cpu_user_seconds});
   if (self.cpu_kernel_seconds) cpu.push_back({{"kernel"}, *self.cpu_kernel_seconds});
-  families.counter("llmtap_probe_cpu_seconds_total",
-                   "CPU time of the probe: its process, and its BPF programs.", {"part"}, std::move(cpu));
+  families.counter(
+      "llmtap_probe_cpu_seconds_total",
+      "CPU time of the probe: its process, and its BPF programs (estimated from one second of every 60).",
+      {"part"}, std::move(cpu));
   if (self.resident_bytes)
     families.gauge("llmtap_probe_resident_bytes", "Resident memory of the probe.", {},
                    {{{}, *self.resident_bytes}});

@@ -207,6 +207,30 @@ TEST_F(AttachManagerTest, TakesTheExportedFunctionsWhereTheInnerOnesAreRefused) 
   EXPECT_EQ((coverage.attach_failures.at({"openssl", "internal_refused"})), 1u);
 }
 
+TEST_F(AttachManagerTest, LeavesCodeAloneThatChecksItself) {
+  const testing::ElfParts parts{.code = std::vector<uint8_t>(256, 0x90),
+                                .functions = {{"SSL_read", 0x401000, 64},
+                                              {"SSL_write", 0x401040, 64},
+                                              {"BORINGSSL_bcm_text_start", 0x401040, 0},
+                                              {"BORINGSSL_bcm_text_end", 0x401080, 0}}};
+  const MappedProgram program(testing::build_elf(parts));
+  EXPECT_THAT(look(program, self_),
+              ElementsAre(RuntimeUse{"openssl", CoverageState::kOpaque, "self_checked_code"}));
+  EXPECT_THAT(recorder_.inodes, IsEmpty());
+}
+
+TEST_F(AttachManagerTest, DetachesWhereOneProcessCannotBeSpared) {
+  const MappedProgram program(openssl_program());
+  look(program, self_);
+  EXPECT_EQ(recorder_.live, 1);
+  manager_.refuse(self_, "fiber_runtime");
+  EXPECT_EQ(recorder_.live, 0);
+  manager_.begin_pass();
+  EXPECT_THAT(look(program, {self_.tgid, self_.start_ns + 1}),
+              ElementsAre(RuntimeUse{"openssl", CoverageState::kOpaque, "fiber_runtime"}));
+  EXPECT_EQ(recorder_.live, 0);
+}
+
 TEST_F(AttachManagerTest, LooksAgainAtAFileThatChangedUnderItsInode) {
   MappedProgram program(dull_program());
   EXPECT_THAT(look(program, self_), IsEmpty());

@@ -78,6 +78,15 @@ TEST(Runtimes, AreRecognisedInRealLibraries) {
 }
 
 // The loader's own answer is the reference for the hash table's.
+TEST(Runtimes, FiberLibrariesAreKnownByName) {
+  EXPECT_EQ(fiber_runtime("/usr/lib/x86_64-linux-gnu/libboost_context.so.1.74.0"), "libboost_context");
+  EXPECT_EQ(fiber_runtime("/opt/lib/libboost_fiber-mt.so"), "libboost_fiber");
+  EXPECT_EQ(fiber_runtime("libst.so"), "libst");
+  EXPECT_EQ(fiber_runtime("/usr/lib/libstdc++.so.6"), "");
+  EXPECT_EQ(fiber_runtime("/usr/lib/libcom_err.so.2"), "");
+  EXPECT_EQ(fiber_runtime("/usr/bin/nginx"), "");
+}
+
 TEST(RealFiles, DynamicLookUpFindsWhatTheLoaderFinds) {
   const std::string path = testing::find_library("libssl.so.3");
   if (path.empty()) GTEST_SKIP() << "no libssl.so.3 on this machine";

@@ -303,6 +303,38 @@ TEST(CallTracker, PlainExchangeIsNoCall) {
   EXPECT_EQ(run.tracker.counters().not_llm, 2u);
 }
 
+// HTTP/2 met in the middle: of the head only what the static table says, the bodies tell the rest.
+TEST(CallTracker, BodiesSayWhatUnknownFieldsDoNot) {
+  for (const bool unknown : {true, false}) {
+    Tracked tracked;
+    const ConnectionFacts connection = client_connection();
+    const ExchangeId id{7, 0};
+    const auto bytes = [](std::string_view text) {
+      return std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+    };
+    RequestHead request{.method = "POST", .version = HttpVersion::kHttp2, .fields_unknown = unknown};
+    tracked.tracker.on_request_head(connection, id, request);
+    tracked.tracker.on_body(id, Side::kRequest,
+                            bytes(R"({"model":"m-1","messages":[{"role":"user","content":"hi"}]})"), 1);
+    tracked.tracker.on_message_end(id, Side::kRequest, {1, 60, 60, Defect::kNone});
+    ResponseHead reply{.status = 200, .version = HttpVersion::kHttp2, .fields_unknown = unknown};
+    tracked.tracker.on_response_head(connection, id, reply);
+    tracked.tracker.on_body(id, Side::kResponse,
+                            bytes(R"({"object":"chat.completion","id":"chatcmpl-1","model":"m-1",)"
+                                  R"("choices":[{"finish_reason":"stop","message":{"content":"x"}}],)"
+                                  R"("usage":{"prompt_tokens":3,"completion_tokens":5}})"),
+                            2);
+    tracked.tracker.on_message_end(id, Side::kResponse, {2, 150, 150, Defect::kNone});
+    tracked.tracker.on_exchange_end(id, {How::kComplete, 2, Defect::kMidStreamAttach});
+    ASSERT_EQ(tracked.sink.finished.size(), unknown ? 1U : 0U);
+    if (!unknown) continue;
+    const LlmCall& call = tracked.sink.finished[0];
+    EXPECT_EQ(call.requested_model, "m-1");
+    EXPECT_EQ(call.incomplete, Incomplete::kMidStreamAttach);
+    EXPECT_EQ(call.http_version, HttpVersion::kHttp2);
+  }
+}
+
 TEST(CallTracker, RoleOfAWorkloadOnlyRises) {
   Tracked run;
   ConnectionFacts inbound = client_connection();

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capture/features.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+
+#include "capture/tracepoint_link.h"
+#include "capture/unique_fd.h"
+
+namespace llmtap {
+namespace {
+
+// Also yes where the answer is not known: then the load of the programs says what is missing.
+bool has_helper(bpf_func_id helper) {
+  return ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, helper, nullptr) != 0;
+}
+
+// `r0 = 0; exit`, as a program of this attach type; -1 and errno if the kernel refuses.
+UniqueFd load_empty(int attach_type) {
+  const std::array<bpf_insn, 2> code{
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  LIBBPF_OPTS(bpf_prog_load_opts, options);
+  options.expected_attach_type = static_cast<bpf_attach_type>(attach_type);
+  return UniqueFd(
+      ::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_probe", "GPL", code.data(), code.size(), &options));
+}
+
+}  // namespace
+
+// A kernel that knows the link type looks up the path before anything else; one that does not, or that
+// took the attach type for an unchecked number, says EINVAL.
+bool uprobe_links_of(int attach_type) {
+  const UniqueFd program = load_empty(attach_type);
+  if (!program) return false;
+  // The kernel's own layout (union bpf_attr, link_create.uprobe_multi): older libraries and headers
+  // do not know the session type.
+  struct {
+    uint32_t program, target, attach_type, flags;
+    uint64_t path, offsets, ref_ctr_offsets, cookies;
+    uint32_t count, multi_flags, pid, pad;
+  } request{};
+  const uint64_t offset = 0;
+  request.program = static_cast<uint32_t>(program.get());
+  request.attach_type = static_cast<uint32_t>(attach_type);
+  request.path = reinterpret_cast<uintptr_t>("/");
+  request.offsets = reinterpret_cast<uintptr_t>(&offset);
+  request.count = 1;
+  const UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
+  return link || errno == EBADF;
+}
+
+Features probe_features() {
+  // libbpf prints what a probing load is refused for; that is the answer here, not news.
+  const libbpf_print_fn_t print = ::libbpf_set_print(nullptr);
+  const std::unique_ptr<btf, void (*)(btf*)> kernel(::btf__load_vmlinux_btf(), ::btf__free);
+  const auto has_function = [&](const char* name) {
+    return kernel && ::btf__find_by_name_kind(kernel.get(), name, BTF_KIND_FUNC) > 0;
+  };
+  Features found;
+  found.callbacks = has_helper(BPF_FUNC_loop) && has_helper(BPF_FUNC_get_attach_cookie);
+  found.uprobe_multi = found.callbacks && uprobe_links_of(kTraceUprobeMulti);
+  found.sessions = found.uprobe_multi && uprobe_links_of(kTraceUprobeSession);
+  found.exact_records = has_function("bpf_probe_read_user_dynptr");
+  found.typed_task = has_helper(BPF_FUNC_get_current_task_btf);
+  found.growing_maps = has_function("bpf_mem_alloc_init");
+  if (has_function("bpf_rdonly_cast"))
+    found.kernel_reads = KernelReads::kChecked;
+  else
+    found.kernel_reads = has_helper(BPF_FUNC_probe_read_kernel) ? KernelReads::kHelper : KernelReads::kNone;
+  const Result<TraceFs> tracefs = TraceFs::open();
+  found.tracefs = tracefs && tracefs->has("syscalls/sys_enter_read");
+  ::libbpf_set_print(print);
+  return found;
+}
+
+}  // namespace llmtap

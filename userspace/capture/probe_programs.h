@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The BPF programs and maps in the kernel, in the build and the variants that its features ask for.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "capture/features.h"
+#include "capture/probe.h"
+
+struct bpf_map;
+struct bpf_object;
+struct bpf_program;
+
+namespace llmtap {
+
+class ProbePrograms {
+ public:
+  static Result<ProbePrograms> load(const ProbeOptions& options, const Features& features);
+
+  bpf_object* object = nullptr;
+  bpf_map *events = nullptr, *verdicts = nullptr, *process_flags = nullptr, *lost = nullptr,
+          *conn_by_key = nullptr;
+  uint32_t* processes_flagged = nullptr;  // in memory shared with the programs, as the next three
+  uint32_t* switchers_seen = nullptr;
+  unsigned long long *conns_made = nullptr, *conns_ended = nullptr;
+
+  // By HookKind: the entry program of a kind. One for all where the kernel has attach cookies.
+  std::array<bpf_program*, 17> tls_enter{};
+  bpf_program* tls_return = nullptr;
+  bpf_program* tls_session = nullptr;  // instead of the others, where the kernel has sessions
+
+ private:
+  template <typename Skeleton, typename Open, typename Load, typename Destroy>
+  Result<> load_build(const ProbeOptions& options, const Features& features, Open open_it, Load load_it,
+                      Destroy destroy_it);
+  std::shared_ptr<void> skeleton_;
+};
+
+}  // namespace llmtap
