@@ -2,6 +2,7 @@
 // Cases of provider_cases/*.txt: an exchange as it is on the wire, and lines of the call it makes.
 //
 //   === provider | operation | kind | name         kind: plain, stream, error, interrupted
+//                                                   provider/server where the label is only a shape
 //   # a comment
 //   > POST /v1/chat/completions                     method and target, then header fields
 //   > host: api.openai.com
