@@ -107,7 +107,9 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
   // was counted when it was made.
   if (state.route.known && !state.route.inference) return;
   if (call.status < 200 || call.status >= 300) return;
-  call.tokens = count_tokens(f.usage, state.dialect, call.provider);
+  UsageNumbers usage = f.usage;
+  usage.overwrite(state.header_usage);
+  call.tokens = count_tokens(usage, state.dialect, call.provider);
 
   const bool embeddings = call.operation == "embeddings" || call.operation == "rerank";
   const uint64_t characters = f.content.characters + f.reasoning.characters + f.tool_text.characters;
@@ -208,15 +210,15 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
   // proper end of its body; anything else by the end of its body alone.
   const bool body_complete = exchange.reply_ended && end.how == How::kComplete;
   const bool has_terminator = call.stream && state.dialect != Dialect::kNone &&
-                              state.dialect != Dialect::kOpenAiEmbeddings &&
-                              state.dialect != Dialect::kBedrockConverse && f.stream_chunks > 0;
+                              state.dialect != Dialect::kOpenAiEmbeddings && f.stream_chunks > 0;
   const bool whole = has_terminator ? f.terminal || ((f.finish_seen || f.prompt_blocked) && body_complete)
                                     : body_complete || (exchange.reply_ended && end.how == How::kUpgraded);
   const bool cut = success && !whole && !f.error;
 
   ErrorFacts error{.status = call.status};
   const std::string masked_code = mask_secrets(bounded_label(f.error_code));
-  const std::string masked_type = mask_secrets(bounded_label(f.error_type));
+  const std::string masked_type =
+      mask_secrets(bounded_label(f.error_type.empty() ? state.header_error_type : f.error_type));
   if (f.error || call.status >= 400) {
     error.type = masked_type;
     error.code = masked_code;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "llm/bedrock_headers.h"
 #include "llm/gateway_headers.h"
 #include "llm/identity.h"
 #include "llm/open_exchange.h"
@@ -157,7 +158,9 @@ void CallTracker::open_if_recognised(OpenExchange& exchange) {
   call.dialect = dialect_name(state.dialect);
   call.operation = state.route.known ? state.route.operation : dialect_operation(state.dialect);
   if (call.provider.empty())
-    call.provider = state.anthropic_header ? std::string_view("anthropic") : fallback_provider(state.dialect);
+    call.provider = state.route.family.starts_with("bedrock") ? std::string_view("aws.bedrock")
+                    : state.anthropic_header                  ? std::string_view("anthropic")
+                                                              : fallback_provider(state.dialect);
   if (state.request && !state.request->facts().model.empty())
     call.requested_model = bounded_label(state.request->facts().model);
   const std::string& workload = call.process->workload;
@@ -224,6 +227,8 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
     call.stream = kind.stream || (state.route.stream_in_path && kind.json);
   state.json_reply = kind.json;
   add_gateway_response_headers(call.gateway, head.headers);
+  state.header_usage = bedrock_header_usage(head.headers);
+  state.header_error_type = bedrock_header_error(head.headers);
   call.provider_request_id = provider_request_id(head.headers);
   if (call.request_id.empty()) call.request_id = request_id_header(head.headers);
   const uint64_t wall = clock_.realtime_ns == 0 ? 0 : clock_.wall_ns(head.time_ns);
@@ -297,6 +302,7 @@ void CallTracker::on_event_data(ExchangeId id, Side side, std::span<const uint8_
 void CallTracker::on_event_end(ExchangeId id, Side side, const EventEnd& end) {
   OpenExchange* exchange = find(id);
   if (exchange == nullptr || !exchange->state || side == Side::kRequest || !exchange->state->reply) return;
+  if (end.error && end.complete) exchange->state->reply->set_error(end.name);
   exchange->state->reply->end_event(end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
                                     end.complete);
 }

@@ -132,6 +132,9 @@ const Row* find_code(std::string_view text) {
   if (const size_t at = text.rfind('#'); at != std::string_view::npos) text.remove_prefix(at + 1);
   if (text.empty()) return nullptr;
   const auto* at = std::ranges::find(kCodes, text, &Row::text);
+  // In a stream AWS begins them in lower case: "throttlingException".
+  if (at == std::end(kCodes) && text.ends_with("Exception"))
+    at = std::ranges::find_if(kCodes, [text](const Row& row) { return iequals(row.text, text); });
   return at == std::end(kCodes) ? nullptr : at;
 }
 

@@ -19,6 +19,8 @@ struct CallState {
   std::unique_ptr<RequestReader> request;  // until the request ends
   RequestFacts request_facts;              // once it has
   std::unique_ptr<ReplyReader> reply;
+  UsageNumbers header_usage;      // Bedrock's counts in the reply's head
+  std::string header_error_type;  // and the type of its error
   bool anthropic_header = false;
   bool json_request = false, json_reply = false;
   bool cut_request = false;
