@@ -211,9 +211,10 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
 
   ErrorFacts error{.status = call.status};
   const std::string masked_code = mask_secrets(bounded_label(f.error_code));
-  const std::string masked_type = mask_secrets(bounded_label(f.error_type));
+  const std::string masked_type =
+      mask_secrets(bounded_label(f.error_type.empty() ? state.header_error : f.error_type));
   if (f.error || call.status >= 400) {
-    error.type = masked_type.empty() ? state.header_error : masked_type;
+    error.type = masked_type;
     error.code = masked_code;
     error.message = f.error_message;
     error.in_stream = f.error && success;

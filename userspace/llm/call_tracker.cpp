@@ -159,7 +159,9 @@ void CallTracker::open_if_recognised(OpenExchange& exchange) {
   call.dialect = dialect_name(state.dialect);
   call.operation = state.route.known ? state.route.operation : dialect_operation(state.dialect);
   if (call.provider.empty())
-    call.provider = state.anthropic_header ? std::string_view("anthropic") : fallback_provider(state.dialect);
+    call.provider = state.route.family.starts_with("bedrock") ? std::string_view("aws.bedrock")
+                    : state.anthropic_header                  ? std::string_view("anthropic")
+                                                              : fallback_provider(state.dialect);
   if (state.request && !state.request->facts().model.empty())
     call.requested_model = bounded_label(state.request->facts().model);
   const std::string& workload = call.process->workload;
@@ -302,6 +304,7 @@ void CallTracker::on_event_data(ExchangeId id, Side side, std::span<const uint8_
 void CallTracker::on_event_end(ExchangeId id, Side side, const EventEnd& end) {
   OpenExchange* exchange = find(id);
   if (exchange == nullptr || !exchange->state || side == Side::kRequest || !exchange->state->reply) return;
+  if (end.error && end.complete) exchange->state->reply->set_error(end.name);
   exchange->state->reply->end_event(end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
                                     end.complete);
 }

@@ -9,6 +9,7 @@
 namespace llmtap {
 namespace {
 
+constexpr size_t kMaxErrorTypeBytes = 128;
 // Keys of tool calls that tell a repeated one from a new one.
 constexpr size_t kMaxToolsSeen = 1024;
 // Shapes learned for nothing, one after the other: then only every so many events is tried again.
@@ -35,6 +36,12 @@ bool is_last_event(std::string_view type) {
 
 // Run by the provider and billed by the search.
 constexpr std::string_view kSearchItem = "web_search_call";
+
+// ConverseStream: the JSON does not say what it is, the message that carries it does.
+bool is_converse_event(std::string_view name) {
+  return name == "messageStart" || name == "contentBlockStart" || name == "contentBlockDelta" ||
+         name == "contentBlockStop" || name == "messageStop";
+}
 
 bool is_reason(const std::string& finish) { return !finish.empty() && finish != "null"; }
 
@@ -109,6 +116,11 @@ void ReplyReader::end_event(std::string_view name, uint64_t time_ns, bool comple
   event_prefix_bytes_ = 0;
   event_bytes_ = 0;
   release();
+}
+
+void ReplyReader::set_error(std::string_view type) {
+  facts_.error = true;
+  facts_.error_type = type.substr(0, kMaxErrorTypeBytes);
 }
 
 void ReplyReader::event(std::string_view data, std::string_view name, uint64_t time_ns, bool complete) {
@@ -192,6 +204,8 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   if (learned_) learned_->current = false;
   ++facts_.records;
   if (facts_.shape == Dialect::kNone) facts_.shape = record_shape();
+  if (facts_.shape == Dialect::kNone && chunk && is_converse_event(event_name))
+    facts_.shape = Dialect::kBedrockConverse;
   // A type in the JSON beats the event's name; some servers send only one of them.
   const std::string_view type = !r.type.empty() ? std::string_view(r.type) : event_name;
   const auto take = [](std::string& to, const std::string& from) {
@@ -228,7 +242,8 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   apply_tools();
   apply_errors(type);
   const bool terminator = is_terminator(type);
-  if (is_last_event(type) || r.object == "chat.completion.done" || r.done || r.stop_seen())
+  if (is_last_event(type) || r.object == "chat.completion.done" || r.done || r.stop_seen() ||
+      (type == "metadata" && facts_.shape == Dialect::kBedrockConverse))
     facts_.terminal = true;
   for (const ReplyRecord::Part& part : r.parts)
     (part.thought ? r.texts.part_reasoning : r.texts.part_content).add(part.text);

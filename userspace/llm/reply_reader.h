@@ -54,6 +54,8 @@ class ReplyReader final : private RecordListener {
   // Data of one SSE event or NDJSON line, and its end; `time_ns` of its first data byte.
   void feed_event(std::string_view bytes);
   void end_event(std::string_view name, uint64_t time_ns, bool complete);
+  // The event that ends now is an error by its framing: `type` is the error's.
+  void set_error(std::string_view type);
   // Both, for an event that lies in one piece: what equals the last one but for its text is not read
   // again (event_shape.h).
   void event(std::string_view data, std::string_view name, uint64_t time_ns, bool complete);
