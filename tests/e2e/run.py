@@ -184,7 +184,9 @@ def main():
             # may pass before. Agents run long: one is there before the probe starts.
             if any(row.client.startswith("node") for row in rows):
                 stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
-            tap = stack.llmtap(arguments.llmtap)
+            # A client hands 20 MB to its library in one call, which the server reads at the same time: no reader
+            # keeps up with that on a busy node. The ring holds all of it.
+            tap = stack.llmtap(arguments.llmtap, "--set", "capture.ring_bytes=64MiB")
             for row in rows:
                 run.with_probe(row, tap)
             run.problems["books"] += settle(tap["port"])

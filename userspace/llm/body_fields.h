@@ -32,7 +32,6 @@ enum class Usage : uint8_t {
   kGeminiPrompt, kGeminiCandidates, kGeminiThoughts, kGeminiCached, kGeminiToolUse, kGeminiTotal,
   kOllamaPrompt, kOllamaEval,
   kBedrockInput, kBedrockOutput, kBedrockCacheRead, kBedrockCacheWrite,
-  kInvocationInput, kInvocationOutput, kInvocationCacheRead, kInvocationCacheWrite,  // Bedrock's own, beside the vendor's
   kBilledInput, kBilledOutput,                   // Cohere
   kLlamaPrompt, kLlamaCache, kLlamaPredicted,    // llama.cpp timings
   kLlamaEvaluated, kLlamaTotal,                  // its older names

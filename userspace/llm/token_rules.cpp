@@ -79,17 +79,6 @@ TokenCounts bedrock(const UsageNumbers& n) {
   return t;
 }
 
-// What Bedrock bills; the vendor's usage in the same body can differ.
-void take_invocation(const UsageNumbers& n, TokenCounts& t) {
-  const auto input = n.get(Usage::kInvocationInput), output = n.get(Usage::kInvocationOutput);
-  if (const auto cached = n.get(Usage::kInvocationCacheRead)) t.cached = cached;
-  if (const auto written = n.get(Usage::kInvocationCacheWrite)) t.cache_write = written;
-  if (input)
-    t.input =
-        *input + n.get_or_zero(Usage::kInvocationCacheRead) + n.get_or_zero(Usage::kInvocationCacheWrite);
-  if (output) t.output = output;
-}
-
 TokenCounts cohere(const UsageNumbers& n) {
   TokenCounts t;
   t.input = n.get(Usage::kBilledInput);
@@ -154,7 +143,6 @@ TokenCounts count_tokens(const UsageNumbers& n, Dialect dialect, std::string_vie
     default: break;
   }
   if (!t.input && !t.output) t = by_numbers(n, provider);
-  take_invocation(n, t);
   t.input_audio = n.get(Usage::kInputAudio);
   t.output_audio = n.get(Usage::kOutputAudio);
   t.input_image = n.get(Usage::kInputImage);
