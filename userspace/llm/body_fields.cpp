@@ -35,11 +35,6 @@ constexpr RequestRow kRequestRows[] = {
     {"generationConfig.candidateCount", RequestField::kChoiceCount},
     {"service_tier", RequestField::kServiceTier},
     {"previous_response_id", RequestField::kPreviousResponse},
-    {"generate", RequestField::kGenerate},
-    {"response.max_output_tokens", RequestField::kMaxTokens},
-    {"response.instructions", RequestField::kInstructions, JsonWant::kText},
-    {"clientContent.turns[].role", RequestField::kRole},
-    {"clientContent.turns[].parts[].text", RequestField::kMessageText, JsonWant::kText},
     {"conversation", RequestField::kConversation},
     {"conversation.id", RequestField::kConversation},
     {"conversation_id", RequestField::kConversation},
@@ -113,8 +108,6 @@ constexpr UsageRow kUsageRows[] = {
     {"input_tokens_details.audio_tokens", Usage::kInputAudio},
     {"input_token_details.audio_tokens", Usage::kInputAudio},
     {"completion_tokens_details.audio_tokens", Usage::kOutputAudio},
-    {"output_token_details.audio_tokens", Usage::kOutputAudio},
-    {"input_token_details.image_tokens", Usage::kInputImage},
     {"output_tokens_details.audio_tokens", Usage::kOutputAudio},
     {"prompt_tokens_details.image_tokens", Usage::kInputImage},
     {"input_tokens_details.image_tokens", Usage::kInputImage},
@@ -129,7 +122,6 @@ constexpr UsageRow kUsageRows[] = {
 constexpr UsageRow kOtherUsageRows[] = {
     {"usageMetadata.promptTokenCount", Usage::kGeminiPrompt},
     {"usageMetadata.candidatesTokenCount", Usage::kGeminiCandidates},
-    {"usageMetadata.responseTokenCount", Usage::kGeminiCandidates},  // Live
     {"usageMetadata.thoughtsTokenCount", Usage::kGeminiThoughts},
     {"usageMetadata.cachedContentTokenCount", Usage::kGeminiCached},
     {"usageMetadata.toolUsePromptTokenCount", Usage::kGeminiToolUse},
@@ -195,7 +187,6 @@ constexpr ReplyRow kReplyRows[] = {
     {"response.status", ReplyField::kStatus},
     {"incomplete_details.reason", ReplyField::kIncompleteReason},
     {"response.incomplete_details.reason", ReplyField::kIncompleteReason},
-    {"response.status_details.reason", ReplyField::kIncompleteReason},
 
     {"choices", ReplyField::kChoices, JsonWant::kOpen},
     {"choices[].index", ReplyField::kChoiceIndex},
@@ -264,15 +255,6 @@ constexpr ReplyRow kReplyRows[] = {
     {"promptFeedback.blockReason", ReplyField::kBlockReason},
     {"usageMetadata", ReplyField::kUsageMetadata, JsonWant::kOpen},
 
-    // Gemini Live
-    {"serverContent.modelTurn.parts[].text", ReplyField::kPartText, JsonWant::kText},
-    {"serverContent.modelTurn.parts[].thought", ReplyField::kPartThought},
-    {"serverContent.modelTurn.parts[].inlineData.data", ReplyField::kAudioText, JsonWant::kText},
-    {"serverContent.outputTranscription.text", ReplyField::kContent, JsonWant::kText},
-    {"serverContent.turnComplete", ReplyField::kDone},
-    {"toolCall.functionCalls[].name", ReplyField::kToolName},
-    {"toolCall.functionCalls[].id", ReplyField::kToolId},
-
     {"message.role", ReplyField::kRole},
     {"message.content", ReplyField::kContent, JsonWant::kText},
     {"message.thinking", ReplyField::kReasoning, JsonWant::kText},
@@ -319,10 +301,6 @@ constexpr ReplyRow kReplyRows[] = {
     {"response.error", ReplyField::kErrorOpen, JsonWant::kOpen},
     {"response.error.code", ReplyField::kErrorCode},
     {"response.error.message", ReplyField::kErrorMessage},
-    {"response.status_details.error", ReplyField::kErrorOpen, JsonWant::kOpen},
-    {"response.status_details.error.type", ReplyField::kErrorType},
-    {"response.status_details.error.code", ReplyField::kErrorCode},
-    {"response.status_details.error.message", ReplyField::kErrorMessage},
     {"code", ReplyField::kTopCode},
     {"message", ReplyField::kTopMessage},
     {"detail", ReplyField::kTopMessage},

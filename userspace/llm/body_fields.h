@@ -15,7 +15,6 @@ namespace llmtap {
 enum class RequestField : uint16_t {
   kModel, kStream, kMaxTokens, kTemperature, kTopP, kChoiceCount, kServiceTier, kPreviousResponse,
   kConversation, kEndUser, kRole, kMessageText, kPromptText, kSystemText,
-  kGenerate,  // Responses over WebSocket: false warms up
   kMessages, kContents, kInput, kPrompt, kSystem, kInstructions, kAnthropicVersion, kParts, kImage,
 };
 
@@ -81,7 +80,6 @@ enum class ReplyField : uint16_t {
   kContent, kChoiceText, kReasoning, kToolText, kDeltaString,
   kToolName, kToolId, kToolIndex,         // one per (choice, position): choices, candidates, Ollama
   kItemType, kItemName, kItemId,          // content blocks and output items: a tool call by their type
-  kAudioText,                             // base64
   kPartText, kPartThought,                // Gemini: text whose kind a sibling says
   kErrorText, kErrorOpen, kErrorType, kErrorCode, kErrorMessage, kErrorDetailCode,
   kTopCode, kTopMessage,

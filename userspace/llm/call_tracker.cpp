@@ -39,21 +39,6 @@ const std::shared_ptr<const ProcessFacts>& unknown_process() {
   return unknown;
 }
 
-// A WebSocket's path may name the model; Gemini Live's is an RPC's name behind any prefix.
-void complete_route(Route& route, const RequestHead& head) {
-  if (!route.known && head.target.find("BidiGenerateContent") != std::string_view::npos) {
-    route.route = "/ws/BidiGenerateContent";
-    route.operation = "realtime";
-    route.family = "gemini";
-    route.known = route.inference = true;
-  }
-  for (const std::string_view name : {"?model=", "&model="})
-    if (const size_t at = head.target.find(name); at != std::string_view::npos && route.model_in_path.empty())
-      route.model_in_path =
-          head.target.substr(at + name.size(), head.target.find('&', at + 1) - at - name.size());
-  if (route.model_in_path.empty()) route.model_in_path = head.model;
-}
-
 void read_request_headers(LlmCall& call, const RequestHead& head, const CallTrackerOptions& options) {
   call.path = safe_path(head.target);
   call.http_version = head.version;
@@ -123,7 +108,6 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
   http.method = bounded_label(head.method, 16);
   http.start_ns = head.start_ns;
   Route route = match_route(head.method, head.target);
-  if (head.websocket) complete_route(route, head);
   http.route = route.route;
 
   const std::string& workload = http.process->workload;
@@ -136,8 +120,6 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     state.dialect = dialect_of_family(state.route.family, state.route.operation, state.route.route);
     if (state.dialect == Dialect::kNone) state.dialect = evidence.dialect;
     state.anthropic_header = !head.header("anthropic-version").empty();
-    state.upgrade = evidence.upgrade;
-    state.certain_upgrade = evidence.upgrade && evidence.certain;
     state.json_request = evidence.json;
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
     LlmCall& call = state.call;
@@ -154,7 +136,6 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     read_request_headers(call, head, options_);
     call.requested_model = bounded_label(state.route.model_in_path);
     call.stream = state.route.stream_in_path;
-    if (head.websocket) call.response_model = bounded_label(head.model);
     if (evidence.weight == RequestEvidence::Weight::kCertain) {
       ++counters_.by_path;
       open_if_recognised(*exchange);
@@ -246,10 +227,6 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
     call.stream = kind.stream || (state.route.stream_in_path && kind.json);
   state.json_reply = kind.json;
   add_gateway_response_headers(call.gateway, head.headers);
-  if (state.certain_upgrade && head.status >= 400) {
-    ++counters_.by_path;
-    open_if_recognised(*exchange);
-  }
   state.header_usage = bedrock_header_usage(head.headers);
   state.header_error_type = bedrock_header_error(head.headers);
   call.provider_request_id = provider_request_id(head.headers);
@@ -368,7 +345,7 @@ void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end
   state.request_facts = state.request->facts();
   if (end.defect != Defect::kNone) state.cut_request = true;
   // On a path that nobody knows, only the request can say what it was.
-  if (exchange->kind == OpenExchange::Kind::kUndecided && !state.route.known && !state.upgrade) {
+  if (exchange->kind == OpenExchange::Kind::kUndecided && !state.route.known) {
     give_up(*exchange);
     return;
   }

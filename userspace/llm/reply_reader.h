@@ -34,8 +34,7 @@ struct ReplyFacts {
   uint64_t records = 0;
 
   uint64_t stream_chunks = 0, content_chunks = 0;
-  uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0, first_audio_ns = 0,
-           last_token_ns = 0;
+  uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0, last_token_ns = 0;
   InterTokenGaps gaps;
 };
 

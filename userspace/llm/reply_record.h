@@ -24,7 +24,7 @@ struct TextCount {
 
 // Generated text by where it stands.
 struct ReplyTexts {
-  TextCount content, choice_text, reasoning, tool_text, audio, delta, part_content, part_reasoning;
+  TextCount content, choice_text, reasoning, tool_text, delta, part_content, part_reasoning;
 };
 
 struct ReplyRecord {

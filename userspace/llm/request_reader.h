@@ -12,7 +12,7 @@ namespace llmtap {
 
 struct RequestFacts {
   std::string model, service_tier, previous_response_id, conversation_id, end_user;
-  std::optional<bool> stream, generate;
+  std::optional<bool> stream;
   std::optional<uint64_t> max_tokens, choice_count;
   std::optional<double> temperature, top_p;
   uint64_t characters = 0, wide = 0;  // of all text parts
