@@ -348,7 +348,8 @@ int tls_return(struct pt_regs *ctx)
 SEC("?uprobe.multi")
 int tls_session(struct pt_regs *ctx)
 {
-	if (bpf_session_is_return())
+	if (bpf_ksym_exists(bpf_session_is_return___of) ? bpf_session_is_return___of(ctx)
+							: bpf_session_is_return())
 		return tls_leave(ctx);
 	return tls_entry(ctx, bpf_get_attach_cookie(ctx), 1);
 }

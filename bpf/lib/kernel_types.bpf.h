@@ -205,8 +205,9 @@ struct user_mmsghdr {
 	__u32 pad;
 };
 
-/* 6.13 */
+/* 6.13; 7.0 gave it an argument. The loader keeps the one whose type is the kernel's. */
 extern _Bool bpf_session_is_return(void) __ksym __weak;
+extern _Bool bpf_session_is_return___of(void *ctx) __ksym __weak;
 /* 6.2. Works on any value; a load that faults reads 0. */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 /* 6.16 */

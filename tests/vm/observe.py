@@ -104,9 +104,9 @@ def observe(arguments, condition, words):
                 problems.append(f"events lost: {result['losses']}")
     except (Failure, subprocess.TimeoutExpired) as failure:
         problems.append(str(failure))
-        errors = pathlib.Path(folder, "llmtap.err")
-        if errors.exists():
-            problems.append(errors.read_text()[-1500:])
+    errors = pathlib.Path(folder, "llmtap.err")
+    if problems and errors.exists():  # for whoever looks into it, not for the table
+        print(errors.read_text()[-4000:], file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     return result
 

@@ -34,6 +34,14 @@ UniqueFd load_empty(int attach_type) {
       ::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_probe", "GPL", code.data(), code.size(), &options));
 }
 
+// Whether the programs know how to ask for it: without an argument (6.13) or with the context (7.0).
+bool session_tells_returns(const btf* kernel) {
+  const int function = kernel ? ::btf__find_by_name_kind(kernel, "bpf_session_is_return", BTF_KIND_FUNC) : 0;
+  if (function <= 0) return false;
+  const btf_type* const type = ::btf__type_by_id(kernel, ::btf__type_by_id(kernel, function)->type);
+  return type && btf_vlen(type) <= 1;
+}
+
 }  // namespace
 
 // A kernel that knows the link type looks up the path before anything else; one that does not, or that
@@ -68,7 +76,8 @@ Features probe_features() {
   Features found;
   found.callbacks = has_helper(BPF_FUNC_loop) && has_helper(BPF_FUNC_get_attach_cookie);
   found.uprobe_multi = found.callbacks && uprobe_links_of(kTraceUprobeMulti);
-  found.sessions = found.uprobe_multi && uprobe_links_of(kTraceUprobeSession);
+  found.sessions =
+      found.uprobe_multi && session_tells_returns(kernel.get()) && uprobe_links_of(kTraceUprobeSession);
   found.exact_records = has_function("bpf_probe_read_user_dynptr");
   found.typed_task = has_helper(BPF_FUNC_get_current_task_btf);
   found.growing_maps = has_function("bpf_mem_alloc_init");
