@@ -190,6 +190,8 @@ class Session:
             if entry is None:
                 problems.append(f"response_id {line.get('response_id')!r} is in no reply of the server")
                 continue
+            if line["direction"] != "outbound":
+                problems.append(f"direction is {line['direction']!r}")
             if line.get("incomplete") != "mid_stream_attach":
                 problems.append(f"incomplete is {line.get('incomplete')!r}")
             problems += [text for text in line_problems(line, entry, ("ok",), True) if not text.startswith("requested_model")]

@@ -21,6 +21,9 @@ Direction other(Direction direction) {
 struct ConnectionReaders::Reader {
   uint64_t id = 0;
   CodecContext context;
+  const ConnectionFacts* given = nullptr;
+  // Nobody saw the connection begin, but who asks on it shows: its facts with that role.
+  std::unique_ptr<ConnectionFacts> with_role;
   std::unique_ptr<Codec> codec;
   const Protocol* protocol = nullptr;              // of the codec, or of the one before it was muted
   Direction request_direction = Direction::kRead;  // once there is a codec
@@ -42,6 +45,15 @@ struct ConnectionReaders::Reader {
   Side side(Direction direction) const {
     return direction == request_direction ? Side::kRequest : Side::kResponse;
   }
+
+  void use(const ConnectionFacts& facts) {
+    given = context.facts = &facts;
+    if (facts.role != Role::kUnknown || !protocol) return;
+    if (!with_role) with_role = std::make_unique<ConnectionFacts>();
+    *with_role = facts;
+    with_role->role = request_direction == Direction::kRead ? Role::kServer : Role::kClient;
+    context.facts = with_role.get();
+  }
 };
 
 ConnectionReaders::ConnectionReaders(const Limits& limits, MessageSink& sink, VerdictSink& verdicts)
@@ -61,7 +73,7 @@ ConnectionReaders::Reader& ConnectionReaders::reader(const ConnectionFacts& fact
     entry->context.mid_connection = !facts.first_byte_seen;
     ++open_counts_[{entry->placed_verdict, entry->placed_protocol}];
   }
-  entry->context.facts = &facts;
+  entry->use(facts);
   return *entry;
 }
 
@@ -71,7 +83,7 @@ void ConnectionReaders::on_facts(const ConnectionFacts& facts) {
   Reader* const found = readers_.find(facts.id);
   if (found == nullptr) return;
   Reader& known = *found;
-  known.context.facts = &facts;
+  known.use(facts);
   if (!known.codec && !known.last_direction) known.context.mid_connection = !facts.first_byte_seen;
 }
 
@@ -110,6 +122,7 @@ void ConnectionReaders::give_up(Reader& reader) {
 void ConnectionReaders::make_codec(Reader& reader, const Protocol& protocol, Direction direction, bool asks) {
   reader.request_direction = asks ? direction : other(direction);
   reader.protocol = &protocol;
+  reader.use(*reader.given);
   reader.codec = protocol.make(reader.context);
   place(reader, reader.placed_verdict, protocol.name);
   // What the other direction left undecided goes first: it came first.
@@ -246,7 +259,7 @@ void ConnectionReaders::recognise(Reader& reader, Direction direction, const Str
   }
   // Met in the middle: these bytes may be the inside of a body. With the role known the codec looks
   // for a head within them; without, the next chunk that begins with one decides.
-  const Role role = reader.context.facts->role;
+  const Role role = reader.given->role;
   if (role != Role::kUnknown) {
     const Direction asking = role == Role::kServer ? Direction::kRead : Direction::kWrite;
     make_codec(reader, *protocols().back(), direction, asking == direction);
@@ -263,7 +276,7 @@ bool ConnectionReaders::recognise_inside(Reader& reader, Direction direction, co
   for (const Protocol* protocol : protocols()) {
     if (!protocol->recognise_inside) continue;
     FirstBytes answer = protocol->recognise_inside(piece);
-    const Role role = reader.context.facts->role;
+    const Role role = reader.given->role;
     if (answer == FirstBytes::kEither && role != Role::kUnknown)
       answer = (role == Role::kServer) == (direction == Direction::kRead) ? FirstBytes::kRequest
                                                                           : FirstBytes::kResponse;

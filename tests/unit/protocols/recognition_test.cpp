@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "recorder.h"
 
 namespace llmtap::test {
 namespace {
+
+using ::testing::ElementsAre;
 
 const std::string kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -116,6 +119,31 @@ TEST(Recognition, AMutedConnectionIsMutedAgainAtEachTurn) {
   readers.on_chunk(facts, Direction::kRead, {bytes_of("SSH-2.0-y\r\n"), 0, 3});
   EXPECT_EQ(recorder.verdict, Verdict::kMuted);
   EXPECT_EQ(readers.counters().verdicts_muted, 1U);
+}
+
+// Ports say nothing of who serves: both ends may be ephemeral.
+TEST(Recognition, TheBytesSayWhoServesWhenNobodySawTheConnectionBegin) {
+  struct Roles : Recorder {
+    std::vector<Role> seen;
+    void on_request_head(const ConnectionFacts& facts, ExchangeId, const RequestHead&) override {
+      seen.push_back(facts.role);
+    }
+  };
+  // An indexed :method of the static table begins a head, in the middle of an HTTP/2 connection.
+  const std::string http2("\0\0\2\1\5\0\0\0\7\x83\x84", 11);
+  for (const std::string& request : {std::string("GET / HTTP/1.1\r\n\r\n"), http2})
+    for (const Role role : {Role::kUnknown, Role::kServer})
+      for (const Direction asks : {Direction::kRead, Direction::kWrite}) {
+        Roles recorder;
+        ConnectionReaders readers({}, recorder, recorder);
+        ConnectionFacts facts = client_facts();
+        facts.role = role;
+        facts.first_byte_seen = false;
+        readers.on_open(facts);
+        readers.on_chunk(facts, asks, {bytes_of(request), 0, 1});
+        const Role by_bytes = asks == Direction::kRead ? Role::kServer : Role::kClient;
+        EXPECT_THAT(recorder.seen, ElementsAre(role == Role::kUnknown ? by_bytes : role));
+      }
 }
 
 TEST(Recognition, MidConnectionBytesOfAnythingStayUndecided) {
