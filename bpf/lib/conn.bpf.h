@@ -118,7 +118,7 @@ static __always_inline int say_end(struct conn *conn, __u32 reason)
 	event->write_offset = conn->offset[LLMTAP_WRITE];
 	event->reason = reason;
 	event->pad = 0;
-	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(event, wakeup(1, sizeof(*event)));
 	conn->ended |= 1 << (reason & 7);
 	return 0;
 }

@@ -5,13 +5,24 @@
 #define LLMTAP_EVENT_H
 
 /* After `bytes` more were reserved. Sparingly, because a wake-up costs the program an interrupt: for
- * what cannot wait, and when the queue grows past another 1/32 of the ring (a power of two). */
+ * what cannot wait, once until the reader waits long again, and when the queue grows past another 1/32 of
+ * the ring (a power of two). Loads and stores race with the reader's; it looks again a millisecond later
+ * each time it goes to sleep. */
 static __always_inline __u64 wakeup(int urgent, __u64 bytes)
 {
+	volatile __u32 *reader = &reader_state;
 	__u64 queued;
+	__u32 state;
 
-	if (urgent)
-		return BPF_RB_FORCE_WAKEUP;
+	if (urgent) {
+		state = *reader;
+		if (state != READER_WANTED)
+			*reader = READER_WANTED;
+		if (state == READER_ASLEEP) {
+			__sync_fetch_and_add(&urgent_wakeups, 1);
+			return BPF_RB_FORCE_WAKEUP;
+		}
+	}
 	queued = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 	if (queued > bytes && (queued ^ (queued - bytes)) >= wakeup_bytes)
 		return BPF_RB_FORCE_WAKEUP;

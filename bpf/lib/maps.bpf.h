@@ -23,6 +23,16 @@ const volatile __u64 turn_cap_bytes = 256ULL << 20;
 /* 0: size classes even where exact records would work. */
 const volatile __u32 exact_records = 1;
 
+/* What the reader of the ring is doing; it writes ASLEEP before a long wait and SOON before a short one. */
+enum reader_state {
+	READER_SOON = 0,   /* comes by itself within a millisecond or two */
+	READER_ASLEEP = 1, /* waits long: has to be woken for what is urgent */
+	READER_WANTED = 2, /* something urgent is in the ring; woken if it was asleep */
+};
+__u32 reader_state = READER_SOON;
+/* How often the reader was woken for something urgent. */
+__u64 urgent_wakeups = 0;
+
 __u64 conns_made = 0;
 __u64 conns_ended = 0;
 /* Nonzero: process_flags has entries. */

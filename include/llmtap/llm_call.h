@@ -63,7 +63,7 @@ struct TokenCounts {
   // input includes cache read and write, output includes reasoning; the others are subsets.
   std::optional<uint64_t> input, output;
   std::optional<uint64_t> cached, cache_write, cache_write_1h, reasoning;
-  std::optional<uint64_t> input_audio, output_audio, input_image;
+  std::optional<uint64_t> input_audio, output_audio, input_image, output_image;
   TokenSource source = TokenSource::kNone;
 };
 

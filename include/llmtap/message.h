@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP exchanges, whatever carried them (HTTP/1.1, HTTP/2, later WebSocket). Made by protocols/,
+// HTTP exchanges, whatever carried them (HTTP/1.1, HTTP/2, WebSocket). Made by protocols/,
 // read by llm/. Bodies are delivered decoded (transfer and content coding removed), in pieces of any
 // size, as they flow; nothing is buffered. All views are valid during the call only.
 #pragma once
@@ -39,6 +39,10 @@ struct RequestHead {
   // Fields were sent that could not be read (HTTP/2 met in the middle): absent does not mean not sent,
   // and method, target and authority may be empty.
   bool fields_unknown = false;
+  // One response on a WebSocket: the head is that of the upgrade, the body the message that asked for the
+  // response (none: the server began it); `model` is what the connection was told before, or empty.
+  bool websocket = false;
+  std::string_view model = {};
   // First value of a field, or empty.
   std::string_view header(std::string_view lower_name) const {
     for (const HeaderField& field : headers)
@@ -62,17 +66,20 @@ struct ResponseHead {
   }
 };
 
-// How the body's inside is framed, by content type. Events (SSE, NDJSON, gRPC messages, decompressed)
-// come through on_event_data/on_event_end; everything else through on_body.
-enum class BodyFraming : uint8_t { kPlain, kSse, kNdjson, kGrpc };
+// How the body's inside is framed, by content type. Events (SSE, NDJSON, gRPC messages, AWS
+// event-stream messages, decompressed) come through on_event_data/on_event_end; everything else through
+// on_body.
+enum class BodyFraming : uint8_t { kPlain, kSse, kNdjson, kGrpc, kEventStream };
 
-// One SSE event dispatched, one NDJSON line or gRPC message ended. Its data came before in pieces.
+// One SSE event dispatched, one NDJSON line, gRPC or event-stream message ended. Its data came before in
+// pieces.
 struct EventEnd {
-  std::string_view name;       // SSE `event:` field, empty when absent; empty for NDJSON and gRPC
+  std::string_view name;       // SSE `event:`, the type of an event-stream message; empty when absent
   uint64_t time_ns = 0;        // of the byte that dispatched it
   uint64_t first_byte_ns = 0;  // of its first data byte
   uint64_t data_bytes = 0;
   bool complete = true;  // false: the stream ended, or bytes were lost, inside it: discard it
+  bool error = false;    // the framing itself says that this is one: `name` is the error's type
 };
 
 enum class Defect : uint8_t {

@@ -40,7 +40,9 @@ def line_problems(line, entry, outcomes, floods=False):
             "operation": entry["operation"], "request_bytes": entry["request_bytes"]}
     complete = entry["end"] == "complete"
     if entry["status"] == 200:
-        want["response_model"] = entry["model"]
+        # Converse does not say which model answered.
+        if entry["dialect"] != "bedrock_converse":
+            want["response_model"] = entry["model"]
     if complete:
         want["response_bytes"] = entry["response_bytes"]
         if entry["status"] == 200 and entry["stream"]:
@@ -79,7 +81,7 @@ def supports(dialect, name):
     if dialect.startswith("ollama"):
         return False
     if name == "reasoning_tokens":
-        return dialect not in ("anthropic", "openai_embeddings")
+        return dialect not in ("anthropic", "openai_embeddings", "bedrock_converse")
     if name == "cache_write_tokens":
         return dialect == "anthropic"
     return dialect != "openai_embeddings"

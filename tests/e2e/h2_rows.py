@@ -240,6 +240,7 @@ def main():
     parser.add_argument("--llmtap", required=True)
     parser.add_argument("--only", default="", help="rows whose name contains this; no sessions")
     parser.add_argument("--sessions", action="store_true", help="the sessions alone")
+    parser.add_argument("--rows", action="store_true", help="the rows alone")
     parser.add_argument("--keep")
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
@@ -269,7 +270,7 @@ def main():
                     problems.append(f"{failure}: {len(of_model(tap, model))} lines in the log")
                     pids = pids if "pids" in locals() else None
                 done.append((row, model, pids, problems))
-            checks = {} if arguments.only else session_checks(run, pooled, tap)
+            checks = {} if arguments.only or arguments.rows else session_checks(run, pooled, tap)
             metrics = get(tap["port"], "/metrics")[1]
             (stack.folder / "metrics.txt").write_text(metrics)
             if stop(tap["process"]):

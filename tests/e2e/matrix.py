@@ -18,7 +18,7 @@ BEGIN, END = "<!-- matrix:begin -->", "<!-- matrix:end -->"
 CLIENTS = {
     "curl": "curl", "http.client": "Python http.client", "requests": "Python requests", "httpx": "Python httpx",
     "httpx_async": "Python httpx, asyncio", "aiohttp": "Python aiohttp", "openai_sdk": "openai (Python)",
-    "openai_sdk_async": "openai (Python, asyncio)", "anthropic_sdk": "anthropic (Python)", "genai_sdk": "google-genai (Python)",
+    "openai_sdk_async": "openai (Python, asyncio)", "anthropic_sdk": "anthropic (Python)", "genai_sdk": "google-genai (Python)", "boto3_sdk": "boto3",
     "node_fetch": "Node fetch", "node_openai": "openai (Node)", "node_anthropic": "@anthropic-ai/sdk (Node)",
     "node_genai": "@google/genai (Node)",
 }

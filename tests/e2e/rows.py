@@ -73,6 +73,11 @@ def basic_rows():
         for stream in (False, True):
             rows.append(Row(f"{client} {dialect}{' stream' if stream else ''}", client, dialect, stream, plan=usage(),
                             twice=client == "node_openai"))
+    rows += [Row("boto3 converse", "boto3_sdk", "bedrock_converse", plan=usage()),
+             Row("boto3 converse stream", "boto3_sdk", "bedrock_converse", True, plan=usage()),
+             Row("boto3 invoke stream", "boto3_sdk", "bedrock_invoke", True, plan=usage()),
+             Row("boto3 exception in the stream", "boto3_sdk", "bedrock_converse", True, plan={"chunks": 20, "error-after": 5},
+                 outcome="stream_error", client_fails=True)]
     for encoding in ("gzip", "deflate", "br", "zstd"):
         for stream in (False, True):
             rows.append(Row(f"aiohttp {encoding}{' stream' if stream else ''}" if encoding != "zstd" else f"httpx {encoding}{' stream' if stream else ''}",

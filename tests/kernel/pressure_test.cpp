@@ -144,6 +144,53 @@ TEST_F(PressureTest, WantedOutlivesTurns) {
   EXPECT_TRUE(client->read() == pattern(5000));
 }
 
+// Nobody reads meanwhile, so each count is exact: one wake-up for the first turn, none for the rest.
+TEST_F(PressureTest, UrgentRecordsWakeASleepingReaderOnce) {
+  open();
+  const std::string message = request_of(10);
+  const auto turns = [&](const TcpPair& pair) {
+    for (int i = 0; i < 50; ++i)
+      if (!send_all(pair.client, message) || receive(pair.server, message.size()) != message ||
+          !send_all(pair.server, message) || receive(pair.client, message.size()) != message)
+        return false;
+    return true;
+  };
+  std::array<int, 2> gate{}, said{};
+  ASSERT_EQ(pipe(gate.data()), 0);
+  ASSERT_EQ(pipe(said.data()), 0);
+  const uint32_t tgid = fork_body([&] {
+    TcpPair pair;
+    char go = 0;
+    for (int round = 0; round < 2; ++round)
+      if (::read(gate[0], &go, 1) != 1 || !turns(pair) || ::write(said[1], "x", 1) != 1) return 1;
+    return ::read(gate[0], &go, 1) == 1 ? 0 : 2;
+  });
+  char done = 0;
+  for (int round = 0; round < 2; ++round) {
+    // Three looks at an empty ring, and the next wait would be long.
+    int empty = 0;
+    poll_until([&] {
+      const size_t before = seen_.types.size();
+      const auto polled = probe_->poll(seen_, std::chrono::milliseconds(1));
+      const bool quiet =
+          polled && std::all_of(seen_.types.begin() + static_cast<ptrdiff_t>(before), seen_.types.end(),
+                                [](uint16_t type) { return type == LLMTAP_EVENT_CLOCK; });
+      empty = quiet ? empty + 1 : 0;
+      return empty >= 4;
+    });
+    const uint64_t before = probe_->statistics().urgent_wakeups;
+    ASSERT_EQ(::write(gate[1], "x", 1), 1);
+    ASSERT_EQ(::read(said[0], &done, 1), 1);
+    EXPECT_EQ(probe_->statistics().urgent_wakeups, before + 1) << "round " << round;
+  }
+  ASSERT_EQ(::write(gate[1], "x", 1), 1);
+  poll_until([&] { return seen_.exits.contains(tgid); });
+  expect_success(tgid);
+  const SeenConnection* client = with_role(tgid, LLMTAP_ROLE_CLIENT);
+  ASSERT_NE(client, nullptr);
+  EXPECT_EQ(client->stream[LLMTAP_WRITE].records.size(), 100U);
+}
+
 TEST_F(PressureTest, InjectedEventsAndClocksAreInTheStream) {
   open();
   llmtap_process_facts_event facts{};

@@ -4,8 +4,11 @@
 A dialect turns (Plan, request) into either one JSON body or a sequence of stream events. Every event
 is a tuple (bytes, bears_content, is_terminator); the server counts them for its ledger.
 """
+import base64
 import json
 import random
+import struct
+import zlib
 
 WORDS = ("the quick brown fox jumps over a lazy dog while seven wizards bottle jugs of ale and "
          "grüße from köln 東京 end").split()
@@ -267,8 +270,6 @@ class OpenAiEmbeddings(OpenAiChat):
         count = len(inputs) if isinstance(inputs, list) else 1
         vector = [round(((i * 37) % 2000 - 1000) / 1000, 6) for i in range(256)]
         if body.get("encoding_format") == "base64":
-            import base64
-            import struct
             vector = base64.b64encode(struct.pack("<256f", *vector)).decode()
         return {"object": "list", "data": [{"object": "embedding", "index": i, "embedding": vector} for i in range(count)],
                 "model": plan.model, "usage": {"prompt_tokens": plan.input_tokens, "total_tokens": plan.input_tokens}}
@@ -456,6 +457,71 @@ class OllamaGenerate(Ollama):
     operation, key = "text_completion", "response"
 
 
+class BedrockConverse(Dialect):
+    name, operation, content_type = "bedrock_converse", "converse", "application/vnd.amazon.eventstream"
+
+    def usage(self, plan):
+        return {"inputTokens": plan.input_tokens - plan.cached_tokens, "outputTokens": plan.output_tokens,
+                "cacheReadInputTokens": plan.cached_tokens, "totalTokens": plan.input_tokens + plan.output_tokens}
+
+    def usage_reported(self, plan, body, stream):
+        return bool(plan.usage)
+
+    def finish(self, plan):
+        return "end_turn"
+
+    def message(self, value, kind, message_type="event"):
+        """One message of the event stream; kind is the event's or the exception's type."""
+        def header(name, text):
+            return struct.pack(">B", len(name)) + name.encode() + struct.pack(">BH", 7, len(text)) + text.encode()
+        headers = (header(f":{message_type}-type", kind) + header(":content-type", "application/json")
+                   + header(":message-type", message_type))
+        payload = compact(value).encode()
+        prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+        data = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+        return data + struct.pack(">I", zlib.crc32(data))
+
+    def reply(self, plan, body, rid):
+        return {"metrics": {"latencyMs": 430}, "output": {"message": {"role": "assistant", "content": [{"text": plan.text()}]}},
+                "stopReason": "end_turn", "usage": self.usage(plan)}
+
+    def stream(self, plan, body, rid):
+        yield self.message({"p": "abc", "role": "assistant"}, "messageStart"), False, False
+        for word in plan.words():
+            yield self.message({"contentBlockIndex": 0, "delta": {"text": word}, "p": "abcdefgh"}, "contentBlockDelta"), True, False
+        yield self.message({"contentBlockIndex": 0, "p": "ab"}, "contentBlockStop"), False, False
+        yield self.message({"p": "a", "stopReason": "end_turn"}, "messageStop"), False, False
+        yield self.message({"metrics": {"latencyMs": 430}, "p": "abcd", "usage": self.usage(plan)}, "metadata"), False, False
+
+    def ping(self):
+        return b""
+
+    def error(self, plan, message):
+        return {"message": message}
+
+    def stream_error(self, plan, message):
+        return self.message({"message": message}, plan.error_type or "throttlingException", "exception"), False, False
+
+
+class BedrockInvoke(Anthropic):
+    """Anthropic's events, each in the base64 of a chunk."""
+    operation, content_type = "chat", "application/vnd.amazon.eventstream"
+
+    def event(self, value, name=None):
+        if value["type"] == "message_stop":
+            value = {**value, "amazon-bedrock-invocationMetrics": self.metrics}
+        wrapped = {"bytes": base64.b64encode(compact(value).encode()).decode(), "p": "abcdefgh"}
+        return BedrockConverse().message(wrapped, "chunk")
+
+    def stream(self, plan, body, rid):
+        self.metrics = {"inputTokenCount": plan.input_tokens - plan.cached_tokens, "outputTokenCount": plan.output_tokens,
+                        "cacheReadInputTokenCount": plan.cached_tokens, "invocationLatency": 430, "firstByteLatency": 100}
+        yield from super().stream(plan, body, rid)
+
+    ping, error, stream_error = BedrockConverse.ping, BedrockConverse.error, BedrockConverse.stream_error
+    message = BedrockConverse.message
+
+
 def route(method, path, query, body):
     """(dialect, model, stream) of a request, or None."""
     model = body.get("model", "") if isinstance(body, dict) else ""
@@ -470,6 +536,9 @@ def route(method, path, query, body):
         return OpenAiResponses(), model, stream
     if path.endswith("/embeddings"):
         return OpenAiEmbeddings(), model, False
+    if path.startswith("/model/"):
+        model, verb = path.removeprefix("/model/").rsplit("/", 1)
+        return BedrockConverse() if verb.startswith("converse") else BedrockInvoke(), model, verb.endswith("-stream")
     if path.endswith("/messages"):
         return Anthropic(), model, stream
     if path.endswith("/api/chat") or path.endswith("/api/generate"):

@@ -63,7 +63,7 @@ class FlatMap {
   };
 
   size_t mask() const { return slots_.size() - 1; }
-  size_t home(const Key& key) const { return Hash{}(key) & mask(); }
+  size_t home(const Key& key) const { return Hash{}(key)&mask(); }
   size_t next(size_t at) const { return (at + 1) & mask(); }
   size_t free_slot(const Key& key) const {
     size_t at = home(key);

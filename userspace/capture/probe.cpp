@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "capture/probe_programs.h"
+#include "capture/reader_wait.h"
 #include "capture/ring.h"
 #include "capture/ring_book.h"
 #include "capture/run_time_sampler.h"
@@ -35,7 +36,6 @@ static_assert(static_cast<int>(HookKind::kReadInternal) == LLMTAP_HOOK_READ_INTE
 static_assert(static_cast<int>(HookKind::kWriteEarly) == LLMTAP_HOOK_WRITE_EARLY);
 
 constexpr size_t kVerdictSlots = 65536;
-constexpr auto kLongestWait = std::chrono::milliseconds(20);
 constexpr uint64_t kClockInterval_ns = 100'000'000;
 // One poll's share before the caller gets its thread back.
 constexpr uint64_t kLongestBatch_ns = 50'000'000;
@@ -103,7 +103,10 @@ class LiveProbe final : public Probe {
     int n = ring_buffer__consume(ring_.get());
     if (n == 0 && delivered_ == before) {
       // The kernel wakes us sparingly: after the wait there may be records without a wake-up.
-      const auto wait = std::clamp(timeout, std::chrono::milliseconds(0), kLongestWait);
+      const ReaderWait next = next_wait(static_cast<ReaderState>(reader_state().load()),
+                                        ring__avail_data_size(ring_buffer__ring(ring_.get(), 0)) != 0);
+      reader_state().store(static_cast<uint32_t>(next.state));
+      const auto wait = std::clamp(timeout, std::chrono::milliseconds(0), next.longest);
       n = ring_buffer__poll(ring_.get(), static_cast<int>(wait.count()));
       if (n == 0) n = ring_buffer__consume(ring_.get());
     }
@@ -153,6 +156,7 @@ class LiveProbe final : public Probe {
     const ring* the_ring = ring_buffer__ring(ring_.get(), 0);
     result.ring_used =
         static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
+    result.urgent_wakeups = std::atomic_ref(*programs_.urgent_wakeups).load(std::memory_order_relaxed);
     const uint64_t made = std::atomic_ref(*programs_.conns_made).load(std::memory_order_relaxed);
     const uint64_t ended = std::atomic_ref(*programs_.conns_ended).load(std::memory_order_relaxed) +
                            ended_here_.load(std::memory_order_relaxed);
@@ -207,6 +211,10 @@ class LiveProbe final : public Probe {
     for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0;
          previous = &tgid)
       if (bpf_map_lookup_elem(map, &tgid, &flags) == 0 && (flags & kProcessSwitches) != 0) tell_switch_(tgid);
+  }
+
+  std::atomic_ref<uint32_t> reader_state() const {
+    return std::atomic_ref<uint32_t>(*programs_.reader_state);
   }
 
   using Lost = std::array<LostCount, LLMTAP_LOST_MAX>;

@@ -200,6 +200,8 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   conn_by_key = skeleton->maps.conn_by_key;
   processes_flagged = &skeleton->bss->processes_flagged;
   switchers_seen = &skeleton->bss->switchers_seen;
+  reader_state = &skeleton->bss->reader_state;
+  urgent_wakeups = &skeleton->bss->urgent_wakeups;
   conns_made = &skeleton->bss->conns_made;
   conns_ended = &skeleton->bss->conns_ended;
   if (features.sessions) tls_session = bpf_object__find_program_by_name(object, "tls_session");

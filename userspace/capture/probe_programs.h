@@ -23,8 +23,10 @@ class ProbePrograms {
   bpf_object* object = nullptr;
   bpf_map *events = nullptr, *verdicts = nullptr, *process_flags = nullptr, *lost = nullptr,
           *conn_by_key = nullptr;
-  uint32_t* processes_flagged = nullptr;  // in memory shared with the programs, as the next three
+  uint32_t* processes_flagged = nullptr;  // in memory shared with the programs, as the next ones
   uint32_t* switchers_seen = nullptr;
+  uint32_t* reader_state = nullptr;
+  unsigned long long* urgent_wakeups = nullptr;
   unsigned long long *conns_made = nullptr, *conns_ended = nullptr;
 
   // By HookKind: the entry program of a kind. One for all where the kernel has attach cookies.

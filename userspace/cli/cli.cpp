@@ -45,6 +45,7 @@ int parse_and_run(std::span<const std::string> arguments, const CommandContext& 
   const bool known = std::ranges::any_of(commands, [&](CLI::App* c) { return c->get_name() == command; });
   if (!known && !command.starts_with('-')) {
     std::vector<std::string_view> names;
+    names.reserve(commands.size());
     for (const CLI::App* c : commands) names.push_back(c->get_name());
     const std::string_view near = nearest(command, names);
     return fail(context,

@@ -16,6 +16,8 @@ enum class RequestField : uint16_t {
   kModel, kStream, kMaxTokens, kTemperature, kTopP, kChoiceCount, kServiceTier, kPreviousResponse,
   kConversation, kEndUser, kRole, kMessageText, kPromptText, kSystemText,
   kMessages, kContents, kInput, kPrompt, kSystem, kInstructions, kAnthropicVersion, kParts, kImage,
+  kInferenceConfig, kImageSize, kImageQuality, kQuery, kParameters, kIncremental, kInputsText, kTextInput,
+  kPlainText, kInputIds, kSamplingParams, kPredict,
 };
 
 // Numbers of a usage object, by spelling.
@@ -30,9 +32,15 @@ enum class Usage : uint8_t {
   kGeminiPrompt, kGeminiCandidates, kGeminiThoughts, kGeminiCached, kGeminiToolUse, kGeminiTotal,
   kOllamaPrompt, kOllamaEval,
   kBedrockInput, kBedrockOutput, kBedrockCacheRead, kBedrockCacheWrite,
+  kInvocationInput, kInvocationOutput, kInvocationCacheRead, kInvocationCacheWrite,  // Bedrock's own, beside the vendor's
   kBilledInput, kBilledOutput,                   // Cohere
   kLlamaPrompt, kLlamaCache, kLlamaPredicted,    // llama.cpp timings
+  kLlamaEvaluated, kLlamaTotal,                  // its older names
   kTgiInput, kTgiGenerated,
+  kTitanInput, kTitanOutput, kMetaPrompt, kMetaOutput,
+  kInvokedInput, kInvokedOutput, kInvokedCacheRead, kInvokedCacheWrite,  // what Bedrock bills
+  kBedrockCacheWrite1h,                          // of cacheDetails
+  kOutputImage, kSearches, kSearchUnits,
   kCount,
 };
 // clang-format on
@@ -83,6 +91,11 @@ enum class ReplyField : uint16_t {
   kErrorText, kErrorOpen, kErrorType, kErrorCode, kErrorMessage, kErrorDetailCode,
   kTopCode, kTopMessage,
   kChoices, kCandidates, kUsageMetadata, kEmbedding, kRole, kCreatedAt, kMessageOpen, kBedrockOutput,
+  kTextSoFar, kReasoningSoFar, kRootText,        // may repeat what came before
+  kTokenText, kTokenSpecial, kGeneratedText,     // TGI: a token, and at the end all of them again
+  kOutputOpen, kMetaInfo, kTgiToken, kTextOutput, kModelName, kInstance, kLlamaStop, kStopType,
+  kRequestId, kTrafficType, kInputModality, kInputCount, kOutputModality, kOutputCount, kWriteTtl,
+  kWriteCount, kPredictedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal,
 };
 // clang-format on
 

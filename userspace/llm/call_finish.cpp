@@ -2,7 +2,7 @@
 // From what was read to the finished call.
 #include <algorithm>
 
-#include "llm/cost.h"
+#include "llm/call_price.h"
 #include "llm/error_class.h"
 #include "llm/estimate.h"
 #include "llm/finish_class.h"
@@ -88,10 +88,18 @@ void classify_finish(LlmCall& call, const ReplyFacts& f, Dialect dialect) {
       if (call.finish_class.empty()) call.finish_class = finish_class(reason);
   }
   if (call.finish_class.empty() && f.prompt_blocked) call.finish_class = "filter";
+  // OpenAI's models stop when they have refused.
+  if (f.refused && call.finish_class == "stop" && call.tool_calls == 0) call.finish_class = "filter";
   // These APIs say "stop" also when the model asks for a tool.
   const bool stop_hides_tools = dialect == Dialect::kOpenAiResponses || dialect == Dialect::kGeminiGenerate ||
                                 dialect == Dialect::kOllamaChat;
   if (stop_hides_tools && call.tool_calls > 0 && call.finish_class == "stop") call.finish_class = "tool";
+}
+
+// Of the others only the end of the body tells.
+bool ends_with_an_event(Dialect dialect) {
+  return dialect != Dialect::kOpenAiEmbeddings && dialect != Dialect::kOpenAiImages &&
+         dialect != Dialect::kOpenAiAudio && dialect != Dialect::kTriton;
 }
 
 TextMeter meter(std::initializer_list<TextCount> counts) {
@@ -101,13 +109,26 @@ TextMeter meter(std::initializer_list<TextCount> counts) {
 }
 
 void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyFacts& f, bool whole_reply,
-                       CallTrackerCounters& counters) {
+                       PendingResponses& pending, CallTrackerCounters& counters) {
   const CallState& state = *exchange.state;
+  const bool success = call.status >= 200 && call.status < 300;
+  const bool unfinished = f.status == "queued" || f.status == "in_progress";
   // Counting endpoints answer with token counts that nobody used; a stored response that is read again
-  // was counted when it was made.
-  if (state.route.known && !state.route.inference) return;
-  if (call.status < 200 || call.status >= 300) return;
-  call.tokens = count_tokens(f.usage, state.dialect, call.provider);
+  // was counted when it was made, unless it was made in the background: then the first poll that finds
+  // it finished counts it.
+  if (state.route.known && !state.route.inference) {
+    if (!success || unfinished || f.usage.empty() || !pending.take(f.id)) return;
+    call.tokens = count_tokens(f.usage, state.dialect, call.provider);
+    return;
+  }
+  if (!success) return;
+  if (unfinished && !call.stream) {
+    pending.add(f.id);
+    return;
+  }
+  UsageNumbers usage = state.header_usage;
+  usage.overwrite(f.usage);
+  call.tokens = count_tokens(usage, state.dialect, call.provider);
 
   const bool embeddings = call.operation == "embeddings" || call.operation == "rerank";
   const uint64_t characters = f.content.characters + f.reasoning.characters + f.tool_text.characters;
@@ -125,7 +146,7 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
     }
     return;
   }
-  if (f.error && characters == 0) return;
+  if ((f.error && characters == 0) || billed_by_unit(call.operation)) return;
   const bool text_in = state.request_facts.characters > 0 && !state.request_facts.has_media &&
                        !exchange.mid_stream && !state.cut_request;
   if (text_in) {
@@ -138,31 +159,6 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
   if (call.tokens.input || call.tokens.output) {
     call.tokens.source = TokenSource::kEstimated;
     ++counters.tokens_estimated;
-  }
-}
-
-void price(LlmCall& call, const ReplyFacts& f, const FinishContext& context) {
-  // A gateway's header comes before generation: on streams it says 0.
-  const auto& header = call.gateway.response_cost_usd;
-  if (header && (!call.stream || *header > 0)) {
-    call.cost_usd = header;
-    call.cost_source = CostSource::kHeader;
-    return;
-  }
-  if (f.cost_usd) {
-    call.cost_usd = f.cost_usd;
-    call.cost_source = CostSource::kHeader;
-    return;
-  }
-  if (context.prices == nullptr || call.tokens.source == TokenSource::kNone) return;
-  if (call.tokens.source == TokenSource::kEstimated && !context.options.count_estimated_cost) return;
-  const ModelPrice* model = context.prices->find(call.response_model, call.requested_model, call.provider);
-  if (model != nullptr) call.cost_usd = cost_usd(*model, call.tokens, service_tier_from(call.service_tier));
-  if (call.cost_usd) {
-    call.cost_source = CostSource::kPriceTable;
-  } else {
-    call.price_missing = true;
-    ++context.counters.price_missing;
   }
 }
 
@@ -208,15 +204,15 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
   // proper end of its body; anything else by the end of its body alone.
   const bool body_complete = exchange.reply_ended && end.how == How::kComplete;
   const bool has_terminator = call.stream && state.dialect != Dialect::kNone &&
-                              state.dialect != Dialect::kOpenAiEmbeddings &&
-                              state.dialect != Dialect::kBedrockConverse && f.stream_chunks > 0;
+                              ends_with_an_event(state.dialect) && f.stream_chunks > 0;
   const bool whole = has_terminator ? f.terminal || ((f.finish_seen || f.prompt_blocked) && body_complete)
                                     : body_complete || (exchange.reply_ended && end.how == How::kUpgraded);
   const bool cut = success && !whole && !f.error;
 
   ErrorFacts error{.status = call.status};
   const std::string masked_code = mask_secrets(bounded_label(f.error_code));
-  const std::string masked_type = mask_secrets(bounded_label(f.error_type));
+  const std::string masked_type =
+      mask_secrets(bounded_label(f.error_type.empty() ? state.header_error : f.error_type));
   if (f.error || call.status >= 400) {
     error.type = masked_type;
     error.code = masked_code;
@@ -225,6 +221,7 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
     call.error_class = classify_error(error);
     call.error_code = masked_code.empty() ? masked_type : masked_code;
     if (!f.error && f.records == 0) call.error_code.clear();
+    if (call.error_code.empty()) call.error_code = state.header_error;
   }
   const double waited =
       static_cast<double>(call.end_ns - std::min(call.end_ns, call.request_start_ns)) * 1e-9;
@@ -267,8 +264,8 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
     call.incomplete = Incomplete::kNo;
   if (call.incomplete == Incomplete::kNo && cut) call.incomplete = Incomplete::kTruncated;
 
-  count_or_estimate(call, exchange, f, whole, context.counters);
-  price(call, f, context);
+  count_or_estimate(call, exchange, f, whole, context.pending, context.counters);
+  price_call(call, state, f, context);
   set_ids(call, context.clock);
 }
 

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "llm/gateway_headers.h"
+#include "llm/header_usage.h"
 #include "llm/identity.h"
 #include "llm/open_exchange.h"
 #include "llm/rate_limit_headers.h"
@@ -121,6 +122,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     state.anthropic_header = !head.header("anthropic-version").empty();
     state.json_request = evidence.json;
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
+    if (evidence.multipart && state.request) state.request->set_multipart();
     LlmCall& call = state.call;
     call.exchange = id;
     call.process = http.process;
@@ -157,7 +159,9 @@ void CallTracker::open_if_recognised(OpenExchange& exchange) {
   call.dialect = dialect_name(state.dialect);
   call.operation = state.route.known ? state.route.operation : dialect_operation(state.dialect);
   if (call.provider.empty())
-    call.provider = state.anthropic_header ? std::string_view("anthropic") : fallback_provider(state.dialect);
+    call.provider = state.route.family.starts_with("bedrock") ? std::string_view("aws.bedrock")
+                    : state.anthropic_header                  ? std::string_view("anthropic")
+                                                              : fallback_provider(state.dialect);
   if (state.request && !state.request->facts().model.empty())
     call.requested_model = bounded_label(state.request->facts().model);
   const std::string& workload = call.process->workload;
@@ -224,6 +228,8 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
     call.stream = kind.stream || (state.route.stream_in_path && kind.json);
   state.json_reply = kind.json;
   add_gateway_response_headers(call.gateway, head.headers);
+  state.header_usage = usage_of_headers(head.headers);
+  if (head.status >= 400) state.header_error = error_of_headers(head.headers);
   call.provider_request_id = provider_request_id(head.headers);
   if (call.request_id.empty()) call.request_id = request_id_header(head.headers);
   const uint64_t wall = clock_.realtime_ns == 0 ? 0 : clock_.wall_ns(head.time_ns);
@@ -235,6 +241,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   if (kind.readable || head.status >= 400) {
     state.reply = std::make_unique<ReplyReader>(limits_, records_);
     if (call.stream && !kind.stream) state.reply->set_body_is_stream();
+    if (state.request_facts.incremental) state.reply->set_incremental();
   }
 }
 
@@ -253,7 +260,7 @@ void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes,
     books_.bytes_out += bytes.size();
     if (exchange->kind == OpenExchange::Kind::kUndecided) {
       const Dialect shape = state.request->shape(state.anthropic_header);
-      if (state.route.known ? state.request->confirms_known_path() : shape != Dialect::kNone) {
+      if ((state.route.known && state.request->confirms_known_path()) || shape != Dialect::kNone) {
         if (state.dialect == Dialect::kNone) state.dialect = shape;
         ++counters_.by_body;
         open_if_recognised(*exchange);
@@ -297,6 +304,7 @@ void CallTracker::on_event_data(ExchangeId id, Side side, std::span<const uint8_
 void CallTracker::on_event_end(ExchangeId id, Side side, const EventEnd& end) {
   OpenExchange* exchange = find(id);
   if (exchange == nullptr || !exchange->state || side == Side::kRequest || !exchange->state->reply) return;
+  if (end.error && end.complete) exchange->state->reply->set_error(end.name);
   exchange->state->reply->end_event(end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
                                     end.complete);
 }
@@ -361,7 +369,7 @@ void CallTracker::finish(OpenExchange& exchange, const ExchangeEnd& end) {
     if (end.connection != nullptr) call.connection = *end.connection;
     call.request_bytes = http.request_bytes;
     call.response_bytes = http.response_bytes;
-    complete_call(exchange, end, {options_, prices_.get(), clock_, counters_});
+    complete_call(exchange, end, {options_, prices_.get(), clock_, counters_, pending_});
     call.role = roles_.role(call.process->workload);
     ++counters_.calls_finished;
     sink_.on_call_finished(call);

@@ -11,6 +11,7 @@
 
 #include "base/flat_map.h"
 #include "base/stats.h"
+#include "llm/pending_responses.h"
 #include "llm/prices.h"
 #include "llm/providers.h"
 #include "llm/reply_record.h"
@@ -97,6 +98,7 @@ class CallTracker : public MessageSink {
   RecordPool records_;  // of all open replies: before open_
   StageBooks books_;
   CallTrackerCounters counters_;
+  PendingResponses pending_;
   FlatMap<ExchangeId, OpenExchange, ExchangeHash> open_;
   // Bodies come in runs of one exchange.
   ExchangeId last_id_;

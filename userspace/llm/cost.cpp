@@ -33,6 +33,7 @@ Rates filled(const Rates& special, const Rates& base, double unlisted) {
   rates.output = pick(special.output, base.output, out);
   rates.reasoning = pick(special.reasoning, base.reasoning, out);
   rates.output_audio = pick(special.output_audio, base.output_audio, out);
+  rates.output_image = pick(special.output_image, base.output_image, out);
   return rates;
 }
 
@@ -81,7 +82,8 @@ Rates effective_rates(const ModelPrice& price, uint64_t input_tokens, ServiceTie
   return filled(special, standard, unlisted);
 }
 
-std::optional<double> cost_usd(const ModelPrice& price, const TokenCounts& tokens, ServiceTier service) {
+static std::optional<double> token_cost(const ModelPrice& price, const TokenCounts& tokens,
+                                        ServiceTier service) {
   if (!tokens.input) return std::nullopt;
   if (!tokens.output && has_output(price)) return std::nullopt;
   const uint64_t input = *tokens.input;
@@ -105,6 +107,10 @@ std::optional<double> cost_usd(const ModelPrice& price, const TokenCounts& token
   uint64_t spoken = output - reasoning;
   const uint64_t audio_out = rates.output_audio ? std::min(tokens.output_audio.value_or(0), spoken) : 0;
   spoken -= audio_out;
+  // What has no price for words makes nothing but images.
+  const uint64_t drawn = rates.output ? tokens.output_image.value_or(0) : spoken;
+  const uint64_t image_out = rates.output_image ? std::min(drawn, spoken) : 0;
+  spoken -= image_out;
 
   const std::optional<double> write = or_else(rates.cache_write, rates.input);
   Sum sum;
@@ -116,9 +122,56 @@ std::optional<double> cost_usd(const ModelPrice& price, const TokenCounts& token
   sum.add(written_1h, or_else(rates.cache_write_1h, write));
   sum.add(spoken, rates.output);
   sum.add(audio_out, rates.output_audio);
+  sum.add(image_out, rates.output_image);
   sum.add(reasoning, or_else(rates.reasoning, rates.output));
-  if (price.per_request_usd) sum.add(*price.per_request_usd);
   return sum.usd();
+}
+
+static std::optional<double> unit_cost(const ModelPrice& price, const BilledUnits& used) {
+  const UnitRates& rates = price.units;
+  const auto of = [](double amount, const std::optional<double>& rate,
+                     const std::optional<double>& other) -> std::optional<double> {
+    const std::optional<double>& either = rate ? rate : other;
+    return either ? std::optional(amount * *either) : std::nullopt;
+  };
+  if (used.images > 0) {
+    const auto images = static_cast<double>(used.images);
+    if (auto usd = of(images, rates.output_image, rates.input_image)) return usd;
+    if (used.pixels == 0) return std::nullopt;
+    return of(images * static_cast<double>(used.pixels), rates.output_pixel, rates.input_pixel);
+  }
+  // Tables list the price of a second of the same audio on both sides: it is one price.
+  if (used.seconds > 0) return of(used.seconds, rates.input_second, rates.output_second);
+  if (used.characters > 0) return of(static_cast<double>(used.characters), rates.input_character, {});
+  if (used.queries > 0) return of(static_cast<double>(used.queries), rates.query, {});
+  return std::nullopt;
+}
+
+std::optional<double> cost_usd(const ModelPrice& price, const TokenCounts& tokens, ServiceTier service,
+                               const BilledUnits& used) {
+  const Rates& standard = price.rates[0];
+  const bool by_tokens =
+      tokens.input && (standard.input || standard.output || standard.output_image || !used.any());
+  const bool fee_only = !standard.input && !standard.output && !price.units.any() && price.per_request_usd;
+  std::optional<double> usd = fee_only    ? std::optional(0.0)
+                              : by_tokens ? token_cost(price, tokens, service)
+                                          : unit_cost(price, used);
+  if (!usd) return std::nullopt;
+  if (price.per_request_usd) *usd += *price.per_request_usd;
+  if (used.fast) {
+    if (!price.fast_factor) return std::nullopt;
+    *usd *= *price.fast_factor;
+  }
+  // A model without a factor costs the same everywhere.
+  if (used.region == BilledUnits::Region::kUs) *usd *= price.us_factor.value_or(1);
+  if (used.region == BilledUnits::Region::kEu) *usd *= price.eu_factor.value_or(1);
+  if (used.searches > 0) {
+    const UnitRates& u = price.units;
+    const auto& fee = u.search_medium ? u.search_medium : u.search_low ? u.search_low : u.search_high;
+    if (!fee) return std::nullopt;
+    *usd += static_cast<double>(used.searches) * *fee;
+  }
+  return usd;
 }
 
 }  // namespace llmtap

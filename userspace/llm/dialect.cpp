@@ -22,6 +22,16 @@ constexpr DialectRow kDialects[] = {
     {Dialect::kOllamaGenerate, "ollama_generate", "text_completion"},
     {Dialect::kBedrockConverse, "bedrock_converse", "converse"},
     {Dialect::kCohereChat, "cohere_chat", "chat"},
+    {Dialect::kBedrockInvoke, "bedrock_invoke", "chat"},
+    {Dialect::kGeminiInteractions, "gemini_interactions", "generate_content"},
+    {Dialect::kDashScope, "dashscope", "chat"},
+    {Dialect::kTgi, "tgi", "text_completion"},
+    {Dialect::kSglang, "sglang", "text_completion"},
+    {Dialect::kLlamaCpp, "llama_cpp", "text_completion"},
+    {Dialect::kTriton, "triton", "text_completion"},
+    {Dialect::kLmStudio, "lm_studio", "chat"},
+    {Dialect::kOpenAiImages, "openai_images", "image_generation"},
+    {Dialect::kOpenAiAudio, "openai_audio", "audio_transcription"},
 };
 
 struct FamilyRow {
@@ -42,6 +52,13 @@ constexpr FamilyRow kFamilies[] = {
     {"ollama", "", "/api/generate", Dialect::kOllamaGenerate},
     {"bedrock_converse", "", "", Dialect::kBedrockConverse},
     {"cohere", "chat", "", Dialect::kCohereChat},
+    {"gemini_interactions", "", "", Dialect::kGeminiInteractions},
+    {"dashscope", "chat", "", Dialect::kDashScope},
+    {"triton", "", "", Dialect::kTriton},
+    {"llama_cpp", "", "", Dialect::kLlamaCpp},
+    {"lm_studio", "", "", Dialect::kLmStudio},
+    {"openai_image", "", "", Dialect::kOpenAiImages},
+    {"openai_audio", "", "", Dialect::kOpenAiAudio},
 };
 
 }  // namespace

@@ -21,6 +21,16 @@ enum class Dialect : uint8_t {
   kOllamaGenerate,
   kBedrockConverse,
   kCohereChat,
+  kBedrockInvoke,  // Titan's, Llama's, Mistral's bodies; Anthropic's are kAnthropicMessages
+  kGeminiInteractions,
+  kDashScope,
+  kTgi,
+  kSglang,
+  kLlamaCpp,
+  kTriton,
+  kLmStudio,
+  kOpenAiImages,
+  kOpenAiAudio,
 };
 
 // The value of LlmCall::dialect; empty for kNone.

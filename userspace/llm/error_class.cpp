@@ -132,6 +132,9 @@ const Row* find_code(std::string_view text) {
   if (const size_t at = text.rfind('#'); at != std::string_view::npos) text.remove_prefix(at + 1);
   if (text.empty()) return nullptr;
   const auto* at = std::ranges::find(kCodes, text, &Row::text);
+  // AWS writes the same names with a small letter in frames: "throttlingException".
+  if (at == std::end(kCodes) && text.ends_with("Exception"))
+    at = std::ranges::find_if(kCodes, [text](const Row& row) { return iequals(row.text, text); });
   return at == std::end(kCodes) ? nullptr : at;
 }
 
@@ -188,6 +191,8 @@ std::string_view classify_error(const ErrorFacts& facts) {
   for (const Row* row : {code, type})
     if (row && !is_vague(*row)) return row->name;
   if (const auto phrase = by_phrase(facts.message); !phrase.empty()) return phrase;
+  // No balance, whatever the code: DeepSeek says invalid_request_error.
+  if (facts.status == 402) return "quota";
   for (const Row* row : {code, type})
     if (row) return row->name;
   if (const auto name = by_status(status_in(facts.code)); !name.empty()) return name;

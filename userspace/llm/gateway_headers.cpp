@@ -105,6 +105,8 @@ std::string printable_id(std::string_view value) {
 
 void add_gateway_request_headers(GatewayFacts& facts, std::span<const HeaderField> request_headers) {
   if (facts.name.empty()) facts.name = recognised(request_headers, kRequestMarks);
+  if (facts.name == "envoy_ai_gateway")
+    facts.model_group = mask_secrets(bounded_label(header(request_headers, "x-ai-eg-model")));
 }
 
 void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderField> response_headers) {
@@ -119,6 +121,8 @@ void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderFie
       facts.call_id = mask_secrets(bounded_label(field.value));
     else if (field.name == "helicone-id" || field.name == "cf-aig-log-id")
       facts.call_id = mask_secrets(bounded_label(field.value));
+    else if (field.name == "x-kong-llm-model" || field.name == "x-portkey-provider-model")
+      facts.model_id = mask_secrets(bounded_label(field.value));
     else if (field.name == "pydantic-ai-gateway-price-estimate")
       facts.response_cost_usd = usd(field.value);
   }
@@ -150,7 +154,15 @@ std::string request_id_header(std::span<const HeaderField> headers) {
 }
 
 uint32_t sdk_retry_count(std::span<const HeaderField> request_headers) {
-  return parse_integer<uint32_t>(header(request_headers, "x-stainless-retry-count")).value_or(0);
+  if (const auto count = parse_integer<uint32_t>(header(request_headers, "x-stainless-retry-count")))
+    return *count;
+  // AWS SDKs count attempts: "attempt=2; max=3".
+  std::string_view aws = header(request_headers, "amz-sdk-request");
+  const size_t at = aws.find("attempt=");
+  if (at == std::string_view::npos) return 0;
+  aws.remove_prefix(at + 8);
+  const auto attempt = parse_integer<uint32_t>(aws.substr(0, aws.find_first_not_of("0123456789")));
+  return attempt && *attempt > 0 ? *attempt - 1 : 0;
 }
 
 }  // namespace llmtap

@@ -29,7 +29,7 @@ std::string provider_request_id(std::span<const HeaderField> response_headers);
 // X-Request-ID of a request or reply as it came, if printable and ≤ 128 bytes, else empty.
 std::string request_id_header(std::span<const HeaderField> headers);
 
-// x-stainless-retry-count of the SDKs; 0 if absent.
+// x-stainless-retry-count of the SDKs, or the attempt of AWS's; 0 if absent.
 uint32_t sdk_retry_count(std::span<const HeaderField> request_headers);
 
 }  // namespace llmtap

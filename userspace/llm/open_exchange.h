@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "llm/call_tracker.h"
+#include "llm/pending_responses.h"
 #include "llm/reply_reader.h"
 #include "llm/request_reader.h"
 #include "llm/route_template.h"
@@ -19,6 +20,8 @@ struct CallState {
   std::unique_ptr<RequestReader> request;  // until the request ends
   RequestFacts request_facts;              // once it has
   std::unique_ptr<ReplyReader> reply;
+  UsageNumbers header_usage;  // counts that stand in the reply's head
+  std::string header_error;
   bool anthropic_header = false;
   bool json_request = false, json_reply = false;
   bool cut_request = false;
@@ -50,6 +53,7 @@ struct FinishContext {
   const PriceTable* prices;
   const ClockFacts& clock;
   CallTrackerCounters& counters;
+  PendingResponses& pending;
 };
 
 // Completes state->call from all that was read.

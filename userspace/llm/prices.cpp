@@ -56,6 +56,40 @@ constexpr CostKey kCostKeys[] = {
     {"input_cost_per_audio_token", &Rates::input_audio},
     {"output_cost_per_audio_token", &Rates::output_audio},
     {"input_cost_per_image_token", &Rates::input_image},
+    {"output_cost_per_image_token", &Rates::output_image},
+};
+
+struct UnitKey {
+  std::string_view name;
+  std::optional<double> UnitRates::* member;
+};
+constexpr UnitKey kUnitKeys[] = {
+    {"input_cost_per_image", &UnitRates::input_image},
+    {"output_cost_per_image", &UnitRates::output_image},
+    {"input_cost_per_pixel", &UnitRates::input_pixel},
+    {"output_cost_per_pixel", &UnitRates::output_pixel},
+    {"input_cost_per_second", &UnitRates::input_second},
+    {"output_cost_per_second", &UnitRates::output_second},
+    {"input_cost_per_audio_per_second", &UnitRates::input_second},
+    {"input_cost_per_character", &UnitRates::input_character},
+    {"output_cost_per_character", &UnitRates::output_character},
+    {"input_cost_per_query", &UnitRates::query},
+};
+constexpr UnitKey kSearchKeys[] = {
+    {"search_context_size_low", &UnitRates::search_low},
+    {"search_context_size_medium", &UnitRates::search_medium},
+    {"search_context_size_high", &UnitRates::search_high},
+};
+
+struct FactorKey {
+  std::string_view name;
+  std::optional<double> ModelPrice::* member;
+};
+constexpr FactorKey kFactorKeys[] = {
+    {"fast", &ModelPrice::fast_factor},
+    {"us", &ModelPrice::us_factor},
+    {"regional_processing_uplift_multiplier_us", &ModelPrice::us_factor},
+    {"regional_processing_uplift_multiplier_eu", &ModelPrice::eu_factor},
 };
 
 bool take_suffix(std::string_view& text, std::string_view suffix) {
@@ -106,7 +140,46 @@ void read_rate(ModelPrice& price, std::string_view key, double value) {
     rates_of(price, above_tokens)[static_cast<size_t>(service)].*known.member = value;
     return;
   }
+  for (const UnitKey& known : kUnitKeys)
+    if (known.name == key) price.units.*known.member = value;
+  if (key.starts_with("regional_"))
+    for (const FactorKey& known : kFactorKeys)
+      if (known.name == key) price.*known.member = value;
   if (key == "input_cost_per_request") price.per_request_usd = value;
+}
+
+// [{"range": [32000, 128000], "input_cost_per_token": …}, …]: what holds for requests of that size.
+void read_ranges(ModelPrice& price, const json& ranges) {
+  for (const json& entry : ranges) {
+    if (!entry.is_object()) continue;
+    const auto range = entry.find("range");
+    if (range == entry.end() || !range->is_array() || range->empty()) continue;
+    const auto from = number_of((*range)[0]);
+    if (!from || *from > 1e12) continue;
+    for (const auto& [field, value] : entry.items())
+      for (const CostKey& known : kCostKeys)
+        if (known.name == field)
+          rates_of(price, static_cast<uint64_t>(*from))[0].*known.member = number_of(value);
+  }
+}
+
+void read_entry(ModelPrice& price, const json& entry) {
+  for (const auto& [field, value] : entry.items()) {
+    if (const auto number = number_of(value)) {
+      read_rate(price, field, *number);
+    } else if (value.is_object()) {
+      for (const auto& [name, inner] : value.items()) {
+        if (field == "search_context_cost_per_query")
+          for (const UnitKey& known : kSearchKeys)
+            if (known.name == name) price.units.*known.member = number_of(inner);
+        if (field == "provider_specific_entry")
+          for (const FactorKey& known : kFactorKeys)
+            if (known.name == name) price.*known.member = number_of(inner);
+      }
+    } else if (field == "tiered_pricing" && value.is_array()) {
+      read_ranges(price, value);
+    }
+  }
 }
 
 // ":line:column" of the last byte that the parser read; it counts from 1.
@@ -180,18 +253,17 @@ Result<std::shared_ptr<const PriceTable>> PriceTable::parse(std::string_view tex
     price.key = key;
     price.provider = text_field(entry, "litellm_provider");
     price.mode = text_field(entry, "mode");
-    for (const auto& [field, value] : entry.items())
-      if (const auto number = number_of(value)) read_rate(price, field, *number);
-    // Entries priced by image, second or page only say nothing about tokens: a zero would be a guess.
+    read_entry(price, entry);
     const Rates& standard = price.rates[0];
-    if (!standard.input && !standard.output && !price.per_request_usd) {
+    if (!standard.input && !standard.output && !standard.output_image && !price.per_request_usd &&
+        !price.units.any()) {
       ++table->skipped_;
       continue;
     }
     table->models_.emplace(key, std::move(price));
   }
   if (table->models_.empty())
-    return Error{std::string(name) + ": no model with a price per token in it", std::string(kHint)};
+    return Error{std::string(name) + ": no model with a price in it", std::string(kHint)};
   return std::shared_ptr<const PriceTable>(std::move(table));
 }
 

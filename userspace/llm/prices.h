@@ -31,7 +31,21 @@ struct Rates {
   std::optional<double> input, output;
   std::optional<double> cache_read, cache_write, cache_write_1h;
   std::optional<double> reasoning;  // takes the place of `output` for that subset
-  std::optional<double> input_audio, output_audio, input_image;
+  std::optional<double> input_audio, output_audio, input_image, output_image;
+};
+
+// USD for what is not billed by token.
+struct UnitRates {
+  std::optional<double> input_image, output_image;  // one image
+  std::optional<double> input_pixel, output_pixel;
+  std::optional<double> input_second, output_second;
+  std::optional<double> input_character, output_character;
+  std::optional<double> query;                                   // search units of a ranking
+  std::optional<double> search_low, search_medium, search_high;  // web searches beside the tokens
+  bool any() const {
+    return input_image || output_image || input_pixel || output_pixel || input_second || output_second ||
+           input_character || output_character || query;
+  }
 };
 
 struct ModelPrice {
@@ -46,7 +60,10 @@ struct ModelPrice {
   std::string mode;      // chat, embedding, …
   std::array<Rates, kServiceTiers> rates;
   std::vector<ContextTier> tiers;  // ascending
+  UnitRates units;
   std::optional<double> per_request_usd;
+  // Factors on the whole price: a faster service, processing in one region.
+  std::optional<double> fast_factor, us_factor, eu_factor;
 };
 
 class PriceTable {

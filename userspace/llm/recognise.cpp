@@ -53,7 +53,8 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   RequestEvidence e;
   const HostFacts host = host_of(connection, head, direction);
   e.host = host.name;
-  if (head.method == "CONNECT" || head.method == "OPTIONS" || head.method == "HEAD") return e;
+  if (route.family == "mcp" || head.method == "CONNECT" || head.method == "OPTIONS" || head.method == "HEAD")
+    return e;
   const ProviderMatch match = providers.match(host.bare, host.port, path_of(head.target));
   const bool post = head.method == "POST";
   const std::string type = lowered(media_type(head.header("content-type")));
@@ -76,7 +77,10 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   e.weight = host_says || path_says || header_says || beside_calls ? Weight::kCertain
              : maybe                                               ? Weight::kMaybe
                                                                    : Weight::kNone;
-  e.read_body = e.weight != Weight::kNone && post && (e.json || type.empty() || type == "text/plain");
+  e.multipart =
+      type == "multipart/form-data" && (route.family == "openai_audio" || route.family == "openai_image");
+  e.read_body =
+      e.weight != Weight::kNone && post && (e.json || e.multipart || type.empty() || type == "text/plain");
   return e;
 }
 

@@ -31,6 +31,7 @@ struct RequestEvidence {
   std::string host, provider;        // provider: empty if only the shape can say
   Dialect dialect = Dialect::kNone;  // that the user's row of the host says
   bool json = false;                 // the request's body is JSON by its content type
+  bool multipart = false;            // a form that carries a model's name
   bool read_body = false;
 };
 // `workload_known`: calls of this workload were seen, so its model lists and file uploads are calls too.

@@ -4,10 +4,12 @@
 #include <algorithm>
 
 #include "llm/event_shape.h"
+#include "llm/reply_shape.h"
 
 namespace llmtap {
 namespace {
 
+constexpr size_t kMaxErrorTypeBytes = 128;
 // Keys of tool calls that tell a repeated one from a new one.
 constexpr size_t kMaxToolsSeen = 1024;
 // Shapes learned for nothing, one after the other: then only every so many events is tried again.
@@ -25,10 +27,27 @@ bool is_terminator(std::string_view type) {
          type == "response.failed";
 }
 
+// Events that end a stream and bear what the whole of it amounts to.
+bool is_last_event(std::string_view type) {
+  return is_terminator(type) || type == "message-end" || type == "stream-end" || type == "chat.end" ||
+         type == "interaction.completed" || type == "transcript.text.done" || type == "speech.audio.done" ||
+         type == "image_generation.completed" || type == "image_edit.completed";
+}
+
+// Run by the provider and billed by the search.
+constexpr std::string_view kSearchItem = "web_search_call";
+
+// ConverseStream: the JSON does not say what it is, the message that carries it does.
+bool is_converse_event(std::string_view name) {
+  return name == "messageStart" || name == "contentBlockStart" || name == "contentBlockDelta" ||
+         name == "contentBlockStop" || name == "messageStop";
+}
+
 bool is_reason(const std::string& finish) { return !finish.empty() && finish != "null"; }
 
 // Responses events: the kind of the generated text is in the event's type.
 TextCount ReplyTexts::* delta_kind(std::string_view type) {
+  if (type.empty()) return &ReplyTexts::content;  // llama.cpp
   if (!type.ends_with(".delta")) return nullptr;
   const auto has = [&](std::string_view word) { return type.find(word) != std::string_view::npos; };
   if (has("reasoning")) return &ReplyTexts::reasoning;
@@ -99,6 +118,11 @@ void ReplyReader::end_event(std::string_view name, uint64_t time_ns, bool comple
   release();
 }
 
+void ReplyReader::set_error(std::string_view type) {
+  facts_.error = true;
+  facts_.error_type = type.substr(0, kMaxErrorTypeBytes);
+}
+
 void ReplyReader::event(std::string_view data, std::string_view name, uint64_t time_ns, bool complete) {
   const bool whole = complete && !in_event_ && data.size() <= EventShape::kMaxBytes;
   if (whole && learned_ && learned_->current && (!learned_->by_name || learned_->event_name == name)) {
@@ -131,7 +155,8 @@ bool ReplyReader::learn(std::string_view data, std::string_view name) {
   if (!record_open_ || !r.ended || reader_->records() != 1 || reader_->malformed()) return false;
   const std::string_view type = !r.type.empty() ? std::string_view(r.type) : name;
   if (is_terminator(type) || type == "error" || r.error || r.done || !r.top_message.empty() ||
-      !r.top_code.empty() || !r.items.empty())
+      !r.top_code.empty() || !r.items.empty() || r.repeats || !r.details.empty() || r.images > 0 ||
+      is_last_event(type))
     return false;
   for (const ReplyRecord::Finish& finish : r.finishes)
     if (is_reason(finish.reason)) return false;
@@ -171,21 +196,7 @@ void ReplyReader::on_record_end() {
 }
 
 Dialect ReplyReader::record_shape() const {
-  if (!record_open_) return Dialect::kNone;
-  const ReplyRecord& r = reader_->record();
-  const std::string_view object = r.object;
-  if (object.starts_with("chat.completion")) return Dialect::kOpenAiChat;
-  if (object == "text_completion") return Dialect::kOpenAiCompletions;
-  if (object == "response" || r.type.starts_with("response.")) return Dialect::kOpenAiResponses;
-  if (object == "list" && r.embedding) return Dialect::kOpenAiEmbeddings;
-  if (r.type == "message_start" || (r.type == "message" && r.role == "assistant"))
-    return Dialect::kAnthropicMessages;
-  if (r.candidates || (r.usage_metadata && r.usage.has(Usage::kGeminiPrompt)))
-    return Dialect::kGeminiGenerate;
-  if (r.created_at && r.has_done) return r.message ? Dialect::kOllamaChat : Dialect::kOllamaGenerate;
-  if (r.bedrock_output) return Dialect::kBedrockConverse;
-  if (r.choices && !r.id.empty() && !r.model.empty()) return Dialect::kOpenAiChat;
-  return Dialect::kNone;
+  return record_open_ ? shape_of(reader_->record()) : Dialect::kNone;
 }
 
 void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chunk) {
@@ -193,6 +204,8 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   if (learned_) learned_->current = false;
   ++facts_.records;
   if (facts_.shape == Dialect::kNone) facts_.shape = record_shape();
+  if (facts_.shape == Dialect::kNone && chunk && is_converse_event(event_name))
+    facts_.shape = Dialect::kBedrockConverse;
   // A type in the JSON beats the event's name; some servers send only one of them.
   const std::string_view type = !r.type.empty() ? std::string_view(r.type) : event_name;
   const auto take = [](std::string& to, const std::string& from) {
@@ -202,6 +215,11 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   take(facts_.service_tier, r.service_tier);
   take(facts_.conversation_id, r.conversation_id);
   take(facts_.previous_response_id, r.previous_response_id);
+  facts_.refused |= r.refused || type == "response.refusal.delta";
+  take(facts_.speed, r.speed);
+  take(facts_.geo, r.geo);
+  if (facts_.model.empty()) facts_.model = !r.model_name.empty() ? r.model_name : r.instance;
+  if (facts_.id.empty() && facts_.shape == Dialect::kDashScope) facts_.id = r.request_id;
   // Items and parts of the Responses API have ids beside the response's own.
   if (facts_.id.empty() || facts_.shape != Dialect::kOpenAiResponses || r.id.starts_with("resp_"))
     take(facts_.id, r.id);
@@ -211,6 +229,11 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   }
   facts_.usage.overwrite(r.usage);
   if (type == "message_delta" && r.usage.has(Usage::kOutput)) facts_.usage_is_final = true;
+  if (r.seconds) facts_.seconds = r.seconds;
+  if (type == "image_generation.completed" || type == "image_edit.completed")
+    ++facts_.images;
+  else
+    facts_.images = std::max<uint64_t>(facts_.images, r.images);
   if (r.cost_usd) facts_.cost_usd = r.cost_usd;
   if (!r.block_reason.empty()) facts_.prompt_blocked = true;
 
@@ -219,11 +242,39 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   apply_tools();
   apply_errors(type);
   const bool terminator = is_terminator(type);
-  if (terminator || type == "message-end" || r.object == "chat.completion.done" || r.done)
+  if (is_last_event(type) || r.object == "chat.completion.done" || r.done || r.stop_seen() ||
+      (type == "metadata" && facts_.shape == Dialect::kBedrockConverse))
     facts_.terminal = true;
   for (const ReplyRecord::Part& part : r.parts)
     (part.thought ? r.texts.part_reasoning : r.texts.part_content).add(part.text);
+  if (r.repeats) take_new_text(r, type);
   apply_texts(r.texts, delta_kind(type), time_ns, chunk && !terminator, facts_.tool_calls > tools_before);
+}
+
+// What came since `seen`, of a text that is sent as a whole again and again. One that has become shorter
+// is a piece after all.
+TextCount ReplyReader::fresh(TextCount& seen, const TextCount& now) const {
+  if (incremental_ || now.characters < seen.characters) {
+    seen.add(now);
+    return now;
+  }
+  const TextCount added{now.characters - seen.characters, now.wide - std::min(now.wide, seen.wide)};
+  seen = now;
+  return added;
+}
+
+// Which of the texts that servers repeat are new.
+void ReplyReader::take_new_text(ReplyRecord& r, std::string_view type) {
+  ReplyTexts& t = r.texts;
+  if (t.so_far.characters > 0) t.content.add(fresh(content_seen_, t.so_far));
+  if (t.reasoning_so_far.characters > 0) t.reasoning.add(fresh(reasoning_seen_, t.reasoning_so_far));
+  if (r.meta_info)
+    t.content.add(fresh(content_seen_, t.root));
+  else if (!type.ends_with(".done") && type != "stream-end")
+    t.content.add(t.root);
+  if (!r.token_special) t.content.add(t.token);
+  // TGI's last event has the whole text beside its token; only a plain reply has nothing but that.
+  if (!r.tgi_token && facts_.content.characters == 0) t.content.add(t.generated);
 }
 
 void ReplyReader::apply_texts(ReplyTexts& texts, TextCount ReplyTexts::* delta, uint64_t time_ns, bool chunk,
@@ -247,6 +298,7 @@ uint32_t ReplyReader::choice_index(uint32_t position) const {
 void ReplyReader::apply_finishes() {
   ReplyRecord& r = reader_->record();
   if (r.done) r.finishes.push_back({0, r.done_reason.empty() ? "stop" : r.done_reason});
+  if (r.stop_seen()) r.finishes.push_back({0, r.stop_type});
   for (ReplyRecord::Finish& finish : r.finishes) {
     if (!is_reason(finish.reason)) continue;
     const size_t index = choice_index(finish.choice);
@@ -277,13 +329,21 @@ void ReplyReader::apply_tools() {
     count_tool(tool.name, key);
   }
   for (const ReplyRecord::Item& item : reader_->record().items)
-    if (std::ranges::find(kToolItems, item.type) != std::end(kToolItems))
+    if (std::ranges::find(kToolItems, item.type) != std::end(kToolItems)) {
       count_tool(item.name.empty() ? item.type : item.name, item.id_hash);
+    } else if (item.type == kSearchItem && item.id_hash != 0 &&
+               std::ranges::find(searches_seen_, item.id_hash) == searches_seen_.end() &&
+               searches_seen_.size() < kMaxToolsSeen) {
+      searches_seen_.push_back(item.id_hash);
+      facts_.searches = searches_seen_.size();
+    }
 }
 
 void ReplyReader::apply_errors(std::string_view type) {
   const ReplyRecord& r = reader_->record();
-  const bool flat = type == "error";
+  // AWS frames and old vLLM servers put the error where other things are.
+  const bool aws = type.ends_with("Exception");
+  const bool flat = type == "error" || aws || r.object == "error";
   if (!r.error && !flat && r.top_message.empty() && r.top_code.empty()) return;
   if (r.error || flat) facts_.error = true;
   const auto first = [](const std::string& a, const std::string& b) -> const std::string& {
@@ -291,7 +351,10 @@ void ReplyReader::apply_errors(std::string_view type) {
   };
   const std::string& code = first(r.error_code, r.top_code);
   const std::string& message = first(r.error_message, r.top_message);
-  if (!r.error_type.empty()) facts_.error_type = r.error_type;
+  if (!r.error_type.empty())
+    facts_.error_type = r.error_type;
+  else if (aws || r.object == "error")
+    facts_.error_type = type;
   if (!code.empty()) facts_.error_code = code;
   if (!message.empty()) facts_.error_message = message;
 }

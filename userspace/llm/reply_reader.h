@@ -30,8 +30,12 @@ struct ReplyFacts {
   bool terminal = false;     // the event that ends a stream of this dialect
   bool finish_seen = false;  // a finish reason
   bool prompt_blocked = false;
+  bool refused = false;  // the model did, in words that the dialect marks
   Dialect shape = Dialect::kNone;
   uint64_t records = 0;
+  std::string speed, geo;  // of the service, where prices depend on it
+  uint64_t images = 0, searches = 0;
+  std::optional<double> seconds;  // of audio
 
   uint64_t stream_chunks = 0, content_chunks = 0;
   uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0, last_token_ns = 0;
@@ -50,6 +54,8 @@ class ReplyReader final : private RecordListener {
   // Data of one SSE event or NDJSON line, and its end; `time_ns` of its first data byte.
   void feed_event(std::string_view bytes);
   void end_event(std::string_view name, uint64_t time_ns, bool complete);
+  // The event that ends now is an error by its framing: `type` is the error's.
+  void set_error(std::string_view type);
   // Both, for an event that lies in one piece: what equals the last one but for its text is not read
   // again (event_shape.h).
   void event(std::string_view data, std::string_view name, uint64_t time_ns, bool complete);
@@ -58,6 +64,8 @@ class ReplyReader final : private RecordListener {
 
   // Records of a plain body are chunks of a stream (Gemini's array, lines under another name).
   void set_body_is_stream() { body_is_stream_ = true; }
+  // The request asked for pieces where this dialect sends the whole text so far.
+  void set_incremental() { incremental_ = true; }
   // By the records so far, the one being read included.
   Dialect shape() const { return facts_.shape != Dialect::kNone ? facts_.shape : record_shape(); }
   bool malformed() const { return malformed_ || (reader_ && reader_->malformed()); }
@@ -81,6 +89,8 @@ class ReplyReader final : private RecordListener {
   void apply_tools();
   void apply_errors(std::string_view type);
   void apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool tool_named);
+  TextCount fresh(TextCount& seen, const TextCount& now) const;
+  void take_new_text(ReplyRecord&, std::string_view type);
   void count_tool(const std::string& name, uint64_t key);
   uint32_t choice_index(uint32_t position) const;
 
@@ -89,12 +99,13 @@ class ReplyReader final : private RecordListener {
   std::unique_ptr<RecordReader> reader_;  // inside a record only
   std::unique_ptr<Learned> learned_;
   ReplyFacts facts_;
-  std::vector<uint64_t> tools_seen_;
+  std::vector<uint64_t> tools_seen_, searches_seen_;
+  TextCount content_seen_, reasoning_seen_;
   uint64_t now_ns_ = 0, record_ns_ = 0;
   std::array<char, 8> event_prefix_{};
   uint8_t event_prefix_bytes_ = 0;
   uint64_t event_bytes_ = 0;
-  bool in_event_ = false, record_open_ = false, body_is_stream_ = false;
+  bool in_event_ = false, record_open_ = false, body_is_stream_ = false, incremental_ = false;
   bool malformed_ = false;
 };
 

@@ -39,9 +39,29 @@ Entry& find_or_add(std::vector<Entry>& entries, auto&& same, const Entry& fresh)
 }  // namespace
 
 void ReplyRecord::clear() {
-  for (std::string* text : {&type, &object, &model, &id, &service_tier, &conversation_id,
-                            &previous_response_id, &status, &incomplete_reason, &done_reason, &block_reason,
-                            &role, &error_type, &error_code, &error_message, &top_code, &top_message})
+  for (std::string* text : {&type,
+                            &object,
+                            &model,
+                            &id,
+                            &service_tier,
+                            &conversation_id,
+                            &previous_response_id,
+                            &status,
+                            &incomplete_reason,
+                            &done_reason,
+                            &block_reason,
+                            &role,
+                            &request_id,
+                            &model_name,
+                            &instance,
+                            &stop_type,
+                            &speed,
+                            &geo,
+                            &error_type,
+                            &error_code,
+                            &error_message,
+                            &top_code,
+                            &top_message})
     text->clear();
   usage.clear();
   cost_usd.reset();
@@ -51,6 +71,12 @@ void ReplyRecord::clear() {
   tools.clear();
   items.clear();
   parts.clear();
+  details.clear();
+  predicted_tokens = 0;
+  images = 0;
+  seconds.reset();
+  refused = repeats = output = meta_info = tgi_token = token_special = generated_text = text_output =
+      llama_stop = false;
   error = done = has_done = choices = candidates = usage_metadata = embedding = created_at = message =
       bedrock_output = ended = false;
 }
@@ -90,7 +116,22 @@ void RecordReader::on_json_record_begin() {
   listener_->on_record_begin();
 }
 
+// Modalities and times to live are known when their lists have been read.
+void RecordReader::take_details() {
+  if (record_.predicted_tokens > 0) record_.usage.set(Usage::kGeminiPrompt, record_.predicted_tokens);
+  for (const ReplyRecord::Detail& detail : record_.details) {
+    if (detail.write) {
+      if (detail.kind == "1h") record_.usage.set(Usage::kBedrockCacheWrite1h, detail.count);
+    } else if (detail.kind == "AUDIO") {
+      record_.usage.set(detail.output ? Usage::kOutputAudio : Usage::kInputAudio, detail.count);
+    } else if (detail.kind == "IMAGE") {
+      record_.usage.set(detail.output ? Usage::kOutputImage : Usage::kInputImage, detail.count);
+    }
+  }
+}
+
 void RecordReader::on_json_record_end() {
+  take_details();
   record_.ended = true;
   listener_->on_record_end();
 }
@@ -114,6 +155,16 @@ ReplyRecord::Part& RecordReader::part_at(const JsonPlace& place) {
   return find_or_add(
       record_.parts, [&](const ReplyRecord::Part& p) { return p.choice == choice && p.position == position; },
       ReplyRecord::Part{.choice = choice, .position = position});
+}
+
+ReplyRecord::Detail& RecordReader::detail_at(const JsonPlace& place, bool output, bool write) {
+  const uint32_t position = level(place, 0);
+  return find_or_add(
+      record_.details,
+      [&](const ReplyRecord::Detail& d) {
+        return d.position == position && d.output == output && d.write == write;
+      },
+      ReplyRecord::Detail{.position = position, .output = output, .write = write});
 }
 
 void RecordReader::on_json_string(uint16_t field, const JsonPlace& place, std::string_view value, bool) {
@@ -155,6 +206,18 @@ void RecordReader::on_json_string(uint16_t field, const JsonPlace& place, std::s
     case ReplyField::kErrorDetailCode: r.error_code = value; break;
     case ReplyField::kTopCode: r.top_code = value; break;
     case ReplyField::kTopMessage: r.top_message = value; break;
+    case ReplyField::kRequestId: r.request_id = value; break;
+    case ReplyField::kModelName: r.model_name = value; break;
+    case ReplyField::kInstance: r.instance = value; break;
+    case ReplyField::kStopType: r.stop_type = value; break;
+    case ReplyField::kTrafficType:
+      if (r.service_tier.empty()) r.service_tier = value;
+      break;
+    case ReplyField::kInputModality: detail_at(place, false, false).kind = value; break;
+    case ReplyField::kOutputModality: detail_at(place, true, false).kind = value; break;
+    case ReplyField::kWriteTtl: detail_at(place, false, true).kind = value; break;
+    case ReplyField::kSpeed: r.speed = value; break;
+    case ReplyField::kGeo: r.geo = value; break;
     default: break;
   }
 }
@@ -180,6 +243,13 @@ void RecordReader::on_json_number(uint16_t field, const JsonPlace& place, const 
     case ReplyField::kToolIndex:
       if (const auto index = as_count(number)) tool_at(place).index = index;
       break;
+    case ReplyField::kSeconds:
+      if (number.value >= 0) r.seconds = number.value;
+      break;
+    case ReplyField::kInputCount: detail_at(place, false, false).count = as_count(number).value_or(0); break;
+    case ReplyField::kOutputCount: detail_at(place, true, false).count = as_count(number).value_or(0); break;
+    case ReplyField::kWriteCount: detail_at(place, false, true).count = as_count(number).value_or(0); break;
+    case ReplyField::kPredictedTokens: r.predicted_tokens += as_count(number).value_or(0); break;
     case ReplyField::kErrorCode: r.error_code = number_text(number); break;
     case ReplyField::kTopCode: r.top_code = number_text(number); break;
     default: break;
@@ -193,6 +263,8 @@ void RecordReader::on_json_bool(uint16_t field, const JsonPlace& place, bool val
       record_.done = value;
       break;
     case ReplyField::kPartThought: part_at(place).thought = value; break;
+    case ReplyField::kTokenSpecial: record_.token_special = value; break;
+    case ReplyField::kLlamaStop: record_.llama_stop = true; break;
     default: break;
   }
 }
@@ -206,6 +278,27 @@ void RecordReader::on_json_text(uint16_t field, const JsonPlace& place, const Js
     case ReplyField::kToolText: r.texts.tool_text.add(text.characters, text.wide); break;
     case ReplyField::kDeltaString: r.texts.delta.add(text.characters, text.wide); break;
     case ReplyField::kPartText: part_at(place).text.add(text.characters, text.wide); break;
+    case ReplyField::kTextSoFar: r.repeats = true, r.texts.so_far.add(text.characters, text.wide); break;
+    case ReplyField::kReasoningSoFar:
+      r.repeats = true;
+      r.texts.reasoning_so_far.add(text.characters, text.wide);
+      break;
+    case ReplyField::kRootText: r.repeats = true, r.texts.root.add(text.characters, text.wide); break;
+    case ReplyField::kTokenText: r.repeats = true, r.texts.token.add(text.characters, text.wide); break;
+    case ReplyField::kGeneratedText:
+      r.repeats = r.generated_text = true;
+      r.texts.generated.add(text.characters, text.wide);
+      break;
+    case ReplyField::kTextOutput:
+      r.text_output = true;
+      r.texts.content.add(text.characters, text.wide);
+      break;
+    case ReplyField::kRefusal:
+      r.refused |= text.characters > 0;
+      r.texts.content.add(text.characters, text.wide);
+      r.repeats = true;
+      break;
+    case ReplyField::kImage: r.images = std::max(r.images, level(place, 0) + 1); break;
     default: break;
   }
 }
@@ -220,6 +313,9 @@ void RecordReader::on_json_open(uint16_t field, const JsonPlace&) {
     case ReplyField::kMessageOpen: r.message = true; break;
     case ReplyField::kBedrockOutput: r.bedrock_output = true; break;
     case ReplyField::kErrorOpen: r.error = true; break;
+    case ReplyField::kOutputOpen: r.output = true; break;
+    case ReplyField::kMetaInfo: r.meta_info = true; break;
+    case ReplyField::kTgiToken: r.tgi_token = true; break;
     default: break;
   }
 }

@@ -25,6 +25,8 @@ struct TextCount {
 // Generated text by where it stands.
 struct ReplyTexts {
   TextCount content, choice_text, reasoning, tool_text, delta, part_content, part_reasoning;
+  // Not of learned events: whether these are new or repeat what came before is decided per reply.
+  TextCount so_far, reasoning_so_far, root, token, generated;
 };
 
 struct ReplyRecord {
@@ -44,13 +46,21 @@ struct ReplyRecord {
     TextCount text;
     bool thought = false;
   };
+  // Counts of one list whose meaning a sibling says: a modality, a time to live.
+  struct Detail {
+    uint32_t position = 0;
+    bool output = false, write = false;
+    std::string kind;
+    uint64_t count = 0;
+  };
   struct Finish {
     uint32_t choice = 0;
     std::string reason;
   };
 
   std::string type, object, model, id, service_tier, conversation_id, previous_response_id, status,
-      incomplete_reason, done_reason, block_reason, role;
+      incomplete_reason, done_reason, block_reason, role, request_id, model_name, instance, stop_type, speed,
+      geo;
   std::string error_type, error_code, error_message, top_code, top_message;
   UsageNumbers usage;
   std::optional<double> cost_usd;
@@ -60,9 +70,19 @@ struct ReplyRecord {
   std::vector<Tool> tools;
   std::vector<Item> items;
   std::vector<Part> parts;
+  std::vector<Detail> details;
+  uint64_t predicted_tokens = 0;
+  uint32_t images = 0;
+  std::optional<double> seconds;
+  bool repeats = false;  // has one of the texts that may repeat others
+  bool refused = false;
+  bool output = false, meta_info = false, tgi_token = false, token_special = false, generated_text = false,
+       text_output = false, llama_stop = false;
   bool error = false, done = false, has_done = false, choices = false, candidates = false,
        usage_metadata = false, embedding = false, created_at = false, message = false, bedrock_output = false;
   bool ended = false;
+  // llama.cpp says why it stopped in its last event only, "none" before.
+  bool stop_seen() const { return !stop_type.empty() && stop_type != "none"; }
   void clear();
 };
 
@@ -100,6 +120,8 @@ class RecordReader final : public JsonHandler {
   ReplyRecord::Tool& tool_at(const JsonPlace&);
   ReplyRecord::Item& item_at(const JsonPlace&);
   ReplyRecord::Part& part_at(const JsonPlace&);
+  ReplyRecord::Detail& detail_at(const JsonPlace&, bool output, bool write);
+  void take_details();
 
   RecordListener* listener_ = nullptr;
   ReplyRecord record_;

@@ -6,6 +6,12 @@
 namespace llmtap {
 
 void RequestReader::finish() {
+  if (multipart_) {
+    facts_.model = multipart_->model();
+    if (multipart_->stream()) facts_.stream = true;
+    facts_.has_media = true;
+    return;
+  }
   scanner_.finish();
   commit_message();
 }
@@ -14,12 +20,20 @@ Dialect RequestReader::shape(bool anthropic_header) const {
   const RequestFacts& f = facts_;
   if (f.has_contents && f.has_parts) return Dialect::kGeminiGenerate;
   if (f.has_messages && f.has_roles) {
+    if (f.has_inference_config) return Dialect::kBedrockConverse;
+    // The conversation lies inside `input`.
+    if (f.has_parameters && f.has_input && !f.model.empty()) return Dialect::kDashScope;
     if (f.has_anthropic_version || (f.max_tokens && (f.has_system || anthropic_header)))
       return Dialect::kAnthropicMessages;
     if (!f.model.empty()) return Dialect::kOpenAiChat;
   }
   if (f.has_input && !f.model.empty() && (f.has_instructions || !f.previous_response_id.empty()))
     return Dialect::kOpenAiResponses;
+  // The names of the servers' own APIs are common words: together, or with a limit of tokens, they are proof.
+  if (f.has_inputs && f.has_parameters && f.max_tokens) return Dialect::kTgi;
+  if (f.has_plain_text && f.has_sampling) return Dialect::kSglang;
+  if (f.has_text_input && f.has_parameters) return Dialect::kTriton;
+  if (f.has_prompt && f.has_predict) return Dialect::kLlamaCpp;
   return Dialect::kNone;
 }
 
@@ -58,6 +72,9 @@ void RequestReader::on_json_string(uint16_t field, const JsonPlace& place, std::
       break;
     case RequestField::kAnthropicVersion: facts_.has_anthropic_version = true; break;
     case RequestField::kImage: facts_.has_media = true; break;
+    case RequestField::kImageSize: facts_.image_size = value; break;
+    case RequestField::kImageQuality: facts_.image_quality = value; break;
+    case RequestField::kQuery: facts_.has_input = true; break;
     default: break;
   }
 }
@@ -70,6 +87,10 @@ void RequestReader::on_json_number(uint16_t field, const JsonPlace&, const JsonN
     case RequestField::kChoiceCount:
       if (const auto count = as_count(number)) facts_.choice_count = count;
       break;
+    case RequestField::kPredict:
+      facts_.has_predict = true;
+      if (const auto count = as_count(number)) facts_.max_tokens = count;
+      break;
     case RequestField::kTemperature: facts_.temperature = number.value; break;
     case RequestField::kTopP: facts_.top_p = number.value; break;
     default: break;
@@ -78,6 +99,7 @@ void RequestReader::on_json_number(uint16_t field, const JsonPlace&, const JsonN
 
 void RequestReader::on_json_bool(uint16_t field, const JsonPlace&, bool value) {
   if (static_cast<RequestField>(field) == RequestField::kStream) facts_.stream = value;
+  if (static_cast<RequestField>(field) == RequestField::kIncremental) facts_.incremental = value;
 }
 
 void RequestReader::on_json_text(uint16_t field, const JsonPlace& place, const JsonText& text) {
@@ -86,6 +108,14 @@ void RequestReader::on_json_text(uint16_t field, const JsonPlace& place, const J
     case RequestField::kMessageText:
       at_message(place);
       if (text.bytes > 0 && add_text) message_hash_ = text.hash;
+      break;
+    case RequestField::kInputsText:
+    case RequestField::kTextInput:
+    case RequestField::kPlainText:
+      facts_.has_inputs |= static_cast<RequestField>(field) == RequestField::kInputsText;
+      facts_.has_text_input |= static_cast<RequestField>(field) == RequestField::kTextInput;
+      facts_.has_plain_text |= static_cast<RequestField>(field) == RequestField::kPlainText;
+      if (text.bytes > 0 && add_text) facts_.fingerprint = text.hash;
       break;
     case RequestField::kPromptText:
       if (place.levels == 0) {
@@ -111,6 +141,10 @@ void RequestReader::on_json_open(uint16_t field, const JsonPlace&) {
     case RequestField::kPrompt: facts_.has_prompt = true; break;
     case RequestField::kSystem: facts_.has_system = true; break;
     case RequestField::kImage: facts_.has_media = true; break;
+    case RequestField::kInferenceConfig: facts_.has_inference_config = true; break;
+    case RequestField::kParameters: facts_.has_parameters = true; break;
+    case RequestField::kSamplingParams: facts_.has_sampling = true; break;
+    case RequestField::kInputIds: facts_.has_plain_text = true; break;
     default: break;
   }
 }

@@ -7,6 +7,7 @@
 
 #include "llm/body_fields.h"
 #include "llm/dialect.h"
+#include "llm/multipart_fields.h"
 
 namespace llmtap {
 
@@ -15,19 +16,29 @@ struct RequestFacts {
   std::optional<bool> stream;
   std::optional<uint64_t> max_tokens, choice_count;
   std::optional<double> temperature, top_p;
+  std::string image_size, image_quality;
   uint64_t characters = 0, wide = 0;  // of all text parts
   uint64_t messages = 0;
   uint64_t fingerprint = 0;  // hash of the last user message's last text
   bool has_messages = false, has_roles = false, has_contents = false, has_parts = false, has_input = false,
        has_prompt = false, has_system = false, has_instructions = false, has_anthropic_version = false,
-       has_media = false;
+       has_media = false, has_inference_config = false, has_parameters = false, has_inputs = false,
+       has_text_input = false, has_plain_text = false, has_sampling = false, has_predict = false,
+       incremental = false;
 };
 
 class RequestReader final : public JsonHandler {
  public:
   explicit RequestReader(size_t max_string_bytes) : scanner_(request_paths(), *this, max_string_bytes) {}
 
-  void feed(std::string_view bytes) { scanner_.feed(bytes); }
+  void feed(std::string_view bytes) {
+    if (multipart_)
+      multipart_->feed(bytes);
+    else
+      scanner_.feed(bytes);
+  }
+  // The body is a form, not JSON.
+  void set_multipart() { multipart_.emplace(); }
   void finish();
   bool malformed() const { return scanner_.malformed(); }
   const RequestFacts& facts() const { return facts_; }
@@ -50,6 +61,7 @@ class RequestReader final : public JsonHandler {
   void commit_message();
 
   RequestFacts facts_;
+  std::optional<MultipartFields> multipart_;
   // The message being read: the role may come after the text.
   uint64_t message_ = 0;  // position + 1; 0: none
   uint64_t message_hash_ = 0;

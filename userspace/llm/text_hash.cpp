@@ -40,8 +40,10 @@ void TextHash::add(const char* bytes, size_t n) {
   for (; n >= 8; bytes += 8, n -= 8) add_block(load8(bytes));
   if (n == 0) return;
   const uint64_t block = load_few(bytes, n);
-  if (filled + n >= 8) add_block(block);
-  else pending_ |= block << shift;
+  if (filled + n >= 8)
+    add_block(block);
+  else
+    pending_ |= block << shift;
 }
 
 uint64_t TextHash::mix(uint64_t state, uint64_t block) {

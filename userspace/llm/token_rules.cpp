@@ -74,8 +74,20 @@ TokenCounts bedrock(const UsageNumbers& n) {
   t.cache_write = n.get(Usage::kBedrockCacheWrite);
   if (n.has(Usage::kBedrockInput))
     t.input = *n.get(Usage::kBedrockInput) + t.cached.value_or(0) + t.cache_write.value_or(0);
+  t.cache_write_1h = n.get(Usage::kBedrockCacheWrite1h);
   t.output = n.get(Usage::kBedrockOutput);
   return t;
+}
+
+// What Bedrock bills; the vendor's usage in the same body can differ.
+void take_invocation(const UsageNumbers& n, TokenCounts& t) {
+  const auto input = n.get(Usage::kInvocationInput), output = n.get(Usage::kInvocationOutput);
+  if (const auto cached = n.get(Usage::kInvocationCacheRead)) t.cached = cached;
+  if (const auto written = n.get(Usage::kInvocationCacheWrite)) t.cache_write = written;
+  if (input)
+    t.input =
+        *input + n.get_or_zero(Usage::kInvocationCacheRead) + n.get_or_zero(Usage::kInvocationCacheWrite);
+  if (output) t.output = output;
 }
 
 TokenCounts cohere(const UsageNumbers& n) {
@@ -93,6 +105,15 @@ TokenCounts server_timings(const UsageNumbers& n) {
     if (n.has(Usage::kLlamaPrompt)) t.input = *n.get(Usage::kLlamaPrompt) + n.get_or_zero(Usage::kLlamaCache);
     t.cached = n.get(Usage::kLlamaCache);
     t.output = n.get(Usage::kLlamaPredicted);
+  } else if (n.has(Usage::kLlamaTotal)) {
+    t.input = n.get(Usage::kLlamaEvaluated);
+    t.output = n.get(Usage::kLlamaTotal);
+  } else if (n.has(Usage::kTitanInput) || n.has(Usage::kTitanOutput)) {
+    t.input = n.get(Usage::kTitanInput);
+    t.output = n.get(Usage::kTitanOutput);
+  } else if (n.has(Usage::kMetaPrompt) || n.has(Usage::kMetaOutput)) {
+    t.input = n.get(Usage::kMetaPrompt);
+    t.output = n.get(Usage::kMetaOutput);
   } else {
     t.input = n.get(Usage::kTgiInput);
     t.output = n.get(Usage::kTgiGenerated);
@@ -110,7 +131,10 @@ TokenCounts by_numbers(const UsageNumbers& n, std::string_view provider) {
   if (n.has(Usage::kOllamaEval) || n.has(Usage::kOllamaPrompt)) return ollama(n);
   if (n.has(Usage::kBedrockOutput) || n.has(Usage::kBedrockInput)) return bedrock(n);
   if (n.has(Usage::kBilledInput)) return cohere(n);
-  return server_timings(n);
+  TokenCounts t = server_timings(n);
+  // Embedding and ranking services that have nothing but input say a total only.
+  if (!t.input && !t.output) t.input = n.get(Usage::kTotal);
+  return t;
 }
 
 }  // namespace
@@ -126,12 +150,26 @@ TokenCounts count_tokens(const UsageNumbers& n, Dialect dialect, std::string_vie
     case Dialect::kBedrockConverse: t = bedrock(n); break;
     case Dialect::kCohereChat: t = cohere(n); break;
     case Dialect::kOpenAiResponses: t = openai(n, Usage::kInput, Usage::kOutput, provider); break;
+    case Dialect::kGeminiInteractions: t = gemini(n); break;
     default: break;
   }
   if (!t.input && !t.output) t = by_numbers(n, provider);
+  take_invocation(n, t);
   t.input_audio = n.get(Usage::kInputAudio);
   t.output_audio = n.get(Usage::kOutputAudio);
   t.input_image = n.get(Usage::kInputImage);
+  t.output_image = n.get(Usage::kOutputImage);
+  // Bedrock's own count of an invocation is what it bills, whatever the model says.
+  if (n.has(Usage::kInvokedOutput) || n.has(Usage::kInvokedInput)) {
+    const auto read = first_of(n, {Usage::kInvokedCacheRead}),
+               write = first_of(n, {Usage::kInvokedCacheWrite});
+    if (read) t.cached = read;
+    if (write) t.cache_write = write;
+    if (n.has(Usage::kInvokedInput))
+      t.input = *n.get(Usage::kInvokedInput) + t.cached.value_or(0) + t.cache_write.value_or(0);
+    if (n.has(Usage::kInvokedOutput)) t.output = n.get(Usage::kInvokedOutput);
+    if (t.reasoning && t.output && *t.reasoning > *t.output) t.reasoning.reset();
+  }
   t.source = t.input || t.output ? TokenSource::kReported : TokenSource::kNone;
   return t;
 }

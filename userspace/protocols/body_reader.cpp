@@ -11,11 +11,14 @@ BodyFraming framing_by_content_type(std::string_view content_type) {
   static constexpr struct {
     std::string_view type;
     BodyFraming framing;
-  } kTypes[] = {
-      {"text/event-stream", BodyFraming::kSse},        {"application/x-ndjson", BodyFraming::kNdjson},
-      {"application/ndjson", BodyFraming::kNdjson},    {"application/x-jsonlines", BodyFraming::kNdjson},
-      {"application/jsonlines", BodyFraming::kNdjson}, {"application/jsonl", BodyFraming::kNdjson},
-      {"application/x-jsonl", BodyFraming::kNdjson}};
+  } kTypes[] = {{"text/event-stream", BodyFraming::kSse},
+                {"application/x-ndjson", BodyFraming::kNdjson},
+                {"application/ndjson", BodyFraming::kNdjson},
+                {"application/x-jsonlines", BodyFraming::kNdjson},
+                {"application/jsonlines", BodyFraming::kNdjson},
+                {"application/jsonl", BodyFraming::kNdjson},
+                {"application/x-jsonl", BodyFraming::kNdjson},
+                {"application/vnd.amazon.eventstream", BodyFraming::kEventStream}};
   const std::string_view type = trimmed(content_type.substr(0, content_type.find(';')));
   // application/grpc, +proto, +json; grpc-web frames its messages the same way, but for the text form.
   static constexpr std::string_view kGrpcType = "application/grpc";
@@ -53,6 +56,8 @@ void BodyReader::begin(const CodecContext& context, ExchangeId exchange, Side si
   codings_ = codings;
   if (framing == BodyFraming::kSse) events_.emplace<SseDecoder>(context.limits->sse_name_bytes);
   if (framing == BodyFraming::kNdjson) events_.emplace<NdjsonDecoder>();
+  if (framing == BodyFraming::kEventStream)
+    events_.emplace<EventStreamDecoder>(context.limits->sse_name_bytes);
   if (framing == BodyFraming::kGrpc)
     events_.emplace<GrpcDecoder>(message_coding, *context.limits, *context.budget);
 }
@@ -99,13 +104,16 @@ void BodyReader::deliver(std::span<const uint8_t> bytes, uint64_t time_ns, Messa
     // How far it came in what is damaged depends on how the bytes were cut.
     body_bytes_ = grpc->whole_bytes();
     fail(Defect::kDecompressError, time_ns, sink);
+  } else if (auto* messages = std::get_if<EventStreamDecoder>(&events_)) {
+    if (!messages->feed(bytes, time_ns, out)) fail(Defect::kParseError, time_ns, sink);
   } else {
     sink.on_body(exchange_, side_, bytes, time_ns);
   }
 }
 
 void BodyReader::fail(Defect defect, uint64_t time_ns, MessageSink& sink) {
-  if (defect == Defect::kDecompressError) context_->counters->decode_errors++;
+  if (defect == Defect::kDecompressError || defect == Defect::kParseError)
+    context_->counters->decode_errors++;
   if (defect_ == Defect::kNone) defect_ = defect;
   close_events(false, time_ns, sink);
   stopped_ = true;
@@ -117,6 +125,7 @@ void BodyReader::close_events(bool complete, uint64_t time_ns, MessageSink& sink
   if (auto* sse = std::get_if<SseDecoder>(&events_)) sse->finish(time_ns, out);
   if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_)) ndjson->finish(complete, time_ns, out);
   if (auto* grpc = std::get_if<GrpcDecoder>(&events_)) grpc->finish(time_ns, out);
+  if (auto* messages = std::get_if<EventStreamDecoder>(&events_)) messages->finish(time_ns, out);
   events_ = std::monostate();
 }
 
@@ -129,6 +138,8 @@ void BodyReader::gap(uint64_t bytes, uint64_t time_ns, MessageSink& sink) {
   auto* ndjson = std::get_if<NdjsonDecoder>(&events_);
   auto* grpc = std::get_if<GrpcDecoder>(&events_);
   if (codings_.count == 0 && grpc && grpc->gap(bytes, time_ns, out)) return;
+  if (auto* messages = std::get_if<EventStreamDecoder>(&events_); messages && codings_.count == 0)
+    return messages->gap(bytes, time_ns, out);
   if (codings_.count != 0 || (!sse && !ndjson)) return fail(Defect::kLostSegment, time_ns, sink);
   if (sse) sse->gap(time_ns, out);
   if (ndjson) ndjson->gap(time_ns, out);

@@ -12,6 +12,7 @@
 
 #include "protocols/codec.h"
 #include "protocols/content_decoder.h"
+#include "protocols/eventstream/event_stream_decoder.h"
 #include "protocols/grpc_decoder.h"
 #include "protocols/ndjson_decoder.h"
 #include "protocols/sse_decoder.h"
@@ -57,7 +58,7 @@ class BodyReader {
   Side side_ = Side::kRequest;
   CodingList codings_;
   std::array<std::unique_ptr<ContentDecoder>, CodingList::kMax> decoders_;
-  std::variant<std::monostate, SseDecoder, NdjsonDecoder, GrpcDecoder> events_;
+  std::variant<std::monostate, SseDecoder, NdjsonDecoder, GrpcDecoder, EventStreamDecoder> events_;
   bool stopped_ = false;  // nothing more is delivered of this body
   Defect defect_ = Defect::kNone;
   uint64_t wire_bytes_ = 0;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Calls made with the providers' own SDKs: sdk.py SPEC, spec.client one of openai_sdk,
-openai_sdk_async, anthropic_sdk, genai_sdk. Usage is what the SDK says. One JSON line per call."""
+openai_sdk_async, anthropic_sdk, genai_sdk, boto3_sdk. Usage is what the SDK says. One JSON line per call."""
 import asyncio
 import concurrent.futures
 import hashlib
+import json
 import os
 import sys
 
@@ -149,6 +150,47 @@ def with_genai(spec):
     return call
 
 
+def with_boto3(spec):
+    import boto3
+    from botocore.config import Config
+    client = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=spec["base"], aws_access_key_id="AKIATEST",
+                          aws_secret_access_key="test", verify=spec.get("ca") or None, config=Config(retries={"max_attempts": 0}))
+    client.meta.events.register("before-call.*.*", lambda params, **_: params["headers"].update(spec["headers"]))
+
+    def usage(seen, value):
+        seen.out.update(input_tokens=value["inputTokens"] + value.get("cacheReadInputTokens", 0), output_tokens=value["outputTokens"],
+                        cached_tokens=value.get("cacheReadInputTokens", 0))
+
+    def invoke(seen):
+        body = json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 64, "messages": [{"role": "user", "content": prompt(spec)}]})
+        for part in client.invoke_model_with_response_stream(modelId=spec["model"], body=body, contentType="application/json")["body"]:
+            event = json.loads(part["chunk"]["bytes"])
+            seen.events += 1
+            if event["type"] == "message_start":
+                seen.out.update(id=event["message"]["id"], model=event["message"]["model"])
+            seen.text(event.get("delta", {}).get("text"))
+            metrics = event.get("amazon-bedrock-invocationMetrics")
+            if metrics:
+                usage(seen, {name.replace("TokenCount", "Tokens"): value for name, value in metrics.items()})
+
+    def call(seen):
+        seen.out["model"] = spec["model"]
+        if spec["dialect"] == "bedrock_invoke":
+            return invoke(seen)
+        messages = [{"role": "user", "content": [{"text": prompt(spec)}]}]
+        if not spec["stream"]:
+            reply = client.converse(modelId=spec["model"], messages=messages)
+            seen.text(reply["output"]["message"]["content"][0]["text"])
+            return usage(seen, reply["usage"])
+        for event in client.converse_stream(modelId=spec["model"], messages=messages)["stream"]:
+            seen.events += 1
+            seen.text(event.get("contentBlockDelta", {}).get("delta", {}).get("text"))
+            if "metadata" in event:
+                usage(seen, event["metadata"]["usage"])
+        return None
+    return call
+
+
 async def openai_async(spec):
     import openai
     async with openai.AsyncOpenAI(api_key=spec["key"], base_url=spec["base"] + "/v1", default_headers=spec["headers"], max_retries=0) as client:
@@ -184,7 +226,7 @@ def main():
     if spec["client"] == "openai_sdk_async":
         asyncio.run(openai_async(spec))
         return
-    makers = {"openai_sdk": with_openai, "anthropic_sdk": with_anthropic, "genai_sdk": with_genai}
+    makers = {"openai_sdk": with_openai, "anthropic_sdk": with_anthropic, "genai_sdk": with_genai, "boto3_sdk": with_boto3}
     if spec["client"] not in makers:
         sys.exit(f"unknown client {spec['client']}")
 

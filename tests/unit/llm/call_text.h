@@ -14,6 +14,7 @@ inline std::string call_text(const LlmCall& c) {
   std::ostringstream out;
   const auto optional = [](const auto& value) {
     std::ostringstream text;
+    text.precision(10);
     if (value)
       text << *value;
     else
@@ -49,8 +50,13 @@ inline std::string call_text(const LlmCall& c) {
   extra("reasoning", c.tokens.reasoning);
   extra("audio_in", c.tokens.input_audio);
   extra("audio_out", c.tokens.output_audio);
+  extra("image_in", c.tokens.input_image);
+  extra("image_out", c.tokens.output_image);
   out << " " << kTokenSources[int(c.tokens.source)] << "\ncost=" << optional(c.cost_usd) << " "
-      << kCostSources[int(c.cost_source)] << "\ngaps=" << c.gaps.total;
+      << kCostSources[int(c.cost_source)] << "\nprice_missing=" << c.price_missing
+      << "\ngateway=" << c.gateway.name << "," << c.gateway.model_group << "," << c.gateway.model_id
+      << "\nsdk_retries=" << c.sdk_retry_count << "\nchoices=" << optional(c.choice_count)
+      << "\ngaps=" << c.gaps.total;
   const auto ms = [](uint64_t ns) { return ns / 1'000'000; };
   out << "\nrequest_ms=" << ms(c.request_start_ns) << "-" << ms(c.request_end_ns)
       << "\nresponse_start_ms=" << ms(c.response_start_ns) << "\nfirst_body_ms=" << ms(c.first_body_ns)

@@ -335,6 +335,25 @@ TEST(CallTracker, BodiesSayWhatUnknownFieldsDoNot) {
   }
 }
 
+TEST(CallTracker, BackgroundResponsesAreCountedByTheFirstPollThatFindsThemFinished) {
+  Tracked run;
+  const auto poll = [&run](uint64_t number, const std::string& body) {
+    run.play({"GET /v1/responses/resp_9 HTTP/1.1\nhost: api.openai.com", json_reply(body)}, 1 << 20,
+             client_connection(), number);
+    return run.sink.finished.back().tokens;
+  };
+  run.play({post("api.openai.com", "/v1/responses", R"({"model":"m","input":"hello","background":true})"),
+            json_reply(R"({"id":"resp_9","object":"response","status":"queued","model":"m","usage":null})")});
+  EXPECT_EQ(run.sink.finished.back().tokens.source, TokenSource::kNone);
+  EXPECT_FALSE(poll(1, R"({"id":"resp_9","object":"response","status":"in_progress","model":"m"})").input);
+  const std::string done =
+      R"({"id":"resp_9","object":"response","status":"completed","model":"m","usage":{"input_tokens":3,"output_tokens":8,"total_tokens":11}})";
+  EXPECT_EQ(poll(2, done).input, 3u);
+  EXPECT_EQ(run.sink.finished.back().tokens.output, 8u);
+  EXPECT_FALSE(poll(3, done).input);
+  EXPECT_EQ(run.sink.finished.size(), 4u);
+}
+
 TEST(CallTracker, RoleOfAWorkloadOnlyRises) {
   Tracked run;
   ConnectionFacts inbound = client_connection();

@@ -69,7 +69,8 @@ class Player {
       sink_.on_response_head(connection_, id_, head);
       const std::string_view type = head.header("content-type");
       end_ns = kBodyNs;
-      if (type.starts_with("text/event-stream"))
+      // The payloads of AWS frames are written as events, too: name and data are what crosses.
+      if (type.starts_with("text/event-stream") || type.starts_with("application/vnd.amazon"))
         end_ns = events(reply.body, "\n\n", text.last_event_cut);
       else if (type == "application/x-ndjson")
         end_ns = events(reply.body, "\n", text.last_event_cut);

@@ -34,8 +34,8 @@ std::shared_ptr<const PriceTable> table() { return PriceTable::parse(kTable, "te
 TEST(PriceTable, ReadsNumbersStringsNullsTiersAndServices) {
   const auto prices = table();
   EXPECT_EQ(prices->version(), "2026-05-04");
-  EXPECT_EQ(prices->size(), 6u);
-  EXPECT_EQ(prices->skipped(), 2u);
+  EXPECT_EQ(prices->size(), 7u);
+  EXPECT_EQ(prices->skipped(), 1u);
   const ModelPrice* price = prices->find("gpt-5.5");
   ASSERT_NE(price, nullptr);
   EXPECT_EQ(price->mode, "chat");
@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
         LookupCase{"gpt-35-turbo", "azure", "gpt-3.5-turbo"},
         LookupCase{"gpt-5.5-mini", "openai", ""},  // another model, not a release
         LookupCase{"gpt-5.5-codex-mini", "openai", ""}, LookupCase{"gpt-5.5-1", "openai", ""},
-        LookupCase{"gpt-5", "openai", ""}, LookupCase{"dall-e-3", "openai", ""},
+        LookupCase{"gpt-5", "openai", ""}, LookupCase{"dall-e-3", "openai", "dall-e-3"},
         LookupCase{"sample_spec", "", ""}, LookupCase{"", "", ""}, LookupCase{"-", "", ""},
         LookupCase{"my-deployment", "azure", ""}));
 

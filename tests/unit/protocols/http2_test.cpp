@@ -172,10 +172,11 @@ Case grpc_deflate_and_cut() {
   w.replies(w.server.headers(1, ok("application/grpc", {{"grpc-encoding", "deflate"}})) + data(1, body) +
             reset(1, 2))
       .close();
-  return {"GrpcDeflateAndCut",
-          w.script,
-          {"0 > head GET /s/m api.example", "0 > end 0/0 ok", "0 < head 200", "0 < data deflated",
-           "0 < event [] 8", "0 < data wh", "0 < event [] 2 incomplete", "0 server_aborted truncated after 28"}};
+  return {
+      "GrpcDeflateAndCut",
+      w.script,
+      {"0 > head GET /s/m api.example", "0 > end 0/0 ok", "0 < head 200", "0 < data deflated",
+       "0 < event [] 8", "0 < data wh", "0 < event [] 2 incomplete", "0 server_aborted truncated after 28"}};
 }
 
 Case push_is_ignored() {
@@ -201,8 +202,8 @@ Case client_resets() {
       "ClientResets",
       w.script,
       {"0 > head GET /a api.example", "0 > end 0/0 ok", "0 < head 200", "0 < data a", "0 < event [] 1",
-       "0 < data b", "0 < event [] 1 incomplete", "0 client_aborted truncated after 16", "1 > head GET /b api.example",
-       "1 > end 0/0 ok", "1 < head 200", "1 < end 0/0 ok", "1 complete ok"}};
+       "0 < data b", "0 < event [] 1 incomplete", "0 client_aborted truncated after 16",
+       "1 > head GET /b api.example", "1 > end 0/0 ok", "1 < head 200", "1 < end 0/0 ok", "1 complete ok"}};
 }
 
 Case server_resets() {

@@ -7,74 +7,6 @@
 namespace llmtap {
 namespace {
 
-struct RequestRow {
-  std::string_view path;
-  RequestField field;
-  JsonWant want = JsonWant::kValue;
-};
-
-constexpr RequestRow kRequestRows[] = {
-    {"model", RequestField::kModel},
-    {"stream", RequestField::kStream},
-    {"max_tokens", RequestField::kMaxTokens},
-    {"max_completion_tokens", RequestField::kMaxTokens},
-    {"max_output_tokens", RequestField::kMaxTokens},
-    {"generationConfig.maxOutputTokens", RequestField::kMaxTokens},
-    {"generation_config.max_output_tokens", RequestField::kMaxTokens},
-    {"inferenceConfig.maxTokens", RequestField::kMaxTokens},
-    {"options.num_predict", RequestField::kMaxTokens},
-    {"temperature", RequestField::kTemperature},
-    {"generationConfig.temperature", RequestField::kTemperature},
-    {"inferenceConfig.temperature", RequestField::kTemperature},
-    {"options.temperature", RequestField::kTemperature},
-    {"top_p", RequestField::kTopP},
-    {"generationConfig.topP", RequestField::kTopP},
-    {"inferenceConfig.topP", RequestField::kTopP},
-    {"options.top_p", RequestField::kTopP},
-    {"n", RequestField::kChoiceCount},
-    {"generationConfig.candidateCount", RequestField::kChoiceCount},
-    {"service_tier", RequestField::kServiceTier},
-    {"previous_response_id", RequestField::kPreviousResponse},
-    {"conversation", RequestField::kConversation},
-    {"conversation.id", RequestField::kConversation},
-    {"conversation_id", RequestField::kConversation},
-    {"user", RequestField::kEndUser},
-    {"litellm_metadata.user", RequestField::kEndUser},
-    {"metadata.user_id", RequestField::kEndUser},
-    {"safety_identifier", RequestField::kEndUser},
-    {"messages", RequestField::kMessages, JsonWant::kOpen},
-    {"messages[].role", RequestField::kRole},
-    {"messages[].content", RequestField::kMessageText, JsonWant::kText},
-    {"messages[].content[].text", RequestField::kMessageText, JsonWant::kText},
-    {"messages[].content[].image_url", RequestField::kImage, JsonWant::kOpen},
-    {"messages[].content[].source", RequestField::kImage, JsonWant::kOpen},
-    {"messages[].content[].input_audio", RequestField::kImage, JsonWant::kOpen},
-    {"messages[].images", RequestField::kImage, JsonWant::kOpen},
-    {"input", RequestField::kPromptText, JsonWant::kText},
-    {"input", RequestField::kInput, JsonWant::kOpen},
-    {"input[]", RequestField::kPromptText, JsonWant::kText},
-    {"input[].role", RequestField::kRole},
-    {"input[].content", RequestField::kMessageText, JsonWant::kText},
-    {"input[].content[].text", RequestField::kMessageText, JsonWant::kText},
-    {"input[].content[].image_url", RequestField::kImage},
-    {"prompt", RequestField::kPromptText, JsonWant::kText},
-    {"prompt", RequestField::kPrompt, JsonWant::kOpen},
-    {"prompt[]", RequestField::kPromptText, JsonWant::kText},
-    {"images", RequestField::kImage, JsonWant::kOpen},
-    {"system", RequestField::kSystemText, JsonWant::kText},
-    {"system", RequestField::kSystem, JsonWant::kOpen},
-    {"system[].text", RequestField::kSystemText, JsonWant::kText},
-    {"instructions", RequestField::kInstructions, JsonWant::kText},
-    {"systemInstruction.parts[].text", RequestField::kSystemText, JsonWant::kText},
-    {"anthropic_version", RequestField::kAnthropicVersion},
-    {"contents", RequestField::kContents, JsonWant::kOpen},
-    {"contents[].role", RequestField::kRole},
-    {"contents[].parts", RequestField::kParts, JsonWant::kOpen},
-    {"contents[].parts[].text", RequestField::kMessageText, JsonWant::kText},
-    {"contents[].parts[].inlineData", RequestField::kImage, JsonWant::kOpen},
-    {"contents[].parts[].fileData", RequestField::kImage, JsonWant::kOpen},
-};
-
 struct UsageRow {
   std::string_view path;
   Usage field;
@@ -117,6 +49,18 @@ constexpr UsageRow kUsageRows[] = {
     {"cacheWriteInputTokens", Usage::kBedrockCacheWrite},
     {"billed_units.input_tokens", Usage::kBilledInput},
     {"billed_units.output_tokens", Usage::kBilledOutput},
+    {"billed_units.search_units", Usage::kSearchUnits},
+    {"output_tokens_details.image_tokens", Usage::kOutputImage},
+    {"completion_tokens_details.image_tokens", Usage::kOutputImage},
+    {"output_token_details.audio_tokens", Usage::kOutputAudio},
+    {"input_token_details.image_tokens", Usage::kInputImage},
+    {"server_tool_use.web_search_requests", Usage::kSearches},
+    {"num_search_queries", Usage::kSearches},
+    {"total_input_tokens", Usage::kGeminiPrompt},
+    {"total_output_tokens", Usage::kGeminiCandidates},
+    {"total_thought_tokens", Usage::kGeminiThoughts},
+    {"total_cached_tokens", Usage::kGeminiCached},
+    {"total_tool_use_tokens", Usage::kGeminiToolUse},
 };
 
 constexpr UsageRow kOtherUsageRows[] = {
@@ -131,16 +75,51 @@ constexpr UsageRow kOtherUsageRows[] = {
     {"timings.prompt_n", Usage::kLlamaPrompt},
     {"timings.cache_n", Usage::kLlamaCache},
     {"timings.predicted_n", Usage::kLlamaPredicted},
+    {"amazon-bedrock-invocationMetrics.inputTokenCount", Usage::kInvocationInput},
+    {"amazon-bedrock-invocationMetrics.outputTokenCount", Usage::kInvocationOutput},
+    {"amazon-bedrock-invocationMetrics.cacheReadInputTokenCount", Usage::kInvocationCacheRead},
+    {"amazon-bedrock-invocationMetrics.cacheWriteInputTokenCount", Usage::kInvocationCacheWrite},
+    // Titan and Llama as Bedrock hosts them.
+    {"inputTextTokenCount", Usage::kTgiInput},
+    {"totalOutputTextTokenCount", Usage::kTgiGenerated},
+    {"results[].tokenCount", Usage::kTgiGenerated},
+    {"prompt_token_count", Usage::kTgiInput},
+    {"generation_token_count", Usage::kTgiGenerated},
     {"details.input_length", Usage::kTgiInput},
     {"details.generated_tokens", Usage::kTgiGenerated},
     {"meta.billed_units.input_tokens", Usage::kBilledInput},
     {"meta.billed_units.output_tokens", Usage::kBilledOutput},
+    {"meta.billed_units.search_units", Usage::kSearchUnits},
+    {"response.meta.billed_units.input_tokens", Usage::kBilledInput},
+    {"response.meta.billed_units.output_tokens", Usage::kBilledOutput},
+    {"tokens_evaluated", Usage::kLlamaEvaluated},
+    {"tokens_predicted", Usage::kLlamaTotal},
+    {"meta_info.prompt_tokens", Usage::kPrompt},
+    {"meta_info.completion_tokens", Usage::kCompletion},
+    {"meta_info.cached_tokens", Usage::kCachedDetail},
+    {"meta_info.reasoning_tokens", Usage::kReasoning},
+    {"stats.input_tokens", Usage::kInput},
+    {"stats.total_output_tokens", Usage::kOutput},
+    {"stats.reasoning_output_tokens", Usage::kReasoning},
+    {"result.stats.input_tokens", Usage::kInput},
+    {"result.stats.total_output_tokens", Usage::kOutput},
+    {"result.stats.reasoning_output_tokens", Usage::kReasoning},
+    {"inputTextTokenCount", Usage::kTitanInput},
+    {"totalOutputTextTokenCount", Usage::kTitanOutput},
+    {"results[].tokenCount", Usage::kTitanOutput},
+    {"prompt_token_count", Usage::kMetaPrompt},
+    {"generation_token_count", Usage::kMetaOutput},
+    {"amazon-bedrock-invocationMetrics.inputTokenCount", Usage::kInvokedInput},
+    {"amazon-bedrock-invocationMetrics.outputTokenCount", Usage::kInvokedOutput},
+    {"amazon-bedrock-invocationMetrics.cacheReadInputTokenCount", Usage::kInvokedCacheRead},
+    {"amazon-bedrock-invocationMetrics.cacheWriteInputTokenCount", Usage::kInvokedCacheWrite},
 };
 
 // Anthropic's message_start and the Responses events wrap the object; Groq's streams and Cohere's
 // message-end have it elsewhere; Converse streams send it as `metadata`.
-constexpr std::string_view kUsagePlaces[] = {"usage.",        "message.usage.", "response.usage.",
-                                             "x_groq.usage.", "delta.usage.",   "metadata.usage."};
+constexpr std::string_view kUsagePlaces[] = {
+    "usage.",       "message.usage.",  "response.usage.",   "x_groq.usage.",
+    "delta.usage.", "metadata.usage.", "interaction.usage."};
 
 struct ReplyRow {
   std::string_view path;
@@ -185,7 +164,7 @@ constexpr ReplyRow kReplyRows[] = {
     {"choices[].delta.content", ReplyField::kContent, JsonWant::kText},
     {"choices[].delta.content[].text", ReplyField::kContent, JsonWant::kText},
     {"choices[].delta.content[].thinking[].text", ReplyField::kReasoning, JsonWant::kText},
-    {"choices[].delta.refusal", ReplyField::kContent, JsonWant::kText},
+    {"choices[].delta.refusal", ReplyField::kRefusal, JsonWant::kText},
     {"choices[].delta.audio.transcript", ReplyField::kContent, JsonWant::kText},
     {"choices[].delta.reasoning_content", ReplyField::kReasoning, JsonWant::kText},
     {"choices[].delta.reasoning", ReplyField::kReasoning, JsonWant::kText},
@@ -197,7 +176,7 @@ constexpr ReplyRow kReplyRows[] = {
     {"choices[].delta.function_call.arguments", ReplyField::kToolText, JsonWant::kText},
     {"choices[].message.content", ReplyField::kContent, JsonWant::kText},
     {"choices[].message.content[].text", ReplyField::kContent, JsonWant::kText},
-    {"choices[].message.refusal", ReplyField::kContent, JsonWant::kText},
+    {"choices[].message.refusal", ReplyField::kRefusal, JsonWant::kText},
     {"choices[].message.reasoning_content", ReplyField::kReasoning, JsonWant::kText},
     {"choices[].message.reasoning", ReplyField::kReasoning, JsonWant::kText},
     {"choices[].message.tool_calls[].id", ReplyField::kToolId},
@@ -230,6 +209,7 @@ constexpr ReplyRow kReplyRows[] = {
     {"output[].name", ReplyField::kItemName},
     {"output[].id", ReplyField::kItemId},
     {"output[].content[].text", ReplyField::kContent, JsonWant::kText},
+    {"output[].content[].refusal", ReplyField::kRefusal, JsonWant::kText},
     {"output[].summary[].text", ReplyField::kReasoning, JsonWant::kText},
     {"output[].arguments", ReplyField::kToolText, JsonWant::kText},
     {"response.output[].type", ReplyField::kItemType},
@@ -257,7 +237,24 @@ constexpr ReplyRow kReplyRows[] = {
     {"output.message", ReplyField::kBedrockOutput, JsonWant::kOpen},
     {"output.message.content[].text", ReplyField::kContent, JsonWant::kText},
     {"output.message.content[].toolUse.name", ReplyField::kToolName},
+    {"output.message.content[].toolUse.toolUseId", ReplyField::kToolId},
+    {"output.message.content[].reasoningContent.reasoningText.text", ReplyField::kReasoning, JsonWant::kText},
     {"stopReason", ReplyField::kFinish},
+    // Converse streams; Nova has the same below the event's name.
+    {"delta.toolUse.input", ReplyField::kToolText, JsonWant::kText},
+    {"delta.reasoningContent.text", ReplyField::kReasoning, JsonWant::kText},
+    {"start.toolUse.name", ReplyField::kToolName},
+    {"start.toolUse.toolUseId", ReplyField::kToolId},
+    {"contentBlockDelta.delta.text", ReplyField::kContent, JsonWant::kText},
+    {"contentBlockDelta.delta.toolUse.input", ReplyField::kToolText, JsonWant::kText},
+    {"contentBlockStart.start.toolUse.name", ReplyField::kToolName},
+    {"contentBlockStart.start.toolUse.toolUseId", ReplyField::kToolId},
+    {"messageStop.stopReason", ReplyField::kFinish},
+    {"outputText", ReplyField::kContent, JsonWant::kText},
+    {"completionReason", ReplyField::kFinish},
+    {"results[].outputText", ReplyField::kContent, JsonWant::kText},
+    {"results[].completionReason", ReplyField::kFinish},
+    {"generation", ReplyField::kContent, JsonWant::kText},
     {"finish_reason", ReplyField::kFinish},
     {"delta.finish_reason", ReplyField::kFinish},
     {"message.content[].text", ReplyField::kContent, JsonWant::kText},
@@ -277,19 +274,120 @@ constexpr ReplyRow kReplyRows[] = {
     {"code", ReplyField::kTopCode},
     {"message", ReplyField::kTopMessage},
     {"detail", ReplyField::kTopMessage},
+
+    // Cohere v2, and v1.
+    {"delta.message.content.thinking", ReplyField::kReasoning, JsonWant::kText},
+    {"delta.message.tool_plan", ReplyField::kReasoning, JsonWant::kText},
+    {"delta.message.tool_calls.id", ReplyField::kToolId},
+    {"delta.message.tool_calls.function.name", ReplyField::kToolName},
+    {"delta.message.tool_calls.function.arguments", ReplyField::kToolText, JsonWant::kText},
+    {"delta.error", ReplyField::kErrorText},
+    {"message.content[].thinking", ReplyField::kReasoning, JsonWant::kText},
+    {"message.tool_plan", ReplyField::kReasoning, JsonWant::kText},
+    {"message.tool_calls[].id", ReplyField::kToolId},
+    {"message.tool_calls[].function.arguments", ReplyField::kToolText, JsonWant::kText},
+    {"generation_id", ReplyField::kId},
+    {"generations[].text", ReplyField::kContent, JsonWant::kText},
+    {"response.finish_reason", ReplyField::kFinish},
+
+    // Converse: plain, and the events' payloads.
+    {"output.message.content[].toolUse.toolUseId", ReplyField::kToolId},
+    {"output.message.content[].reasoningContent.reasoningText.text", ReplyField::kReasoning, JsonWant::kText},
+    {"start.toolUse.name", ReplyField::kToolName},
+    {"start.toolUse.toolUseId", ReplyField::kToolId},
+    {"contentBlockStart.start.toolUse.name", ReplyField::kToolName},
+    {"contentBlockStart.start.toolUse.toolUseId", ReplyField::kToolId},
+    {"contentBlockDelta.delta.text", ReplyField::kContent, JsonWant::kText},
+    {"contentBlockDelta.delta.toolUse.input", ReplyField::kToolText, JsonWant::kText},
+    {"messageStop.stopReason", ReplyField::kFinish},
+    {"delta.toolUse.input", ReplyField::kToolText, JsonWant::kText},
+    {"delta.reasoningContent.text", ReplyField::kReasoning, JsonWant::kText},
+    {"serviceTier.type", ReplyField::kServiceTier},
+    {"usage.cacheDetails[].ttl", ReplyField::kWriteTtl},
+    {"usage.cacheDetails[].inputTokens", ReplyField::kWriteCount},
+    {"metadata.usage.cacheDetails[].ttl", ReplyField::kWriteTtl},
+    {"metadata.usage.cacheDetails[].inputTokens", ReplyField::kWriteCount},
+
+    // InvokeModel: Titan, Llama, Mistral.
+    {"outputText", ReplyField::kContent, JsonWant::kText},
+    {"results[].outputText", ReplyField::kContent, JsonWant::kText},
+    {"results[].completionReason", ReplyField::kFinish},
+    {"completionReason", ReplyField::kFinish},
+    {"generation", ReplyField::kContent, JsonWant::kText},
+    {"outputs[].text", ReplyField::kContent, JsonWant::kText},
+    {"outputs[].stop_reason", ReplyField::kFinish},
+
+    // DashScope's own API: the text so far, unless asked for increments.
+    {"output", ReplyField::kOutputOpen, JsonWant::kOpen},
+    {"output.text", ReplyField::kTextSoFar, JsonWant::kText},
+    {"output.finish_reason", ReplyField::kFinish},
+    {"output.choices[].finish_reason", ReplyField::kFinish},
+    {"output.choices[].message.content", ReplyField::kTextSoFar, JsonWant::kText},
+    {"output.choices[].message.content[].text", ReplyField::kTextSoFar, JsonWant::kText},
+    {"output.choices[].message.reasoning_content", ReplyField::kReasoningSoFar, JsonWant::kText},
+    {"output.choices[].message.tool_calls[].id", ReplyField::kToolId},
+    {"output.choices[].message.tool_calls[].index", ReplyField::kToolIndex},
+    {"output.choices[].message.tool_calls[].function.name", ReplyField::kToolName},
+    {"output.choices[].message.tool_calls[].function.arguments", ReplyField::kToolText, JsonWant::kText},
+    {"request_id", ReplyField::kRequestId},
+
+    // SGLang's and TGI's own APIs, llama.cpp's, Triton's.
+    {"text", ReplyField::kRootText, JsonWant::kText},
+    {"meta_info", ReplyField::kMetaInfo, JsonWant::kOpen},
+    {"meta_info.id", ReplyField::kId},
+    {"meta_info.finish_reason.type", ReplyField::kFinish},
+    {"token", ReplyField::kTgiToken, JsonWant::kOpen},
+    {"token.text", ReplyField::kTokenText, JsonWant::kText},
+    {"token.special", ReplyField::kTokenSpecial},
+    {"generated_text", ReplyField::kGeneratedText, JsonWant::kText},
+    {"details.finish_reason", ReplyField::kFinish},
+    {"error_type", ReplyField::kErrorType},
+    {"content", ReplyField::kDeltaString, JsonWant::kText},
+    {"stop", ReplyField::kLlamaStop},
+    {"stop_type", ReplyField::kStopType},
+    {"text_output", ReplyField::kTextOutput, JsonWant::kText},
+    {"model_name", ReplyField::kModelName},
+
+    // LM Studio's own API.
+    {"model_instance_id", ReplyField::kInstance},
+    {"result.model_instance_id", ReplyField::kInstance},
+    {"response_id", ReplyField::kId},
+    {"result.response_id", ReplyField::kId},
+    {"output[].content", ReplyField::kContent, JsonWant::kText},
+    {"output[].tool", ReplyField::kItemName},
+    {"stats.stop_reason", ReplyField::kFinish},
+
+    // Gemini: per modality, tiers, interactions, embeddings and images by predict.
+    {"candidates[].content.parts[].functionCall.id", ReplyField::kToolId},
+    {"usageMetadata.trafficType", ReplyField::kTrafficType},
+    {"usageMetadata.serviceTier", ReplyField::kServiceTier},
+    {"usageMetadata.promptTokensDetails[].modality", ReplyField::kInputModality},
+    {"usageMetadata.promptTokensDetails[].tokenCount", ReplyField::kInputCount},
+    {"usageMetadata.candidatesTokensDetails[].modality", ReplyField::kOutputModality},
+    {"usageMetadata.candidatesTokensDetails[].tokenCount", ReplyField::kOutputCount},
+    {"predictions[].embeddings.statistics.token_count", ReplyField::kPredictedTokens},
+    {"predictions[].bytesBase64Encoded", ReplyField::kImage, JsonWant::kText},
+    {"event_type", ReplyField::kType},
+    {"interaction.id", ReplyField::kId},
+    {"interaction.model", ReplyField::kModel},
+    {"interaction.status", ReplyField::kStatus},
+    {"previous_interaction_id", ReplyField::kPreviousResponse},
+
+    // Images, audio, realtime, and what is not billed by token.
+    {"data[].b64_json", ReplyField::kImage, JsonWant::kText},
+    {"data[].url", ReplyField::kImage, JsonWant::kText},
+    {"usage.seconds", ReplyField::kSeconds},
+    {"usage.prompt_audio_seconds", ReplyField::kSeconds},
+    {"duration", ReplyField::kSeconds},
+    {"session.model", ReplyField::kModel},
+    {"response.conversation_id", ReplyField::kConversation},
+    {"usage.speed", ReplyField::kSpeed},
+    {"message.usage.speed", ReplyField::kSpeed},
+    {"usage.inference_geo", ReplyField::kGeo},
+    {"message.usage.inference_geo", ReplyField::kGeo},
 };
 
 }  // namespace
-
-const JsonPaths& request_paths() {
-  static const JsonPaths paths = [] {
-    std::vector<JsonRule> rules;
-    for (const RequestRow& row : kRequestRows)
-      rules.push_back({row.path, static_cast<uint16_t>(row.field), row.want});
-    return JsonPaths(rules);
-  }();
-  return paths;
-}
 
 const JsonPaths& reply_paths() {
   static const JsonPaths paths = [] {
