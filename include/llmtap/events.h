@@ -107,6 +107,7 @@ LLMTAP_ASSERT_SIZE(struct llmtap_event_hdr, 32);
 #define LLMTAP_FLAG_MORE 0x1            /* DATA: further records of the same call follow */
 #define LLMTAP_FLAG_TURN 0x2            /* DATA: first record after a change of direction */
 #define LLMTAP_FLAG_EARLY_DATA 0x4      /* DATA: TLS early data */
+#define LLMTAP_FLAG_NOT_SEEN 0x8        /* CONN_END, EXIT: the kernel's own was lost; userspace found it gone */
 
 /* captured_bytes of payload follow. time_ns is when the call returned. */
 struct llmtap_data_event {

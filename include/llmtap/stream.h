@@ -29,6 +29,7 @@ enum class EndReason : uint8_t {
   kReset,        // connection reset, broken pipe
   kProcessExit,  // the process ended with the connection open
   kEvicted,      // we gave up on it (idle bound, table full): counted
+  kNotSeen,      // found gone after events were lost: when and how it ended is not known
 };
 
 // What streams/ delivers, in the order of events. A connection is opened once, before its first

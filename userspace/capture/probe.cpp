@@ -18,7 +18,10 @@
 #include <utility>
 
 #include "base/check.h"
+#include "capture/connection_map.h"
+#include "capture/loss_sweep.h"
 #include "capture/probe_programs.h"
+#include "capture/process_facts.h"
 #include "capture/reader_wait.h"
 #include "capture/ring.h"
 #include "capture/ring_book.h"
@@ -61,7 +64,7 @@ struct LostCount {
   uint64_t events, bytes;
 };
 
-class LiveProbe final : public Probe {
+class LiveProbe final : public Probe, private SweepPort {
  public:
   ~LiveProbe() override {
     detach_all();
@@ -90,6 +93,7 @@ class LiveProbe final : public Probe {
           [this] { return run_times(); }, [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
     ring_.reset(ring_buffer__new(bpf_map__fd(programs_.events), &LiveProbe::on_record, this, nullptr));
     if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
+    connection_map_ = ConnectionMap(programs_.object, programs_.conn_by_key);
     return attach_all();
   }
 
@@ -111,7 +115,9 @@ class LiveProbe final : public Probe {
       if (n == 0) n = ring_buffer__consume(ring_.get());
     }
     deliver_injected();
-    tick(now_ns(CLOCK_MONOTONIC));
+    const uint64_t now = now_ns(CLOCK_MONOTONIC);
+    tick(now);
+    loss_sweep_.step(now);
     sink_ = nullptr;
     // ECANCELED is our own batch bound.
     if (n < 0 && n != -EINTR && n != -ECANCELED && n != -EAGAIN)
@@ -276,10 +282,36 @@ class LiveProbe final : public Probe {
     if (event->type == LLMTAP_EVENT_DATA)
       data_events_[reinterpret_cast<const llmtap_data_event*>(event)->source % LLMTAP_SOURCE_MAX].fetch_add(
           1, std::memory_order_relaxed);
-    if (event->type == LLMTAP_EVENT_EXIT || event->type == LLMTAP_EVENT_EXEC) end_tls_objects(*event);
-    book_.note(*event);
-    deliver(*event);
+    note(*event);
     return now > batch_end_ns_ ? -ECANCELED : 0;
+  }
+
+  void note(const llmtap_event_hdr& event) {
+    if (event.type == LLMTAP_EVENT_EXIT || event.type == LLMTAP_EVENT_EXEC) end_tls_objects(event);
+    book_.note(event);
+    deliver(event);
+  }
+
+  // SweepPort
+  Piece read_connections(bool from_start, std::vector<Connection>& out) override {
+    return connection_map_.read(from_start, out);
+  }
+  bool lives(ProcessKey process) override { return proc_.lives(process); }
+  void drop(const Connection& connection) override {
+    if (connection_map_.drop(connection)) ended_here_.fetch_add(1, std::memory_order_relaxed);
+  }
+  uint64_t reserved() override { return ring__producer_pos(ring_buffer__ring(ring_.get(), 0)); }
+  uint64_t consumed() override { return ring__consumer_pos(ring_buffer__ring(ring_.get(), 0)); }
+  void tell(const llmtap_conn_end_event& end) override { note(end.hdr); }
+  void tell_exit(ProcessKey process, uint64_t now) override {
+    llmtap_process_event exit{};
+    exit.hdr.time_ns = now;
+    exit.hdr.size = sizeof(exit);
+    exit.hdr.type = LLMTAP_EVENT_EXIT;
+    exit.hdr.flags = LLMTAP_FLAG_NOT_SEEN;
+    exit.hdr.tgid = exit.hdr.tid = process.tgid;
+    exit.process_start_ns = process.start_ns;
+    note(exit.hdr);
   }
 
   void deliver(const llmtap_event_hdr& event) {
@@ -298,7 +330,7 @@ class LiveProbe final : public Probe {
       end.hdr = event;
       end.hdr.size = sizeof(end);
       end.hdr.type = LLMTAP_EVENT_CONN_END;
-      end.hdr.flags = 0;
+      end.hdr.flags = event.flags & LLMTAP_FLAG_NOT_SEEN;
       end.hdr.conn_id = object.conn_id;
       end.read_offset = object.read_offset;
       end.write_offset = object.write_offset;
@@ -337,6 +369,7 @@ class LiveProbe final : public Probe {
 
     const Lost lost = read_lost();
     if (std::memcmp(lost.data(), lost_said_.data(), sizeof(lost)) == 0) return;
+    if (lost[LLMTAP_LOST_RING_FULL].events != lost_said_[LLMTAP_LOST_RING_FULL].events) loss_sweep_.on_lost();
     lost_said_ = lost;
     llmtap_lost_event event{};
     event.hdr.type = LLMTAP_EVENT_LOST;
@@ -376,6 +409,9 @@ class LiveProbe final : public Probe {
   size_t delivered_ = 0;
   uint64_t next_tick_ns_ = 0, batch_end_ns_ = 0;
   RingBook book_;
+  ConnectionMap connection_map_;
+  ProcFs proc_;
+  LossSweep loss_sweep_{book_, *this};
   Lost lost_said_{};
   uint32_t switchers_seen_ = 0;
   std::function<void(uint32_t)> tell_switch_;

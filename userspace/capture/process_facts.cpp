@@ -10,6 +10,7 @@
 #include <charconv>
 #include <climits>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <set>
 
@@ -143,6 +144,18 @@ std::optional<uint64_t> ProcFs::start_ns(uint32_t tgid) const {
   if (!parse_number(take_field(rest), ticks, 10)) return std::nullopt;
   // Always 100 in what the kernel shows to programs (USER_HZ).
   return ticks * (1'000'000'000 / 100);
+}
+
+bool ProcFs::lives(ProcessKey process) const {
+  if (const auto start = start_ns(process.tgid)) return process.start_ns == 0 || *start == process.start_ns;
+  // A zombie has one task left; a process whose main thread ended before the others has more. What
+  // cannot be read for another reason (no descriptor is free) is no evidence.
+  std::error_code error;
+  std::filesystem::directory_iterator tasks(path(process.tgid, "task"), error);
+  if (error) return error != std::errc::no_such_file_or_directory && error != std::errc::no_such_process;
+  size_t count = 0;
+  for (; !error && tasks != std::filesystem::directory_iterator(); tasks.increment(error)) ++count;
+  return count > 1;
 }
 
 std::optional<std::vector<Mapping>> ProcFs::mappings(ProcessKey process) const {

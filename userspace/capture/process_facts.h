@@ -68,6 +68,8 @@ class ProcFs {
   std::vector<uint32_t> processes() const;
   // Boot time in ns, rounded down to a clock tick (10 ms) as /proc has it. Nothing: gone or a zombie.
   std::optional<uint64_t> start_ns(uint32_t tgid) const;
+  // False only if it is certain: the number is free, a zombie's, or another process has it.
+  bool lives(ProcessKey) const;
   // Nothing if the process went away, or another took its number, meanwhile.
   std::optional<std::vector<Mapping>> mappings(ProcessKey) const;
   std::optional<ProcessRecord> record(uint32_t tgid) const;

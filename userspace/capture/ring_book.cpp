@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "capture/ring_book.h"
 
+#include <algorithm>
+
 namespace llmtap {
 namespace {
 
 constexpr uint64_t kSlots = 65536;           // LLMTAP_VERDICT_SLOTS of bpf/lib/maps.bpf.h
 constexpr size_t kConnections = 2 * 131072;  // twice what the kernel's map holds
+constexpr size_t kProcesses = 65536;
 constexpr uint64_t kLow28 = (1ULL << 28) - 1;
 
 }  // namespace
@@ -14,21 +17,21 @@ void RingBook::note(const llmtap_event_hdr& event) {
   switch (event.type) {
     case LLMTAP_EVENT_CONN: {
       const auto& conn = reinterpret_cast<const llmtap_conn_event&>(event);
-      // The ends of some may have been lost to a full ring.
-      if (connections_.size() >= kConnections) forget(connections_.begin()->first);
-      Connection& known = connections_[event.conn_id];
+      Connection& known = connection(event);
       known.ssl = conn.tls_object;
       known.tgid = event.tgid;
       if (conn.tls_object != 0) tls_by_process_[event.tgid].insert(event.conn_id);
+      if (process_start_.size() < kProcesses || process_start_.contains(event.tgid))
+        process_start_[event.tgid] = conn.process_start_ns;
       break;
     }
     case LLMTAP_EVENT_DATA: {
       const auto& data = reinterpret_cast<const llmtap_data_event&>(event);
-      const auto it = connections_.find(event.conn_id);
-      if (it == connections_.end()) break;
-      it->second.direction = data.direction;
-      it->second.sequence = data.sequence;
-      it->second.offset[data.direction] = data.offset + data.original_bytes;
+      // Its CONN may have been lost to a full ring, and then its end will never be told.
+      Connection& known = connection(event);
+      known.direction = data.direction;
+      known.sequence = data.sequence;
+      known.offset[data.direction] = data.offset + data.original_bytes;
       break;
     }
     case LLMTAP_EVENT_CONN_END: {
@@ -36,8 +39,61 @@ void RingBook::note(const llmtap_event_hdr& event) {
       if (reason == LLMTAP_END_CLOSED || reason == LLMTAP_END_EXIT) forget(event.conn_id);
       break;
     }
+    case LLMTAP_EVENT_EXIT: process_start_.erase(event.tgid); break;
     default: break;
   }
+}
+
+RingBook::Connection& RingBook::connection(const llmtap_event_hdr& event) {
+  const auto it = connections_.find(event.conn_id);
+  if (it != connections_.end()) return it->second;
+  if (connections_.size() >= kConnections) forget(connections_.begin()->first);
+  Connection& made = connections_[event.conn_id];
+  made.tgid = event.tgid;
+  made.sweep = sweep_;
+  return made;
+}
+
+bool RingBook::mark(uint64_t conn_id) {
+  const auto it = connections_.find(conn_id);
+  if (it == connections_.end()) return false;
+  it->second.sweep = sweep_;
+  return true;
+}
+
+std::vector<uint64_t> RingBook::unmarked() const {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, connection] : connections_)
+    if (connection.sweep != sweep_) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+std::optional<llmtap_conn_end_event> RingBook::end_unseen(uint64_t conn_id, uint64_t now_ns) const {
+  const auto it = connections_.find(conn_id);
+  if (it == connections_.end()) return std::nullopt;
+  llmtap_conn_end_event end{};
+  end.hdr.time_ns = now_ns;
+  end.hdr.size = sizeof(end);
+  end.hdr.type = LLMTAP_EVENT_CONN_END;
+  end.hdr.flags = LLMTAP_FLAG_NOT_SEEN;
+  end.hdr.tgid = it->second.tgid;
+  end.hdr.conn_id = conn_id;
+  end.read_offset = it->second.offset[LLMTAP_READ];
+  end.write_offset = it->second.offset[LLMTAP_WRITE];
+  end.reason = LLMTAP_END_CLOSED;
+  return end;
+}
+
+std::vector<ProcessKey> RingBook::processes() const {
+  std::vector<ProcessKey> keys;
+  for (const auto& [tgid, start_ns] : process_start_) keys.push_back({tgid, start_ns});
+  return keys;
+}
+
+bool RingBook::has_process(ProcessKey process) const {
+  const auto it = process_start_.find(process.tgid);
+  return it != process_start_.end() && it->second == process.start_ns;
 }
 
 void RingBook::forget(uint64_t conn_id) {

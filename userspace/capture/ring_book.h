@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the core thread knows of the kernel's connections while it reads the ring: enough to address
-// a verdict, and to end the TLS objects of a process that is gone.
+// a verdict, to end the TLS objects of a process that is gone, and to find out which connections and
+// processes are gone without a word.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "llmtap/events.h"
+#include "llmtap/facts.h"
 #include "llmtap/verdict.h"
 
 namespace llmtap {
@@ -34,18 +36,33 @@ class RingBook {
   std::optional<VerdictWord> verdict_word(uint64_t conn_id, Verdict verdict) const;
   size_t connections() const { return connections_.size(); }
 
+  // From here on mark() tells which connections the kernel still holds. Ones noted later are marked.
+  void begin_sweep() { ++sweep_; }
+  // False: not known here.
+  bool mark(uint64_t conn_id);
+  std::vector<uint64_t> unmarked() const;
+  // The last word on a connection that is gone without its own; nothing if that came meanwhile.
+  std::optional<llmtap_conn_end_event> end_unseen(uint64_t conn_id, uint64_t now_ns) const;
+  // Those that used a connection and have not said that they ended.
+  std::vector<ProcessKey> processes() const;
+  bool has_process(ProcessKey process) const;
+
  private:
   struct Connection {
     uint64_t ssl = 0;
     uint64_t offset[2] = {0, 0};
     uint32_t tgid = 0;
     uint32_t sequence = 0;
+    uint32_t sweep = 0;
     uint8_t direction = 0;
   };
+  Connection& connection(const llmtap_event_hdr& event);
   void forget(uint64_t conn_id);
 
   std::unordered_map<uint64_t, Connection> connections_;
   std::unordered_map<uint32_t, std::unordered_set<uint64_t>> tls_by_process_;
+  std::unordered_map<uint32_t, uint64_t> process_start_;
+  uint32_t sweep_ = 0;
 };
 
 }  // namespace llmtap

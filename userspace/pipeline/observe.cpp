@@ -114,6 +114,8 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
     const auto index = static_cast<size_t>(loss);
     out.events_lost.push_back(
         {{"kernel", std::string(loss_name(loss))}, static_cast<double>(core.kernel_lost_events[index])});
+    out.kernel_bytes_lost.push_back(
+        {{"kernel", std::string(loss_name(loss))}, static_cast<double>(core.kernel_lost_bytes[index])});
   }
   out.stages = {{"streams", core.streams}, {"protocols", core.protocols}, {"llm", core.llm}};
   const ProtocolCounters& protocols = core.protocol_counters;
@@ -124,6 +126,8 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
   for (const auto& [labels, connections] : open)
     out.connections.push_back(
         {{std::string(verdict_name(labels.first)), std::string(labels.second)}, count(connections)});
+  out.connections_not_seen_ending = count(core.stream_counters.connections_not_seen_ending);
+  out.clock_steps = count(core.wall_clock_steps);
   out.coverage_connections = {
       {{"socket", "clear"}, count(core.stream_counters.clear_connections[LLMTAP_SOURCE_SOCKET])},
       {{"openssl", "clear"}, count(core.stream_counters.clear_connections[LLMTAP_SOURCE_OPENSSL])},

@@ -16,6 +16,11 @@
 
 namespace llmtap {
 
+// What an exchange lacks when its connection ends first.
+inline Defect cut_by(EndReason reason) {
+  return reason == EndReason::kNotSeen ? Defect::kLostSegment : Defect::kTruncated;
+}
+
 struct ProtocolCounters {
   // Connections, by what their first bytes (or the first certain head) said.
   uint64_t http1_connections = 0, http2_connections = 0, other_connections = 0;

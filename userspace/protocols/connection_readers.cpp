@@ -351,7 +351,8 @@ void ConnectionReaders::end_codec(Reader& reader, EndReason reason, uint64_t tim
   const Side closer = is_client != by_peer ? Side::kRequest : Side::kResponse;
   const Side last = closer == Side::kRequest ? Side::kResponse : Side::kRequest;
   end_side(reader, closer, reason, time_ns);
-  end_side(reader, last, reason == EndReason::kEvicted ? reason : EndReason::kClosed, time_ns);
+  const bool by_us = reason == EndReason::kEvicted || reason == EndReason::kNotSeen;
+  end_side(reader, last, by_us ? reason : EndReason::kClosed, time_ns);
 }
 
 void ConnectionReaders::on_end(const ConnectionFacts& facts, EndReason reason, uint64_t time_ns) {

@@ -47,7 +47,7 @@ struct Families {
 double number(uint64_t value) { return static_cast<double>(value); }
 
 void add_stages(Families& families, const SelfObservation& self) {
-  Samples bytes, items, lost;
+  Samples bytes, items, lost = self.kernel_bytes_lost;
   for (const auto& [stage, books] : self.stages) {
     bytes.push_back({{stage, "in"}, number(books.bytes_in)});
     bytes.push_back({{stage, "out"}, number(books.bytes_out)});
@@ -102,6 +102,13 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
   add_stages(families, self);
   families.gauge("llmtap_connections", "Open connections by verdict and protocol.", {"verdict", "protocol"},
                  self.connections);
+  if (self.connections_not_seen_ending)
+    families.counter("llmtap_connections_not_seen_ending_total",
+                     "Connections found gone after events were lost: when and how they ended is not known.",
+                     {}, {{{}, *self.connections_not_seen_ending}});
+  if (self.clock_steps)
+    families.counter("llmtap_clock_steps_total", "Times that the wall clock was set.", {},
+                     {{{}, *self.clock_steps}});
   families.gauge("llmtap_queue_length", "Items waiting between two threads.", {"queue"}, self.queues);
   families.gauge("llmtap_coverage_processes",
                  "Processes that talk TLS or HTTP, by whether their plaintext can be read.",

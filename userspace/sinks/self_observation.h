@@ -30,14 +30,16 @@ struct SelfObservation {
 
   std::string version, revision, kernel;
   bool btf = false;
-  std::vector<Sample> attached_targets;  // kind
-  std::vector<Sample> attach_failures;   // kind, reason
-  std::vector<Sample> capture_coverage;  // namespace, workload, role
-  std::vector<Sample> events;            // source
-  std::vector<Sample> events_lost;       // source, reason
+  std::vector<Sample> attached_targets;   // kind
+  std::vector<Sample> attach_failures;    // kind, reason
+  std::vector<Sample> capture_coverage;   // namespace, workload, role
+  std::vector<Sample> events;             // source
+  std::vector<Sample> events_lost;        // source, reason
+  std::vector<Sample> kernel_bytes_lost;  // stage, reason: as the kernel side counted them
   std::vector<std::pair<std::string, StageBooks>> stages;
-  std::vector<Sample> connections;           // verdict, protocol
-  std::vector<Sample> queues;                // queue
+  std::vector<Sample> connections;  // verdict, protocol
+  std::vector<Sample> queues;       // queue
+  std::optional<double> connections_not_seen_ending, clock_steps;
   std::vector<Sample> coverage_processes;    // runtime, state, reason
   std::vector<Sample> coverage_connections;  // runtime, visibility
   std::vector<Sample> parse_errors;          // protocol, stage

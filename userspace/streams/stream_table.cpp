@@ -222,6 +222,7 @@ void StreamTable::end(Connection& connection, EndReason reason, uint64_t time_ns
   if (by_us) reason = connection.peer_left.value_or(reason);
   if (connection.opened && !connection.ended) {
     counters_.connections_ended++;
+    if (reason == EndReason::kNotSeen) counters_.connections_not_seen_ending++;
     sink_.on_end(connection.facts, reason, time_ns);
   }
   connection.ended = true;
@@ -413,7 +414,8 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
       expected = total[index(direction)];
     }
   }
-  if (conn->facts.source == Source::kSocket) tell_tls_above(*conn, event.reason, time_ns);
+  if (conn->facts.source == Source::kSocket) tell_tls_above(*conn, event);
+  const bool not_seen = (event.hdr.flags & LLMTAP_FLAG_NOT_SEEN) != 0;
   switch (event.reason) {
     case LLMTAP_END_SHUTDOWN_WRITE:
     case LLMTAP_END_EOF: {
@@ -430,31 +432,40 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
       // The descriptor lives on until it is closed: kept, so that what still comes opens nothing.
       end(*conn, EndReason::kReset, time_ns);
       return;
-    case LLMTAP_END_EXIT: end(*conn, EndReason::kProcessExit, time_ns); break;
-    default: end(*conn, EndReason::kClosed, time_ns);
+    case LLMTAP_END_EXIT:
+      end(*conn, not_seen ? EndReason::kNotSeen : EndReason::kProcessExit, time_ns);
+      break;
+    default: end(*conn, not_seen ? EndReason::kNotSeen : EndReason::kClosed, time_ns);
   }
   erase(*conn);
 }
 
-void StreamTable::tell_tls_above(const Connection& socket, uint32_t reason, uint64_t time_ns) {
+void StreamTable::tell_tls_above(const Connection& socket, const llmtap_conn_end_event& event) {
   const auto above = tls_id_by_socket_id_.find(socket.facts.id);
   Connection* const tls = above == tls_id_by_socket_id_.end() ? nullptr : find(above->second);
   if (!tls || tls->ended) return;
-  switch (reason) {
+  switch (event.reason) {
     case LLMTAP_END_EOF:
     case LLMTAP_END_RESET:
       if (!tls->peer_left)
-        tls->peer_left = reason == LLMTAP_END_EOF ? EndReason::kPeerClosed : EndReason::kReset;
+        tls->peer_left = event.reason == LLMTAP_END_EOF ? EndReason::kPeerClosed : EndReason::kReset;
       break;
-    case LLMTAP_END_CLOSED: without_socket_.emplace_back(time_ns + kReadAfterCloseNs, tls->facts.id); break;
+    case LLMTAP_END_CLOSED:
+      without_socket_.push_back({.due_ns = event.hdr.time_ns + kReadAfterCloseNs,
+                                 .id = tls->facts.id,
+                                 .reason = (event.hdr.flags & LLMTAP_FLAG_NOT_SEEN) != 0
+                                               ? EndReason::kNotSeen
+                                               : EndReason::kClosed});
+      break;
     default: break;
   }
 }
 
 void StreamTable::end_without_sockets() {
-  while (!without_socket_.empty() && without_socket_.front().first <= clock_.monotonic_ns) {
-    if (Connection* const tls = find(without_socket_.front().second); tls != nullptr && !tls->ended)
-      end(*tls, EndReason::kClosed, without_socket_.front().first - kReadAfterCloseNs);
+  while (!without_socket_.empty() && without_socket_.front().due_ns <= clock_.monotonic_ns) {
+    const WithoutSocket& over = without_socket_.front();
+    if (Connection* const tls = find(over.id); tls != nullptr && !tls->ended)
+      end(*tls, over.reason, over.due_ns - kReadAfterCloseNs);
     without_socket_.pop_front();
   }
 }
@@ -475,7 +486,8 @@ void StreamTable::on_exit(const llmtap_process_event& event) {
     Connection* conn = find(id);
     const uint64_t start_ns = conn->facts.process.start_ns;
     if (start_ns && key.start_ns && start_ns != key.start_ns) continue;
-    end(*conn, EndReason::kProcessExit, event.hdr.time_ns);
+    end(*conn, (event.hdr.flags & LLMTAP_FLAG_NOT_SEEN) != 0 ? EndReason::kNotSeen : EndReason::kProcessExit,
+        event.hdr.time_ns);
     erase(*conn);
   }
   tgids_with_clear_tls_.erase(key.tgid);

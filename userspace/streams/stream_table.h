@@ -26,7 +26,8 @@ struct StreamCounters {
   uint64_t connections_opened = 0;  // seen by the sink
   uint64_t connections_ended = 0;
   uint64_t connections_evicted = 0;
-  uint64_t tls_ciphertext_bytes = 0;  // of sockets below TLS: neither delivered nor lost
+  uint64_t connections_not_seen_ending = 0;  // found gone after events were lost
+  uint64_t tls_ciphertext_bytes = 0;         // of sockets below TLS: neither delivered nor lost
   uint64_t client_hellos = 0;
   uint64_t malformed_events = 0;
   uint64_t unknown_events = 0;
@@ -75,7 +76,7 @@ class StreamTable : public EventSink {
   void open(Connection&);
   void end(Connection&, EndReason, uint64_t time_ns);
   void erase(Connection&);
-  void tell_tls_above(const Connection& socket, uint32_t reason, uint64_t time_ns);
+  void tell_tls_above(const Connection& socket, const llmtap_conn_end_event&);
   void end_without_sockets();
   void gap(Connection&, Direction, uint64_t bytes, std::string_view reason, uint64_t time_ns);
   void read_hello(Connection&, std::span<const uint8_t> bytes);
@@ -96,7 +97,12 @@ class StreamTable : public EventSink {
   std::unordered_map<uint32_t, std::unordered_set<uint64_t>> ids_by_tgid_;
   std::unordered_map<uint64_t, uint64_t> tls_id_by_socket_id_;
   // TLS connections whose socket was closed: when they are over at the latest, and which.
-  std::deque<std::pair<uint64_t, uint64_t>> without_socket_;
+  struct WithoutSocket {
+    uint64_t due_ns = 0;
+    uint64_t id = 0;
+    EndReason reason = EndReason::kClosed;
+  };
+  std::deque<WithoutSocket> without_socket_;
   // Processes whose TLS library is read: their sockets are not opaque, even where nothing tells which
   // TLS object is above which socket (memory BIOs).
   std::unordered_set<uint32_t> tgids_with_clear_tls_;

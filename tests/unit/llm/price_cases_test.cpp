@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
              (600 * 0.1 + 400 * 0.01 + 50 * 0.5) * kMillion / 2},
         // claude-sonnet-4-5: above 200k 6 / 0.6 / 7.5 (1 h 12) / 22.5
         Case{"SonnetAbove200k",
-             "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+             "claude-sonnet-4-5-20250929",
              "anthropic",
              {.input = 250'000, .output = 10, .cache_write = 20'000, .cache_write_1h = 20'000},
              ServiceTier::kStandard,

@@ -349,6 +349,43 @@ TEST_F(StreamTableTest, MalformedEventsAreCounted) {
   EXPECT_TRUE(recorder.lines.empty());
 }
 
+TEST_F(StreamTableTest, WhatIsFoundGoneEndedUnseen) {
+  llmtap_conn_event tls{};
+  tls.source = LLMTAP_SOURCE_OPENSSL;
+  tls.socket_conn_id = 1;
+  conn(1);
+  conn(2, tls);
+  data(2, LLMTAP_WRITE, 0, "ask");
+  conn(3);
+  data(3, LLMTAP_WRITE, 0, "ask");
+  conn(4);
+  data(4, LLMTAP_WRITE, 0, "ask");
+  recorder.lines.clear();
+  llmtap_conn_end_event gone{};
+  gone.hdr.flags = LLMTAP_FLAG_NOT_SEEN;
+  gone.reason = LLMTAP_END_CLOSED;
+  gone.write_offset = 5;
+  gone.hdr.conn_id = 3;
+  send(gone, LLMTAP_EVENT_CONN_END);
+  // The TLS object is never freed: it is over with its socket.
+  gone.hdr.conn_id = 1;
+  send(gone, LLMTAP_EVENT_CONN_END);
+  now += 2'000'000'000;
+  send(llmtap_clock_event{}, LLMTAP_EVENT_CLOCK);
+  llmtap_process_event exit{};
+  exit.hdr.flags = LLMTAP_FLAG_NOT_SEEN;
+  exit.process_start_ns = 5;
+  send(exit, LLMTAP_EVENT_EXIT);
+  const std::string unseen = " end " + std::to_string(static_cast<int>(EndReason::kNotSeen));
+  EXPECT_THAT(recorder.lines, ElementsAre("3 > gap 2", "3" + unseen, "2" + unseen, "4" + unseen));
+  EXPECT_EQ(table->counters().connections_not_seen_ending, 3U);
+  EXPECT_EQ(table->open_connections(), 0U);
+  // The kernel's own word, should it come after all, changes nothing.
+  conn_end(3, LLMTAP_END_CLOSED, 100, 100);
+  EXPECT_EQ(table->counters().connections_ended, 3U);
+  expect_balance();
+}
+
 class OpaqueTest : public StreamTableTest {
  protected:
   void SetUp() override {

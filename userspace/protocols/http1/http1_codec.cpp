@@ -286,9 +286,10 @@ void Http1Codec::end_unanswered(EndReason reason, uint64_t time_ns) {
     How how = by_client ? How::kClientAborted : front.response_begun ? How::kServerAborted : How::kNoResponse;
     if (front.response_ended)
       how = How::kComplete;
-    else if (reason == EndReason::kEvicted || front.response_lost || responses_.hunting())
+    else if (reason == EndReason::kEvicted || reason == EndReason::kNotSeen || front.response_lost ||
+             responses_.hunting())
       how = How::kLost;
-    keep_first(front.defect, Defect::kTruncated);
+    keep_first(front.defect, cut_by(reason));
     end_front(how, time_ns);
   }
 }
@@ -301,7 +302,7 @@ void Http1Codec::end(Side side, EndReason reason, uint64_t time_ns, MessageSink&
     request_over_ = true;
     client_went_first_ = !response_over_;
     if (Exchange* exchange = current(side)) {
-      keep_first(exchange->defect, Defect::kTruncated);
+      keep_first(exchange->defect, cut_by(reason));
       request_body_.abandon(time_ns, *sink_);
       exchange->cut_request_bytes = request_body_.wire_bytes();
       exchange->request_ended = true;

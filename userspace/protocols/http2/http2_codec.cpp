@@ -191,7 +191,7 @@ void Http2Codec::end(Side side, EndReason reason, uint64_t time_ns, MessageSink&
       Half& request = stream.half(Side::kRequest);
       if (request.ended || !request.begun) continue;
       if (request.pending) decide_head(Side::kRequest, stream, time_ns);
-      if (stream.defect == Defect::kNone) stream.defect = Defect::kTruncated;
+      if (stream.defect == Defect::kNone) stream.defect = cut_by(reason);
       request.body.abandon(time_ns, *sink_);
       request.ended = true;
     }

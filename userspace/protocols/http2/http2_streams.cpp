@@ -311,9 +311,10 @@ void Http2Codec::end_unanswered(uint64_t time_ns) {
     if (end_whole_response(front, time_ns)) continue;
     const Half& response = front->second.half(Side::kResponse);
     How how = by_client ? How::kClientAborted : response.begun ? How::kServerAborted : How::kNoResponse;
-    if (reason == EndReason::kEvicted || response.doubt || lane(Side::kResponse).frames.hunting())
+    if (reason == EndReason::kEvicted || reason == EndReason::kNotSeen || response.doubt ||
+        lane(Side::kResponse).frames.hunting())
       how = How::kLost;
-    keep_first(front->second.defect, Defect::kTruncated);
+    keep_first(front->second.defect, cut_by(reason));
     end_stream(front, how, time_ns);
   }
 }
