@@ -160,13 +160,8 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 
 	barrier_var(fourth);
 	barrier_var(fifth);
-	if (process_flagged(tgid, LLMTAP_PROCESS_EXCLUDED | LLMTAP_PROCESS_SWITCHES) ||
-	    tls_is_quic(call.ssl))
+	if (process_flagged(tgid, LLMTAP_PROCESS_EXCLUDED | LLMTAP_PROCESS_SWITCHES))
 		return 1;
-	if (kind == LLMTAP_HOOK_SET_FD) {
-		tls_set_fd(call.ssl, tgid, PT_REGS_PARM2(ctx));
-		return 1;
-	}
 	if (kind == LLMTAP_HOOK_FREE) {
 		conn_end(call.ssl, tgid, LLMTAP_END_CLOSED);
 		return 1;
@@ -175,6 +170,14 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 		conn = conn_find(call.ssl, tgid);
 		if (conn)
 			conn_say_end(conn, LLMTAP_END_SHUTDOWN_WRITE);
+		return 1;
+	}
+	/* An object that is known is none of QUIC: no entry is made for these. */
+	conn = conn_find(call.ssl, tgid);
+	if (!conn && tls_is_quic(call.ssl))
+		return 1;
+	if (kind == LLMTAP_HOOK_SET_FD) {
+		tls_set_fd(call.ssl, tgid, PT_REGS_PARM2(ctx));
 		return 1;
 	}
 	if (kind == LLMTAP_HOOK_SET_CONNECT || kind == LLMTAP_HOOK_SET_ACCEPT) {
@@ -206,7 +209,6 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 	}
 	/* Before the call, so that a socket call inside finds it; announced, so that userspace can
 	 * drop it when its process ends without SSL_free. */
-	conn = conn_find(call.ssl, tgid);
 	if (!conn) {
 		conn = conn_make(call.ssl, tgid, LLMTAP_SOURCE_OPENSSL);
 		if (!conn) {
@@ -228,6 +230,7 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 	}
 	if (!conn->announced)
 		conn_announce(conn);
+	call.bound = conn->announced && conn->socket_conn_id;
 	return tls_save(thread, &call, session);
 }
 

@@ -33,7 +33,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		pid_tgid = (pid_tgid >> 32 << 32) | (__u32)old_pid;
 		bpf_map_delete_elem(&thread_by_id, &pid_tgid);
 	}
-	if (processes_flagged) {
+	if (process_may_be_flagged(pid_tgid >> 32)) {
 		__u32 tgid = pid_tgid >> 32;
 		__u32 *flags = bpf_map_lookup_elem(&process_flags, &tgid);
 
@@ -51,11 +51,12 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	__u32 tgid = pid_tgid >> 32;
 
 	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
+	call_ends(pid_tgid);
 	/* do_exit() has counted this thread off already. */
 	if (task->signal->live.counter)
 		return 0;
 	emit_process(LLMTAP_EVENT_EXIT, process_start_ns());
-	if (processes_flagged)
+	if (process_may_be_flagged(tgid))
 		bpf_map_delete_elem(&process_flags, &tgid);
 	return 0;
 }

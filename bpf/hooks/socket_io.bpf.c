@@ -43,6 +43,7 @@ static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64
 	thread->io.direction = direction;
 	thread->io.active = 1;
 	thread->io.counted = 0;
+	call_begins(pid_tgid);
 	if (conn && conn->http && count) {
 		__sync_fetch_and_add(&conn->busy[direction & 1], 1);
 		thread->io.counted = 1;
@@ -59,6 +60,8 @@ static __noinline int note_ciphertext(struct thread *thread, struct conn *socket
 	struct conn *tls;
 
 	if (thread->tls_depth) {
+		if (thread->tls[thread->tls_top & (LLMTAP_TLS_NESTING - 1)].bound)
+			return 0;
 		tls = conn_find(thread->tls[thread->tls_top & (LLMTAP_TLS_NESTING - 1)].ssl, owner);
 		if (!tls)
 			return 0;
@@ -165,15 +168,26 @@ static __always_inline void io_uncount(struct thread *thread)
 		__sync_fetch_and_add(&conn->busy[thread->io.direction & 1], -1);
 }
 
-static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
+/* The thread whose noted call returns, or nothing. */
+static __always_inline struct thread *io_returns(void)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
-	struct conn *conn;
+	struct thread *thread;
 
+	if (!call_may_be_noted(pid_tgid))
+		return 0;
+	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
 	if (!thread || !thread->io.active)
 		return 0;
 	thread->io.active = 0;
+	call_ends(pid_tgid);
+	return thread;
+}
+
+static __always_inline int io_done(struct thread *thread, __s64 ret, __u8 direction, enum io_form form)
+{
+	struct conn *conn;
+
 	io_uncount(thread);
 	if (ret <= 0) {
 		conn = conn_find(thread->io.sk, 0);
@@ -209,6 +223,13 @@ static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
 	if (form == IO_BYPASS || (thread->io.flags & MSG_TRUNC && direction == LLMTAP_READ))
 		moved.loss = LLMTAP_LOST_BYPASS;
 	return io_moved(thread, &moved);
+}
+
+static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
+{
+	struct thread *thread = io_returns();
+
+	return thread ? io_done(thread, ret, direction, form) : 0;
 }
 
 /* name, direction, form, which argument is the pointer, the count (-1: always something) and the
@@ -252,12 +273,11 @@ SYSCALL_ENTER(splice)
 
 SYSCALL_EXIT(splice)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	struct thread *thread = io_returns();
 
-	if (!thread || !thread->io.active)
+	if (!thread)
 		return 0;
 	if (thread->io.pointer == LLMTAP_READ)
-		return io_exit(ret, LLMTAP_READ, IO_BYPASS);
-	return io_exit(ret, LLMTAP_WRITE, IO_BYPASS);
+		return io_done(thread, ret, LLMTAP_READ, IO_BYPASS);
+	return io_done(thread, ret, LLMTAP_WRITE, IO_BYPASS);
 }

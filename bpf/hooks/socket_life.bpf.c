@@ -9,15 +9,13 @@ SYSCALL_ENTER(connect)
 
 SYSCALL_EXIT(connect)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	struct thread *thread = io_returns();
 	struct conn *conn;
 	__u8 state;
 	__u64 sk;
 
-	if (!thread || !thread->io.active)
+	if (!thread)
 		return 0;
-	thread->io.active = 0;
 	if (ret && ret != -EINPROGRESS)
 		return 0;
 	sk = thread->io.sk;
@@ -80,13 +78,11 @@ SYSCALL_ENTER(shutdown)
 
 SYSCALL_EXIT(shutdown)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	struct thread *thread = io_returns();
 	struct conn *conn;
 
-	if (!thread || !thread->io.active)
+	if (!thread)
 		return 0;
-	thread->io.active = 0;
 	conn = conn_find(thread->io.sk, 0);
 	if (conn && !ret) {
 		conn->fin_sent = 1;

@@ -35,8 +35,9 @@ __u64 urgent_wakeups = 0;
 
 __u64 conns_made = 0;
 __u64 conns_ended = 0;
-/* Nonzero: process_flags has entries. */
-__u32 processes_flagged = 0;
+/* Nonzero at tgid % LLMTAP_FLAG_SLOTS: process_flags may have an entry. */
+#define LLMTAP_FLAG_SLOTS 4096
+__u8 processes_flagged[LLMTAP_FLAG_SLOTS] = {};
 /* How often LLMTAP_PROCESS_SWITCHES was set here: userspace reads the map when it moves. */
 __u32 switchers_seen = 0;
 
@@ -175,7 +176,8 @@ struct tls_call {
 	__u8 inner;           /* wrapped by a call that is counted */
 	__u8 tail_calls;      /* further entries at the same stack pointer */
 	__u8 early;           /* inside SSL_write_early_data or SSL_read_early_data */
-	__u8 pad[4];
+	__u8 bound;           /* its socket is known and said */
+	__u8 pad[3];
 };
 
 /* What one returned call moved. */
@@ -254,6 +256,8 @@ struct {
 	__type(value, struct thread);
 } thread_by_id SEC(".maps");
 
+#include "lib/filters.bpf.h"
+
 static const struct thread no_thread = {};
 static const struct conn no_conn = {};
 
@@ -282,13 +286,18 @@ static __always_inline void count_lost(__u32 reason, __u64 bytes)
 	}
 }
 
+static __always_inline int process_may_be_flagged(__u32 tgid)
+{
+	return processes_flagged[tgid & (LLMTAP_FLAG_SLOTS - 1)];
+}
+
 static __always_inline int process_flagged(__u32 tgid, __u32 which)
 {
 	__u32 *flags;
 
 	if (tgid == own_tgid)
 		return 1;
-	if (!processes_flagged)
+	if (!process_may_be_flagged(tgid))
 		return 0;
 	flags = bpf_map_lookup_elem(&process_flags, &tgid);
 	return flags && (*flags & which);

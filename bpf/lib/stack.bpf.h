@@ -67,7 +67,7 @@ static __always_inline void process_switches(__u32 tgid)
 		*flags |= LLMTAP_PROCESS_SWITCHES;
 	else
 		bpf_map_update_elem(&process_flags, &tgid, &first, BPF_NOEXIST);
-	processes_flagged = 1;
+	processes_flagged[tgid & (LLMTAP_FLAG_SLOTS - 1)] = 1;
 	__sync_fetch_and_add(&switchers_seen, 1);
 }
 

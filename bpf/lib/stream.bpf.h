@@ -143,6 +143,12 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	int emit = 1, turn = 0;
 
 	direction = moved->direction & 1;
+	/* Ciphertext behind the hello: counted, never a record. */
+	if (conn->final == FINAL_TLS && conn->hello_known[direction] &&
+	    conn->offset[direction] >= conn->hello_end[direction]) {
+		__sync_fetch_and_add(&conn->offset[direction], moved->bytes);
+		return 0;
+	}
 	if (!conn->moved || conn->direction != direction) {
 		turn = conn->moved;
 		conn->turned |= conn->moved;

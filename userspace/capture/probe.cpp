@@ -190,7 +190,8 @@ class LiveProbe final : public Probe, private SweepPort {
     flags |= flag;
     if (bpf_map_update_elem(map, &tgid, &flags, BPF_ANY) != 0)
       return Error{"flag process " + std::to_string(tgid) + ": " + std::strerror(errno)};
-    std::atomic_ref<uint32_t>(*programs_.processes_flagged).store(1, std::memory_order_relaxed);
+    uint8_t& slot = programs_.processes_flagged[tgid % programs_.processes_flagged.size()];
+    std::atomic_ref(slot).store(1, std::memory_order_relaxed);
     return Ok{};
   }
 

@@ -198,7 +198,7 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   process_flags = skeleton->maps.process_flags;
   lost = skeleton->maps.lost;
   conn_by_key = skeleton->maps.conn_by_key;
-  processes_flagged = &skeleton->bss->processes_flagged;
+  processes_flagged = skeleton->bss->processes_flagged;
   switchers_seen = &skeleton->bss->switchers_seen;
   reader_state = &skeleton->bss->reader_state;
   urgent_wakeups = &skeleton->bss->urgent_wakeups;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "capture/features.h"
 #include "capture/probe.h"
@@ -23,7 +24,7 @@ class ProbePrograms {
   bpf_object* object = nullptr;
   bpf_map *events = nullptr, *verdicts = nullptr, *process_flags = nullptr, *lost = nullptr,
           *conn_by_key = nullptr;
-  uint32_t* processes_flagged = nullptr;  // in memory shared with the programs, as the next ones
+  std::span<uint8_t> processes_flagged;  // in memory shared with the programs, as the next ones
   uint32_t* switchers_seen = nullptr;
   uint32_t* reader_state = nullptr;
   unsigned long long* urgent_wakeups = nullptr;
