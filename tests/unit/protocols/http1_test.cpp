@@ -199,7 +199,7 @@ TEST(Http1Roles, TheServerSeesWhoLeft) {
                        close_by(EndReason::kClosed)}),
             "0 client_aborted truncated after 4");
   EXPECT_EQ(last_line({close_by(EndReason::kEvicted)}), "0 lost truncated after 4");
-  EXPECT_EQ(last_line({close_by(EndReason::kNotSeen)}), "0 lost lost_segment after 4");
+  EXPECT_EQ(last_line({close_by(EndReason::kNotSeen)}), "0 lost lost after 4");
 }
 
 TEST(Http1Roles, BytesDecideWhoAsks) {
