@@ -25,7 +25,8 @@ CLIENTS = {
 DIALECTS = {
     "openai_chat": "OpenAI chat", "openai_completions": "OpenAI completions", "openai_responses": "OpenAI responses",
     "openai_embeddings": "OpenAI embeddings", "anthropic": "Anthropic messages", "gemini": "Gemini", "gemini_array": "Gemini (array)",
-    "ollama": "Ollama chat", "ollama_generate": "Ollama generate",
+    "ollama": "Ollama chat", "ollama_generate": "Ollama generate", "bedrock_converse": "Bedrock Converse",
+    "bedrock_invoke": "Bedrock InvokeModel",
 }
 
 
