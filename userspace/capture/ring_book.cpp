@@ -87,6 +87,7 @@ std::optional<llmtap_conn_end_event> RingBook::end_unseen(uint64_t conn_id, uint
 
 std::vector<ProcessKey> RingBook::processes() const {
   std::vector<ProcessKey> keys;
+  keys.reserve(process_start_.size());
   for (const auto& [tgid, start_ns] : process_start_) keys.push_back({tgid, start_ns});
   return keys;
 }
