@@ -68,7 +68,7 @@ def main():
         return 1 if arguments.write else 77
     head, rest = text.split(BEGIN, 1)
     old, tail = rest.split(END, 1)
-    new = f"\n{table()}\n"
+    new = f"\n\n{table()}\n\n"
     if arguments.write:
         path.write_text(head + BEGIN + new + END + tail)
         return 0
