@@ -98,7 +98,7 @@ def bounded(bench, tap, name, action):
     """Peak resident memory while `action` runs, and a good call after it."""
     pathlib.Path(f"/proc/{tap['process'].pid}/clear_refs").write_text("5")
     action()
-    problems = bench.good_calls(tap, what="after")
+    problems = bench.caught_up(tap) + bench.good_calls(tap, what="after")
     peak = resident(tap, "VmHWM")
     print(f"       {name}: peak {peak / MIB:.0f} MiB", flush=True)
     # A sanitizer keeps what is freed and shadows all of it.

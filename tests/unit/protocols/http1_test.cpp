@@ -230,6 +230,20 @@ std::string body_of(size_t bytes) {
   return body;
 }
 
+TEST(Http1Loss, SaysWhyTheReplyWasNotSeen) {
+  const Script after_one = {ask(kGet), reply(kOk)};
+  const auto last_line = [&](std::vector<Step> more) {
+    Script script = after_one;
+    script.insert(script.end(), more.begin(), more.end());
+    return run(script).lines.back();
+  };
+  const Step gone = close_by(EndReason::kClosed);
+  EXPECT_EQ(last_line({reply_gap(99), ask(kGet), gone}), "1 lost lost");
+  EXPECT_EQ(last_line({ask(kGet), reply_gap(99), gone}), "1 lost lost");
+  EXPECT_EQ(last_line({ask(kGet), reply("HTTP/1.1 200 OK\r\n"), reply_gap(99), gone}), "1 lost lost");
+  EXPECT_EQ(last_line({ask(kGet), reply("HTTP/1.1 twohundred OK\r\n\r\n"), gone}), "1 lost parse");
+}
+
 // The second exchange must come out whole wherever in the first `lost` bytes are missing.
 void expect_next_exchange_intact(const std::string& request, const std::string& response, size_t lost,
                                  bool in_reply) {

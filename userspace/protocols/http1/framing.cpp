@@ -39,6 +39,7 @@ void Framing::lose(Defect defect, uint64_t time_ns) {
   if (defect == Defect::kParseError) context_.counters->parse_errors++;
   enter(State::kHunt);
   at_candidate_ = false;
+  lost_by_ = defect;
   listener_.on_lost(side_, defect, time_ns);
 }
 

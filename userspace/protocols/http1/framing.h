@@ -59,6 +59,8 @@ class Framing {
 
   bool until_close() const { return state_ == State::kUntilClose; }
   bool hunting() const { return state_ == State::kHunt || hunted_; }
+  // Why it hunts, or last did.
+  Defect lost_by() const { return lost_by_; }
   bool between_messages() const { return state_ == State::kHead && head_.empty() && !hunted_; }
   bool stopped() const { return state_ == State::kStopped; }
 
@@ -90,6 +92,7 @@ class Framing {
   FramingListener& listener_;
   State state_ = State::kHead;
   HeadBuffer head_;
+  Defect lost_by_ = Defect::kLostSegment;
   bool hunted_ = false;       // kHead: of a candidate that hunting found
   bool at_candidate_ = true;  // kHunt: a head may begin here
   uint64_t head_start_ns_ = 0;

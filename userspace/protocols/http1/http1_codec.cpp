@@ -284,12 +284,13 @@ void Http1Codec::end_unanswered(EndReason reason, uint64_t time_ns) {
   while (!exchanges_.empty()) {
     Exchange& front = exchanges_.front();
     How how = by_client ? How::kClientAborted : front.response_begun ? How::kServerAborted : How::kNoResponse;
+    const bool hunting = responses_.hunting();
     if (front.response_ended)
       how = How::kComplete;
-    else if (reason == EndReason::kEvicted || reason == EndReason::kNotSeen || front.response_lost ||
-             responses_.hunting())
+    else if (reason == EndReason::kEvicted || reason == EndReason::kNotSeen || front.response_lost || hunting)
       how = How::kLost;
-    keep_first(front.defect, cut_by(reason));
+    // The loss may be older than the exchange: its reply's head was lost before its request was read.
+    keep_first(front.defect, hunting && !front.response_ended ? responses_.lost_by() : cut_by(reason));
     end_front(how, time_ns);
   }
 }
