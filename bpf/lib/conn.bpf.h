@@ -17,6 +17,8 @@ static __always_inline struct conn *conn_make(__u64 object, __u64 owner, __u8 so
 
 	if (conn)
 		return conn;
+	if (*(volatile __u32 *)&refuse_new_connections)
+		return 0;
 	if (bpf_map_update_elem(&conn_by_key, &key, &no_conn, BPF_NOEXIST) == -7 /* E2BIG */)
 		return 0;
 	conn = bpf_map_lookup_elem(&conn_by_key, &key);
@@ -59,6 +61,8 @@ static __noinline struct conn *conn_of_socket(__u64 sk, __u64 inode, int fd, int
 				   (direction == LLMTAP_WRITE ? (__u32)moved : 0);
 	read = tcp_bytes(sk, LLMTAP_READ) - (direction == LLMTAP_READ ? moved : 0);
 	written = tcp_bytes(sk, LLMTAP_WRITE) - (direction == LLMTAP_WRITE ? moved : 0);
+	conn->before[LLMTAP_READ] = read;
+	conn->before[LLMTAP_WRITE] = written;
 	/* 1: the SYN of an active open */
 	conn->first_byte_seen = is_new || (read == 0 && written <= 1);
 	return conn;
@@ -99,6 +103,37 @@ static __always_inline int announce(struct conn *conn)
 	return 0;
 }
 
+/* A record of no bytes for those that were lost and that no record stands for: what a reader then still
+ * finds to have none was left out. They end where the next record of the direction begins. */
+static __noinline int say_lost(struct conn *conn, int direction, __u64 end)
+{
+	struct llmtap_data_event *event;
+	__u64 bytes;
+
+	direction &= 1;
+	bytes = conn->lost[direction];
+	if (!bytes)
+		return 1;
+	if (bytes > end || bytes > 0xffffffff)
+		bytes = end > 0xffffffff ? 0xffffffff : end;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event)
+		return 0;
+	__builtin_memset(event, 0, sizeof(*event));
+	fill_hdr(&event->hdr, LLMTAP_EVENT_DATA, sizeof(*event), bpf_get_current_pid_tgid(), conn->id);
+	event->hdr.flags = conn->left_out & (1 << direction) ? LLMTAP_FLAG_LEFT_OUT : 0;
+	event->offset = end - bytes;
+	event->original_bytes = bytes;
+	event->sequence = conn->sequence[direction] ? conn->sequence[direction] - 1 : 0;
+	event->direction = direction;
+	event->source = conn->source;
+	event->loss = conn->lost_reason[direction];
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	conn->lost[direction] = 0;
+	conn->left_out &= ~(1 << direction);
+	return 1;
+}
+
 /* An end that is said once per reason. Only CLOSED and EXIT are the connection's last word. */
 static __always_inline int say_end(struct conn *conn, __u32 reason)
 {
@@ -106,6 +141,8 @@ static __always_inline int say_end(struct conn *conn, __u32 reason)
 
 	if (!conn->announced || (conn->ended & (1 << (reason & 7))))
 		return 0;
+	say_lost(conn, LLMTAP_READ, conn->offset[LLMTAP_READ]);
+	say_lost(conn, LLMTAP_WRITE, conn->offset[LLMTAP_WRITE]);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		count_lost(LLMTAP_LOST_RING_FULL, 0);
@@ -114,6 +151,7 @@ static __always_inline int say_end(struct conn *conn, __u32 reason)
 	fill_hdr(&event->hdr, LLMTAP_EVENT_CONN_END, sizeof(*event), bpf_get_current_pid_tgid(),
 		 conn->id);
 	event->hdr.tgid = conn->tgid;
+	event->hdr.flags = conn->left_out ? LLMTAP_FLAG_LEFT_OUT : 0;
 	event->read_offset = conn->offset[LLMTAP_READ];
 	event->write_offset = conn->offset[LLMTAP_WRITE];
 	event->reason = reason;
@@ -172,8 +210,15 @@ __noinline int conn_say_end(struct conn *conn, __u32 reason)
 #endif
 
 /* TCP's own position of the direction runs ahead of ours when bytes passed beside the hooks: io_uring,
- * preadv2, a 32-bit program. `moved` bytes are not yet in our offset. A call still in progress in
- * another thread has moved TCP's position and not ours: nothing to be said before it returns. */
+ * preadv2, a 32-bit program. `moved` bytes are not yet in our offset. */
+static __always_inline __s32 conn_ahead(struct conn *conn, int direction, __u64 moved)
+{
+	return tcp_position(conn->sk, direction) - conn->base[direction] -
+	       (__u32)(conn->offset[direction] + moved);
+}
+
+/* At a turn. A call still in progress in another thread has moved TCP's position and not ours: nothing to
+ * be said before it returns. */
 static __always_inline __u64 conn_unseen(struct conn *conn, int direction, __u64 moved)
 {
 	__s32 ahead;
@@ -182,25 +227,41 @@ static __always_inline __u64 conn_unseen(struct conn *conn, int direction, __u64
 	if (conn->source != LLMTAP_SOURCE_SOCKET || !conn->http || conn->final != FINAL_NO ||
 	    conn->busy[direction] || !tcp_position_is_of_calls(conn->sk))
 		return 0;
-	ahead = tcp_position(conn->sk, direction) - conn->base[direction] -
-		(__u32)(conn->offset[direction] + moved);
+	ahead = conn_ahead(conn, direction, moved);
 	/* Another thread's bytes were in TCP's books when the entry was made and not in ours. */
 	if (ahead < 0)
 		conn->base[direction] += ahead;
 	return ahead > 0 ? ahead : 0;
 }
 
+/* At the end, when no call is in progress: exact to the byte by the positions, which wrap, and in full by
+ * bytes_received and bytes_acked, of which the last step may be missing. */
+static __always_inline void conn_settle_direction(struct conn *conn, int direction, __u32 reason, __u64 fin)
+{
+	__s32 ahead = conn_ahead(conn, direction, fin);
+	__s64 about = tcp_bytes(conn->sk, direction) - conn->before[direction] - conn->offset[direction] - fin;
+	__s64 bytes = ahead + ((about - ahead + (1LL << 31)) & ~0xffffffffLL);
+
+	if (bytes <= 0)
+		return;
+	count_lost(reason, bytes);
+	conn->offset[direction] += bytes;
+	conn->lost[direction] += bytes;
+	conn->lost_reason[direction] = reason;
+}
+
 /* The calls of nobody will move this socket's bytes any more. */
 static __always_inline void conn_settle(struct conn *conn, int fin_sent)
 {
 	__u32 reason = current_is_compat() ? LLMTAP_LOST_COMPAT : LLMTAP_LOST_UNSEEN;
-	__u64 read = conn_unseen(conn, LLMTAP_READ, 0);
-	__u64 written = conn_unseen(conn, LLMTAP_WRITE, fin_sent);
 
-	if (read + written)
-		count_lost(reason, read + written);
-	conn->offset[LLMTAP_READ] += read;
-	conn->offset[LLMTAP_WRITE] += written;
+	/* Of a protocol that is none of ours only the first bytes were looked at, of TLS the records are
+	 * below the stream. */
+	if (conn->source == LLMTAP_SOURCE_SOCKET && conn->final == FINAL_NO && conn->sk &&
+	    tcp_position_is_of_calls(conn->sk)) {
+		conn_settle_direction(conn, LLMTAP_READ, reason, 0);
+		conn_settle_direction(conn, LLMTAP_WRITE, reason, fin_sent);
+	}
 	/* The peer was gone when the program wrote, and nothing came from it after that. */
 	if (conn->write_failed && !(conn->ended & (1 << LLMTAP_END_EOF)))
 		conn_say_end(conn, LLMTAP_END_RESET);

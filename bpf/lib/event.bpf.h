@@ -77,7 +77,9 @@ static __always_inline void fill_data(struct llmtap_data_event *event, const str
 		if (!event || !e) {                                                                \
 			if (event)                                                                 \
 				bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);                      \
-			count_lost(LLMTAP_LOST_RING_FULL, captured);                               \
+			count_passed_lost(LLMTAP_LOST_RING_FULL, captured);                        \
+			if (e)                                                                     \
+				e->lost += captured;                                               \
 			return 0;                                                                  \
 		}                                                                                  \
 		if (n > (bytes))                                                                   \
@@ -87,8 +89,10 @@ static __always_inline void fill_data(struct llmtap_data_event *event, const str
 			n = (bytes);                                                               \
 		fill_data(event, e, n, original, e->loss);                                         \
 		if (n && bpf_probe_read_user(event + 1, n, (const void *)from)) {                  \
-			count_lost(LLMTAP_LOST_FAULT, n);                                          \
+			count_passed_lost(LLMTAP_LOST_FAULT, n);                                   \
 			fill_data(event, e, 0, original, LLMTAP_LOST_FAULT);                       \
+		} else {                                                                           \
+			count_captured(n);                                                         \
 		}                                                                                  \
 		bpf_ringbuf_submit(event, wakeup(e->urgent, sizeof(*event) + (bytes)));            \
 		return 0;                                                                          \
@@ -128,12 +132,17 @@ static __always_inline int emit_one(struct emission *e, __u64 from, __u64 captur
 	barrier_var(n);
 	if (n > RECORD_PAYLOAD)
 		n = RECORD_PAYLOAD;
-	if (!exact_records || !bpf_ksym_exists(bpf_probe_read_user_dynptr)) {
+	if (e->lost) {
+		/* No record stands between bytes that none stands for. */
+		count_passed_lost(LLMTAP_LOST_RING_FULL, n);
+		e->lost += n;
+	} else if (!exact_records || !bpf_ksym_exists(bpf_probe_read_user_dynptr)) {
 		emit_by_class(e, from, n, original);
 	} else {
 		if (bpf_ringbuf_reserve_dynptr(&events, sizeof(*event) + n, 0, &record)) {
 			bpf_ringbuf_discard_dynptr(&record, 0);
-			count_lost(LLMTAP_LOST_RING_FULL, n);
+			count_passed_lost(LLMTAP_LOST_RING_FULL, n);
+			e->lost += n;
 			goto advance;
 		}
 		event = bpf_dynptr_data(&record, 0, sizeof(*event));
@@ -142,10 +151,11 @@ static __always_inline int emit_one(struct emission *e, __u64 from, __u64 captur
 			goto advance;
 		}
 		if (n && bpf_probe_read_user_dynptr(&record, sizeof(*event), n, (const void *)from)) {
-			count_lost(LLMTAP_LOST_FAULT, n);
+			count_passed_lost(LLMTAP_LOST_FAULT, n);
 			fill_data(event, e, 0, original, LLMTAP_LOST_FAULT);
 		} else {
 			fill_data(event, e, n, original, e->loss);
+			count_captured(n);
 		}
 		bpf_ringbuf_submit_dynptr(&record, wakeup(e->urgent, sizeof(*event) + n));
 	}
@@ -153,7 +163,8 @@ advance:
 	e->offset += original;
 	e->left -= original;
 	e->copy_left -= n < e->copy_left ? n : e->copy_left;
-	e->flags &= ~LLMTAP_FLAG_TURN; /* said once, by the first record */
+	/* Said once, by the first record. */
+	e->flags &= ~(LLMTAP_FLAG_TURN | LLMTAP_FLAG_LEFT_OUT);
 	return 0;
 }
 
@@ -194,7 +205,7 @@ static __always_inline void emit_rest(struct emission *e)
 		return;
 	if (e->copy_left && !e->loss) {
 		e->loss = LLMTAP_LOST_TOO_LARGE;
-		count_lost(LLMTAP_LOST_TOO_LARGE, e->copy_left);
+		count_passed_lost(LLMTAP_LOST_TOO_LARGE, e->copy_left);
 	}
 	emit_record(e, 0, 0, e->left);
 }
@@ -233,7 +244,8 @@ __noinline int emit_gathered(struct emission *e)
 		piece = RECORD_PAYLOAD;
 	if (bpf_ringbuf_reserve_dynptr(&events, sizeof(*event) + piece, 0, &record)) {
 		bpf_ringbuf_discard_dynptr(&record, 0);
-		count_lost(LLMTAP_LOST_RING_FULL, e->copy_left);
+		count_passed_lost(LLMTAP_LOST_RING_FULL, e->copy_left);
+		e->lost += e->copy_left;
 		e->copy_left = 0;
 		e->left = 0;
 		return 0;
@@ -268,18 +280,19 @@ __noinline int emit_gathered(struct emission *e)
 		}
 	}
 	if (done < piece) {
-		count_lost(loss, e->copy_left - done);
+		count_passed_lost(loss, e->copy_left - done);
 		e->copy_left = done;
 	} else {
 		loss = e->loss;
 	}
 	n = done == e->copy_left ? e->left : done;
 	fill_data(event, e, done, n, loss);
+	count_captured(done);
 	bpf_ringbuf_submit_dynptr(&record, wakeup(e->urgent, sizeof(*event) + piece));
 	e->offset += n;
 	e->left -= n;
 	e->copy_left -= done;
-	e->flags &= ~LLMTAP_FLAG_TURN;
+	e->flags &= ~(LLMTAP_FLAG_TURN | LLMTAP_FLAG_LEFT_OUT);
 	return 0;
 }
 
@@ -302,12 +315,12 @@ STEP long emit_iovec(__u32 index, struct emission *e)
 		return 1;
 	if (!e->iovecs_left) {
 		e->loss = LLMTAP_LOST_IOVECS;
-		count_lost(LLMTAP_LOST_IOVECS, e->copy_left);
+		count_passed_lost(LLMTAP_LOST_IOVECS, e->copy_left);
 		return 1;
 	}
 	if (bpf_probe_read_user(&iovec, sizeof(iovec), (const void *)e->pointer)) {
 		e->loss = LLMTAP_LOST_FAULT;
-		count_lost(LLMTAP_LOST_FAULT, e->copy_left);
+		count_passed_lost(LLMTAP_LOST_FAULT, e->copy_left);
 		return 1;
 	}
 	if (iovec.len <= e->iovec_skip) {

@@ -23,6 +23,9 @@ const volatile __u64 turn_cap_bytes = 256ULL << 20;
 /* 0: size classes even where exact records would work. */
 const volatile __u32 exact_records = 1;
 
+/* Set by userspace: what is not known yet is not looked at. */
+__u32 refuse_new_connections = 0;
+
 /* What the reader of the ring is doing; it writes ASLEEP before a long wait and SOON before a short one. */
 enum reader_state {
 	READER_SOON = 0,   /* comes by itself within a millisecond or two */
@@ -70,6 +73,19 @@ struct {
 	__type(key, __u32);
 	__type(value, struct lost_count);
 } lost SEC(".maps");
+
+/* Of the bytes of all streams on this CPU. Never reset. passed = captured + left_out + what `lost` has. */
+struct byte_book {
+	__u64 passed;         /* what hooked calls moved, and what was found to have moved beside them */
+	__u64 captured;
+	__u64 left_out;       /* by verdict or class */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct byte_book);
+} byte_books SEC(".maps");
 
 #define LLMTAP_PROCESS_EXCLUDED 0x1
 /* Runs several stacks on one thread, or is known to: a return probe would break it. */
@@ -122,6 +138,8 @@ struct conn {
 	__u64 offset[2];
 	__u64 hello_end[2];   /* TLS on a socket: copy up to this offset */
 	__u64 turn_bytes;
+	__u64 before[2];      /* tcp_bytes() minus offset, when the entry was made */
+	__u64 lost[2];        /* bytes lost since the direction's last record, for which none stands yet */
 	__u32 base[2];        /* tcp_position() minus offset, when the entry was made */
 	__u32 busy[2];        /* calls in progress, counted while `http` */
 	__u32 sequence[2];
@@ -150,7 +168,9 @@ struct conn {
 	__u8 fin_sent;
 	__u8 write_failed;
 	__u8 compat;          /* opened by a 32-bit program */
-	__u8 pad[6];
+	__u8 lost_reason[2];  /* enum llmtap_loss of `lost` */
+	__u8 left_out;        /* bit per direction: some bytes since its last record have none because nobody wants them */
+	__u8 pad[3];
 	__u8 head[2 * LLMTAP_HEAD_BYTES]; /* first bytes of the turn; twice, for the verifier's bound */
 };
 
@@ -213,6 +233,7 @@ struct emission {
 	__u8 urgent;
 	__u8 pad[5];
 	__u32 iovecs_left;
+	__u32 lost;          /* bytes of this call that found no room in the ring: the rest goes with them */
 };
 
 /* The system call a thread is in. */
@@ -274,16 +295,54 @@ static __always_inline __u64 process_start_ns(void)
 	return start - start % 10000000;
 }
 
-static __always_inline void count_lost(__u32 reason, __u64 bytes)
+/* A nested program on this CPU may count between load and store. */
+static __always_inline void count_passed(__u64 bytes)
+{
+	__u32 zero = 0;
+	struct byte_book *book = bpf_map_lookup_elem(&byte_books, &zero);
+
+	if (book && bytes) /* an atomic addition of 0 becomes an `or`, which needs 5.12 */
+		__sync_fetch_and_add(&book->passed, bytes);
+}
+
+static __always_inline void count_captured(__u64 bytes)
+{
+	__u32 zero = 0;
+	struct byte_book *book = bpf_map_lookup_elem(&byte_books, &zero);
+
+	if (book && bytes)
+		__sync_fetch_and_add(&book->captured, bytes);
+}
+
+static __always_inline void count_left_out(__u64 bytes)
+{
+	__u32 zero = 0;
+	struct byte_book *book = bpf_map_lookup_elem(&byte_books, &zero);
+
+	if (book && bytes)
+		__sync_fetch_and_add(&book->left_out, bytes);
+}
+
+/* Bytes that count_passed() has counted. */
+static __always_inline void count_passed_lost(__u32 reason, __u64 bytes)
 {
 	struct lost_count *count = bpf_map_lookup_elem(&lost, &reason);
 
 	if (count) {
-		/* A nested program on this CPU may count between load and store. */
 		__sync_fetch_and_add(&count->events, 1);
-		if (bytes) /* an atomic addition of 0 becomes an `or`, which needs 5.12 */
+		if (bytes)
 			__sync_fetch_and_add(&count->bytes, bytes);
 	}
+}
+
+/* Bytes that never came to stream_bytes(). */
+static __always_inline void count_lost(__u32 reason, __u64 bytes)
+{
+	/* No entry, because none is given. */
+	if (reason == LLMTAP_LOST_MAP_FULL && *(volatile __u32 *)&refuse_new_connections)
+		reason = LLMTAP_LOST_SHED;
+	count_passed(bytes);
+	count_passed_lost(reason, bytes);
 }
 
 static __always_inline int process_may_be_flagged(__u32 tgid)

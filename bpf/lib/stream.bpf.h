@@ -143,7 +143,7 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	int emit = 1, turn = 0;
 
 	direction = moved->direction & 1;
-	/* Ciphertext behind the hello: counted, never a record. */
+	/* Ciphertext behind the hello: never a record, and not in the books, where its plaintext is. */
 	if (conn->final == FINAL_TLS && conn->hello_known[direction] &&
 	    conn->offset[direction] >= conn->hello_end[direction]) {
 		__sync_fetch_and_add(&conn->offset[direction], moved->bytes);
@@ -163,10 +163,13 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 			conn->message_class = LLMTAP_CLASS_UNKNOWN;
 		}
 	}
+	count_passed(moved->bytes);
 	if (unseen) {
-		/* Our count moves with TCP's; the offset of the next record shows the gap. */
+		/* Our count moves with TCP's. */
 		count_lost(LLMTAP_LOST_UNSEEN, unseen);
 		__sync_fetch_and_add(&conn->offset[direction], unseen);
+		__sync_fetch_and_add(&conn->lost[direction], unseen);
+		conn->lost_reason[direction] = LLMTAP_LOST_UNSEEN;
 	}
 	offset = fetch_add(&conn->offset[direction], moved->bytes);
 	e->sequence = fetch_add(&conn->sequence[direction], 1);
@@ -186,17 +189,33 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	if (moved->loss) {
 		limit = 0;
 		if (emit)
-			count_lost(moved->loss, moved->bytes);
-	} else if (limit && conn->turn_bytes + limit > turn_cap_bytes) {
-		e->loss = LLMTAP_LOST_TOO_LARGE;
-		count_lost(LLMTAP_LOST_TOO_LARGE, limit);
-		limit = 0;
+			count_passed_lost(moved->loss, moved->bytes);
+		else
+			count_left_out(moved->bytes);
+	} else {
+		count_left_out(moved->bytes - limit);
+		if (limit && conn->turn_bytes + limit > turn_cap_bytes) {
+			e->loss = LLMTAP_LOST_TOO_LARGE;
+			count_passed_lost(LLMTAP_LOST_TOO_LARGE, limit);
+			limit = 0;
+		}
 	}
 	conn->turn_bytes += moved->bytes;
-	if (!emit)
+	if (!emit) {
+		conn->left_out |= 1 << direction;
 		return 0;
+	}
 	if (!conn->announced)
 		conn_announce(conn);
+	/* What was lost has its record first, or this is lost with it. */
+	if (conn->lost[direction] && !say_lost(conn, direction, offset)) {
+		count_passed_lost(LLMTAP_LOST_RING_FULL, limit);
+		__sync_fetch_and_add(&conn->lost[direction], limit);
+		conn->lost_reason[direction] = LLMTAP_LOST_RING_FULL;
+		if (limit < moved->bytes)
+			conn->left_out |= 1 << direction;
+		return 0;
+	}
 	e->conn_id = conn->id;
 	e->pid_tgid = bpf_get_current_pid_tgid();
 	e->time_ns = bpf_ktime_get_ns();
@@ -205,7 +224,9 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	e->pointer = moved->pointer;
 	e->left = moved->bytes;
 	e->copy_left = limit;
-	e->flags = (turn ? LLMTAP_FLAG_TURN : 0) | (moved->early_data ? LLMTAP_FLAG_EARLY_DATA : 0);
+	e->flags = (turn ? LLMTAP_FLAG_TURN : 0) | (moved->early_data ? LLMTAP_FLAG_EARLY_DATA : 0) |
+		   (conn->left_out & (1 << direction) ? LLMTAP_FLAG_LEFT_OUT : 0);
+	conn->left_out &= ~(1 << direction);
 	e->direction = direction;
 	e->source = conn->source;
 	/* A frame in the middle looks like nothing. */
@@ -218,6 +239,13 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 		emit_iovecs(e);
 	} else {
 		emit_flat(e);
+	}
+	if (e->lost) {
+		__sync_fetch_and_add(&conn->lost[direction], e->lost);
+		conn->lost_reason[direction] = LLMTAP_LOST_RING_FULL;
+		/* Whether all of it or the end of it: what the call's records do not show is not theirs. */
+		if (limit < moved->bytes || e->flags & LLMTAP_FLAG_LEFT_OUT)
+			conn->left_out |= 1 << direction;
 	}
 	return 0;
 }

@@ -90,6 +90,7 @@ enum llmtap_loss {
 	LLMTAP_LOST_UNSEEN = 8,         /* tcp_sock's own counters say more passed than was hooked */
 	LLMTAP_LOST_COMPAT = 9,         /* 32-bit system calls */
 	LLMTAP_LOST_REDACTED = 10,      /* left out of a redacted recording; userspace */
+	LLMTAP_LOST_SHED = 11,          /* of a connection that is not read, to cost less */
 	LLMTAP_LOST_MAX = 16,
 };
 
@@ -108,6 +109,7 @@ LLMTAP_ASSERT_SIZE(struct llmtap_event_hdr, 32);
 #define LLMTAP_FLAG_TURN 0x2            /* DATA: first record after a change of direction */
 #define LLMTAP_FLAG_EARLY_DATA 0x4      /* DATA: TLS early data */
 #define LLMTAP_FLAG_NOT_SEEN 0x8        /* CONN_END, EXIT: the kernel's own was lost; userspace found it gone */
+#define LLMTAP_FLAG_LEFT_OUT 0x10        /* DATA, CONN_END: bytes in front of it that have no record were not wanted */
 
 /* captured_bytes of payload follow. time_ns is when the call returned. */
 struct llmtap_data_event {

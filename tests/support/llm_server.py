@@ -394,10 +394,10 @@ async def run(arguments):
         context.set_alpn_protocols(["http/1.1"])
         if arguments.tls12:
             context.maximum_version = ssl.TLSVersion.TLSv1_2
-        listeners.append(await asyncio.start_server(server.serve, "127.0.0.1", arguments.tls_port, ssl=context, limit=HEAD_LIMIT, backlog=1024))
+        listeners.append(await asyncio.start_server(server.serve, arguments.address, arguments.tls_port, ssl=context, limit=HEAD_LIMIT, backlog=1024))
         ports["tls_port"] = listeners[-1].sockets[0].getsockname()[1]
     if arguments.plain_port is not None:
-        listeners.append(await asyncio.start_server(server.serve, "127.0.0.1", arguments.plain_port, limit=HEAD_LIMIT, backlog=1024))
+        listeners.append(await asyncio.start_server(server.serve, arguments.address, arguments.plain_port, limit=HEAD_LIMIT, backlog=1024))
         ports["plain_port"] = listeners[-1].sockets[0].getsockname()[1]
     print(json.dumps(ports), flush=True)
     stop = asyncio.Event()
@@ -411,6 +411,7 @@ def main():
     parser.add_argument("--tls-port", type=int)
     parser.add_argument("--plain-port", type=int)
     parser.add_argument("--certs", help="directory made by make_certs")
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--ledger", help="file that gets one JSON line per call")
     parser.add_argument("--tls12", action="store_true", help="offer TLS 1.2 at most")
     parser.add_argument("--id-seed", default=None, help="makes response ids repeatable")

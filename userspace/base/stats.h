@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The books of a stage: in = out + lost, by name. Plain counters owned by the core thread; the sinks
+// The books of a stage: in = out + left out + lost, by name. Plain counters owned by the core thread; the sinks
 // read a copy.
 #pragma once
 
@@ -13,6 +13,7 @@ namespace llmtap {
 struct StageBooks {
   uint64_t items_in = 0, items_out = 0, items_lost = 0;
   uint64_t bytes_in = 0, bytes_out = 0, bytes_lost = 0;
+  uint64_t bytes_left_out = 0;  // not read because nobody wants them
   std::map<std::string, uint64_t, std::less<>> lost_bytes_by_reason;
   std::map<std::string, uint64_t, std::less<>> lost_items_by_reason;
 

@@ -12,12 +12,14 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/check.h"
+#include "capture/clear_map.h"
 #include "capture/connection_map.h"
 #include "capture/loss_sweep.h"
 #include "capture/probe_programs.h"
@@ -63,11 +65,15 @@ struct ConnKey {
 struct LostCount {
   uint64_t events, bytes;
 };
+struct ByteBook {
+  uint64_t passed, captured, left_out;
+};
 
 class LiveProbe final : public Probe, private SweepPort {
  public:
   ~LiveProbe() override {
-    detach_all();
+    std::ranges::move(call_links_, std::back_inserter(links_));
+    detach_all(links_);
     if (verdicts_) munmap(verdicts_, kVerdictSlots * sizeof(uint64_t));
     if (stats_fd_ >= 0) ::close(stats_fd_);
   }
@@ -150,14 +156,39 @@ class LiveProbe final : public Probe, private SweepPort {
   Result<> refuse_returns(uint32_t tgid) override { return flag_process(tgid, kProcessSwitches); }
   void on_stack_switch(std::function<void(uint32_t)> told) override { tell_switch_ = std::move(told); }
 
+  void refuse_new_connections(bool refuse) override {
+    std::atomic_ref(*programs_.refuse_new_connections).store(refuse ? 1 : 0, std::memory_order_relaxed);
+  }
+
+  Result<> detach_calls(bool detach) override {
+    if (detach) {
+      detach_all(call_links_);
+      call_links_.clear();
+      ended_here_.fetch_add(clear_map(bpf_map__fd(programs_.conn_by_key)), std::memory_order_relaxed);
+      loss_sweep_.on_lost();
+      return Ok{};
+    }
+    // Of calls that returned meanwhile.
+    clear_map(bpf_map__fd(programs_.thread_by_id));
+    return attach_all(true);
+  }
+
   ProbeStatistics statistics() const override {
     ProbeStatistics result;
     for (uint8_t source = 0; source < LLMTAP_SOURCE_MAX; ++source)
       if (const uint64_t n = data_events_[source].load(std::memory_order_relaxed); n != 0)
         result.data_events_by_source[source] = n;
+    result.captured_bytes_delivered = captured_bytes_.load(std::memory_order_relaxed);
     result.events = events_.load(std::memory_order_relaxed);
     result.events_damaged = damaged_.load(std::memory_order_relaxed);
-    const auto lost = read_lost();
+    // Calls go on meanwhile: read until none came between.
+    Lost lost{};
+    for (int tries = 0; tries < 5; ++tries) {
+      const uint64_t before = read_byte_book().passed;
+      lost = read_lost();
+      result.byte_book = read_byte_book();
+      if (result.byte_book.passed == before) break;
+    }
     for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) result.lost[i] = {lost[i].events, lost[i].bytes};
     const ring* the_ring = ring_buffer__ring(ring_.get(), 0);
     result.ring_used =
@@ -234,7 +265,8 @@ class LiveProbe final : public Probe, private SweepPort {
     return Ok{};
   }
 
-  Result<> attach_all() {
+  // With `calls_again` only what detach_calls() took away.
+  Result<> attach_all(bool calls_again = false) {
     std::optional<TraceFs> tracefs;
     if (features_.tracefs) tracefs.emplace(LLMTAP_TRY(TraceFs::open()));
     bpf_program* program = nullptr;
@@ -242,7 +274,8 @@ class LiveProbe final : public Probe, private SweepPort {
       const std::string_view section = bpf_program__section_name(program);
       constexpr std::string_view kTracepoint = "tracepoint/";
       bpf_link* link = nullptr;
-      if (!bpf_program__autoload(program)) {
+      const bool call = section.starts_with(kTracepoint) || section.starts_with("tp_btf/sys_");
+      if (!bpf_program__autoload(program) || (calls_again && !call)) {
         continue;
       } else if (section.starts_with(kTracepoint)) {
         link = LLMTAP_TRY(tracefs->attach(program, std::string(section.substr(kTracepoint.size()))));
@@ -252,18 +285,19 @@ class LiveProbe final : public Probe, private SweepPort {
       } else {
         continue;  // uprobes: attach_uprobes()
       }
-      links_.emplace_back(link);
+      (call ? call_links_ : links_).emplace_back(link);
     }
     return Ok{};
   }
 
   // Each detach waits for the kernel's grace periods; waiting side by side costs little more than one.
-  void detach_all() {
+  using Links = std::vector<std::unique_ptr<bpf_link, LinkDelete>>;
+  static void detach_all(Links& links) {
     std::atomic<size_t> next = 0;
     std::vector<std::jthread> threads;
-    for (size_t i = 0; i < std::min<size_t>(links_.size(), 16); ++i)
+    for (size_t i = 0; i < std::min<size_t>(links.size(), 16); ++i)
       threads.emplace_back([&] {
-        for (size_t at = 0; (at = next.fetch_add(1)) < links_.size();) links_[at].reset();
+        for (size_t at = 0; (at = next.fetch_add(1)) < links.size();) links[at].reset();
       });
   }
 
@@ -280,9 +314,11 @@ class LiveProbe final : public Probe, private SweepPort {
     if (has_injected_.load(std::memory_order_acquire)) deliver_injected();
     const uint64_t now = now_ns(CLOCK_MONOTONIC);
     tick(now);
-    if (event->type == LLMTAP_EVENT_DATA)
-      data_events_[reinterpret_cast<const llmtap_data_event*>(event)->source % LLMTAP_SOURCE_MAX].fetch_add(
-          1, std::memory_order_relaxed);
+    if (event->type == LLMTAP_EVENT_DATA) {
+      const auto& data = *reinterpret_cast<const llmtap_data_event*>(event);
+      data_events_[data.source % LLMTAP_SOURCE_MAX].fetch_add(1, std::memory_order_relaxed);
+      captured_bytes_.fetch_add(data.captured_bytes, std::memory_order_relaxed);
+    }
     note(*event);
     return now > batch_end_ns_ ? -ECANCELED : 0;
   }
@@ -383,6 +419,19 @@ class LiveProbe final : public Probe, private SweepPort {
     deliver(event.hdr);
   }
 
+  ProbeStatistics::ByteBook read_byte_book() const {
+    ProbeStatistics::ByteBook sum;
+    std::vector<ByteBook> per_cpu(cpus_);
+    const uint32_t zero = 0;
+    if (bpf_map_lookup_elem(bpf_map__fd(programs_.byte_books), &zero, per_cpu.data()) != 0) return sum;
+    for (const ByteBook& book : per_cpu) {
+      sum.passed += book.passed;
+      sum.captured += book.captured;
+      sum.left_out += book.left_out;
+    }
+    return sum;
+  }
+
   Lost read_lost() const {
     Lost sum{};
     std::vector<LostCount> per_cpu(cpus_);
@@ -399,7 +448,7 @@ class LiveProbe final : public Probe, private SweepPort {
   Features features_;
   ProbePrograms programs_;
   std::unique_ptr<ring_buffer, RingDelete> ring_;
-  std::vector<std::unique_ptr<bpf_link, LinkDelete>> links_;
+  Links links_, call_links_;  // lifecycles, and system calls
   uint64_t* verdicts_ = nullptr;
   int stats_fd_ = -1;
   std::unique_ptr<RunTimeSampler> sampler_;
@@ -418,6 +467,7 @@ class LiveProbe final : public Probe, private SweepPort {
   std::function<void(uint32_t)> tell_switch_;
 
   std::array<std::atomic<uint64_t>, LLMTAP_SOURCE_MAX> data_events_{};
+  std::atomic<uint64_t> captured_bytes_ = 0;
   std::atomic<uint64_t> events_ = 0, damaged_ = 0, ended_here_ = 0;
 
   std::mutex inject_mutex_;

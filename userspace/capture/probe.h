@@ -76,6 +76,12 @@ struct ProbeStatistics {
     std::string name;
     uint64_t run_time_ns = 0, runs = 0;
   };
+  // Of the bytes of all streams, in the kernel: passed = captured + left out + lost.
+  struct ByteBook {
+    uint64_t passed = 0, captured = 0, left_out = 0;
+  };
+  ByteBook byte_book;
+  uint64_t captured_bytes_delivered = 0;
   std::map<uint8_t, uint64_t> data_events_by_source;  // llmtap_source
   uint64_t events = 0;                                // delivered, injected ones included
   uint64_t events_damaged = 0;                        // failed validation, dropped
@@ -109,6 +115,11 @@ class Probe : public EventSource, public VerdictSink {
   virtual Result<> refuse_returns(uint32_t tgid) = 0;
   // Called on the core thread, once for each process that was seen to do that. Set before poll().
   virtual void on_stack_switch(std::function<void(uint32_t tgid)> told) = 0;
+  // Connections that are not known yet are not read: LLMTAP_LOST_SHED.
+  virtual void refuse_new_connections(bool) = 0;
+  // Detaches from every system call, or attaches again; uprobes belong to their links. What was open is
+  // told to have ended unseen. On the core thread, between two polls.
+  virtual Result<> detach_calls(bool) = 0;
   virtual ProbeStatistics statistics() const = 0;
 };
 

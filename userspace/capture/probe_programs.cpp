@@ -197,10 +197,13 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   verdicts = skeleton->maps.verdicts;
   process_flags = skeleton->maps.process_flags;
   lost = skeleton->maps.lost;
+  byte_books = skeleton->maps.byte_books;
   conn_by_key = skeleton->maps.conn_by_key;
+  thread_by_id = skeleton->maps.thread_by_id;
   processes_flagged = skeleton->bss->processes_flagged;
   switchers_seen = &skeleton->bss->switchers_seen;
   reader_state = &skeleton->bss->reader_state;
+  refuse_new_connections = &skeleton->bss->refuse_new_connections;
   urgent_wakeups = &skeleton->bss->urgent_wakeups;
   conns_made = &skeleton->bss->conns_made;
   conns_ended = &skeleton->bss->conns_ended;

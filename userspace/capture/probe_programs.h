@@ -23,10 +23,11 @@ class ProbePrograms {
 
   bpf_object* object = nullptr;
   bpf_map *events = nullptr, *verdicts = nullptr, *process_flags = nullptr, *lost = nullptr,
-          *conn_by_key = nullptr;
+          *byte_books = nullptr, *conn_by_key = nullptr, *thread_by_id = nullptr;
   std::span<uint8_t> processes_flagged;  // in memory shared with the programs, as the next ones
   uint32_t* switchers_seen = nullptr;
   uint32_t* reader_state = nullptr;
+  uint32_t* refuse_new_connections = nullptr;
   unsigned long long* urgent_wakeups = nullptr;
   unsigned long long *conns_made = nullptr, *conns_ended = nullptr;
 

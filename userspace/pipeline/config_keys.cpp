@@ -76,6 +76,10 @@ constexpr std::array kKeys{
               "Route templates per workload; further ones fall into `other`."},
     ConfigKey{"capture.ring_bytes", "bytes", "16MiB", "262144..1073741824", &Config::capture_ring_bytes,
               "Ring buffer between kernel and daemon; a power of two."},
+    ConfigKey{"capture.cpu_share", "number", "0", "0..100000", &Config::capture_cpu_share,
+              "Percent of one core that the probe may cost. Above it load is shed in steps: connections "
+              "without LLM calls are muted sooner, then new ones are not read, then everything is detached; "
+              "it comes back when the load is gone. 0: no bound."},
     ConfigKey{"content.capture", "word", "off", "off", &Config::content_capture,
               "Prompts and completions are never exported.", "on, metadata, full"},
     ConfigKey{"identity.hash_end_user", "boolean", "true", "true", &Config::identity_hash_end_user,

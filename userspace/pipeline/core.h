@@ -64,6 +64,7 @@ class Core : public EventSink {
   void on_event(const llmtap_event_hdr& event) override { streams_.on_event(event); }
   // targets.ports
   void set_plain_ports(std::vector<uint16_t> ports) { readers_.set_plain_ports(std::move(ports)); }
+  void mute_sooner(bool sooner) { readers_.mute_sooner(sooner); }
   void set_prices(std::shared_ptr<const PriceTable> prices) { calls_.set_prices(std::move(prices)); }
   // Everything that is open is finished as incomplete: shutdown, end of a replay.
   void finish();

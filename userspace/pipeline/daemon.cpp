@@ -12,6 +12,7 @@
 #include "capture/doctor_facts.h"
 #include "pipeline/core.h"
 #include "pipeline/live_capture.h"
+#include "pipeline/load_shedding.h"
 #include "pipeline/observe.h"
 #include "pipeline/options.h"
 #include "pipeline/sink_set.h"
@@ -53,11 +54,12 @@ struct Orders {
   std::shared_ptr<const PriceTable> prices;  // new table to use
 };
 
-void run_core(Core& core, LiveCapture& capture, StatsBoard& board, Orders& orders, Result<>& outcome) {
+void run_core(Core& core, LiveCapture& capture, LoadShedding& shedding, StatsBoard& board, Orders& orders,
+              Result<>& outcome) {
   while (!orders.stop.load(std::memory_order_relaxed)) {
     const auto polled = capture.poll(core, 20ms);
-    if (!polled) {
-      outcome = polled.error();
+    if (const auto shed = polled ? shedding.tick() : polled.error(); !shed) {
+      outcome = shed.error();
       // To the process: raise() would leave it pending on this thread, where it is blocked.
       ::kill(::getpid(), SIGTERM);
       break;
@@ -90,19 +92,25 @@ Result<int> run_daemon(const Config& config) {
       spdlog::warn("without {} ({}) less is seen; {}", fact.name, fact.detail, fact.advice);
 
   StatsBoard board;
+  std::unique_ptr<LoadShedding> shedding;  // before the first scrape
   auto capture = LLMTAP_TRY(LiveCapture::open(config));
   std::unique_ptr<SinkSet> sinks = LLMTAP_TRY(SinkSet::open(config, limits, [&] {
-    return observe(board.read(), *capture->coverage(), capture->figures(), sinks->export_counters());
+    SelfObservation self =
+        observe(board.read(), *capture->coverage(), capture->figures(), sinks->export_counters());
+    add_shed_status(self, shedding->status());
+    return self;
   }));
-  auto web = LLMTAP_TRY(open_web(config, *sinks, [&] { return capture->readiness(); }));
+  auto web = LLMTAP_TRY(
+      open_web(config, *sinks, [&] { return less_ready(capture->readiness(), shedding->status()); }));
 
   Core core(limits, tracker_options(config), sinks->all(), *capture);
+  shedding = std::make_unique<LoadShedding>(config, core, *capture);
   core.set_prices(std::move(prices));
   core.set_plain_ports(config.targets_ports);
 
   Orders orders;
   Result<> outcome = Ok{};
-  std::thread core_thread([&] { run_core(core, *capture, board, orders, outcome); });
+  std::thread core_thread([&] { run_core(core, *capture, *shedding, board, orders, outcome); });
   const auto end = [&] {
     if (web) web->stop();
     capture->stop();

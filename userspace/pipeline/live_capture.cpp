@@ -24,7 +24,8 @@ DiscoveryOptions discovery_options(const Config& config, Probe& probe) {
 LiveCapture::LiveCapture(std::unique_ptr<Probe> probe, const Config& config)
     : probe_(std::move(probe)),
       attacher_(*probe_),
-      discovery_(std::make_unique<Discovery>(attacher_, attacher_, discovery_options(config, *probe_))),
+      discovery_options_(discovery_options(config, *probe_)),
+      discovery_(std::make_unique<Discovery>(attacher_, attacher_, discovery_options_)),
       requester_([this](uint32_t tgid) { discovery_->ensure_facts(tgid); }, sink_) {
   probe_->on_stack_switch([this](uint32_t tgid) { discovery_->refuse(tgid); });
 }
@@ -41,7 +42,29 @@ LiveCapture::~LiveCapture() { stop(); }
 
 Result<> LiveCapture::start() { return discovery_->start(); }
 
-void LiveCapture::stop() { discovery_->stop(); }
+void LiveCapture::stop() {
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+  discovery_->stop();
+}
+
+Result<> LiveCapture::detach(bool detach) {
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return Ok{};
+  discovery_->stop();
+  LLMTAP_TRY(probe_->detach_calls(detach));
+  detached_ = detach;
+  if (detach) return Ok{};
+  discovery_ = std::make_unique<Discovery>(attacher_, attacher_, discovery_options_);
+  return discovery_->start();
+}
+
+std::shared_ptr<const Coverage> LiveCapture::coverage() const {
+  const std::lock_guard lock(mutex_);
+  if (!detached_) return discovery_->snapshot();
+  static const auto nothing = std::make_shared<const Coverage>();
+  return nothing;
+}
 
 Result<size_t> LiveCapture::poll(EventSink& sink, std::chrono::milliseconds timeout) {
   sink_.next = &sink;
@@ -49,7 +72,7 @@ Result<size_t> LiveCapture::poll(EventSink& sink, std::chrono::milliseconds time
 }
 
 Readiness LiveCapture::readiness() const {
-  const auto coverage = discovery_->snapshot();
+  const auto coverage = this->coverage();
   if (!coverage->initial_scan_done)
     return {.reason = "the first scan of the running processes is not done (" +
                       std::to_string(coverage->processes_scanned) + " so far)"};
@@ -61,6 +84,11 @@ CaptureFigures LiveCapture::figures() const {
   CaptureFigures figures;
   for (const auto& [source, events] : statistics.data_events_by_source)
     if (source < LLMTAP_SOURCE_MAX) figures.events_by_source[source] = events;
+  figures.bytes_passed = statistics.byte_book.passed;
+  figures.bytes_captured = statistics.byte_book.captured;
+  figures.bytes_left_out = statistics.byte_book.left_out;
+  figures.bytes_delivered = statistics.captured_bytes_delivered;
+  for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) figures.lost_bytes[i] = statistics.lost[i].bytes;
   figures.ring_usage_ratio = statistics.ring_used;
   for (const auto& program : statistics.programs)
     figures.program_run_seconds += static_cast<double>(program.run_time_ns) * 1e-9;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "capture/discovery.h"
@@ -19,7 +20,7 @@ namespace llmtap {
 
 struct Readiness {
   bool ready = false;
-  std::string reason;  // why not
+  std::string reason;  // why not, or what is less than it should be
 };
 
 class LiveCapture : public EventSource, public VerdictSink {
@@ -37,7 +38,12 @@ class LiveCapture : public EventSource, public VerdictSink {
     probe_->set_verdict(connection_id, verdict);
   }
 
-  std::shared_ptr<const Coverage> coverage() const { return discovery_->snapshot(); }
+  // Core thread. From nothing that is new, or from nothing at all, is anything read.
+  void refuse_new_connections(bool refuse) { probe_->refuse_new_connections(refuse); }
+  Result<> detach(bool detach);
+
+  // Any thread.
+  std::shared_ptr<const Coverage> coverage() const;
   Readiness readiness() const;
   CaptureFigures figures() const;
 
@@ -46,6 +52,10 @@ class LiveCapture : public EventSource, public VerdictSink {
 
   std::unique_ptr<Probe> probe_;
   ProbeAttacher attacher_;
+  const DiscoveryOptions discovery_options_;
+  // Guards the pointer, and what starts and stops: the core thread alone changes it.
+  mutable std::mutex mutex_;
+  bool stopped_ = false, detached_ = false;
   std::unique_ptr<Discovery> discovery_;
   // What poll() was given, behind the requester of process facts.
   struct : EventSink {

@@ -24,6 +24,18 @@ double seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
 }
 
+// The kernel side and the ring as stages of their own.
+void add_kernel_books(SelfObservation& out, const CaptureFigures& figures) {
+  StageBooks kernel, ring;
+  kernel.bytes_in = figures.bytes_passed;
+  kernel.bytes_out = ring.bytes_in = figures.bytes_captured;
+  kernel.bytes_left_out = figures.bytes_left_out;
+  for (const uint64_t bytes : figures.lost_bytes) kernel.bytes_lost += bytes;
+  ring.bytes_out = figures.bytes_delivered;
+  out.stages.emplace_back("kernel", kernel);
+  out.stages.emplace_back("capture", ring);
+}
+
 // Pages of the second field of /proc/self/statm.
 std::optional<double> resident_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "re");
@@ -94,6 +106,7 @@ std::string_view loss_name(int loss) {
     case LLMTAP_LOST_BYPASS: return "bypass";
     case LLMTAP_LOST_UNSEEN: return "unseen";
     case LLMTAP_LOST_COMPAT: return "compat";
+    case LLMTAP_LOST_SHED: return "shed";
     default: return "other";
   }
 }
@@ -110,14 +123,18 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
     out.ring_usage.push_back({{"events"}, capture->ring_usage_ratio});
     out.cpu_kernel_seconds = capture->program_run_seconds;
   }
-  for (int loss = LLMTAP_LOST_RING_FULL; loss <= LLMTAP_LOST_COMPAT; ++loss) {
+  for (int loss = LLMTAP_LOST_RING_FULL; loss <= LLMTAP_LOST_SHED; ++loss) {
+    if (loss == LLMTAP_LOST_REDACTED) continue;  // not the kernel's
     const auto index = static_cast<size_t>(loss);
     out.events_lost.push_back(
         {{"kernel", std::string(loss_name(loss))}, static_cast<double>(core.kernel_lost_events[index])});
     out.kernel_bytes_lost.push_back(
-        {{"kernel", std::string(loss_name(loss))}, static_cast<double>(core.kernel_lost_bytes[index])});
+        {{"kernel", std::string(loss_name(loss))},
+         static_cast<double>(capture ? capture->lost_bytes[index] : core.kernel_lost_bytes[index])});
   }
-  out.stages = {{"streams", core.streams}, {"protocols", core.protocols}, {"llm", core.llm}};
+  if (capture) add_kernel_books(out, *capture);
+  out.stages.insert(out.stages.end(),
+                    {{"streams", core.streams}, {"protocols", core.protocols}, {"llm", core.llm}});
   const ProtocolCounters& protocols = core.protocol_counters;
   const auto count = [](uint64_t n) { return static_cast<double>(n); };
   ConnectionReaders::OpenCounts open = core.connections;

@@ -16,6 +16,8 @@ namespace llmtap {
 // What the kernel side counted; replay has none.
 struct CaptureFigures {
   std::array<uint64_t, LLMTAP_SOURCE_MAX> events_by_source{};
+  uint64_t bytes_passed = 0, bytes_captured = 0, bytes_left_out = 0, bytes_delivered = 0;
+  std::array<uint64_t, LLMTAP_LOST_MAX> lost_bytes{};
   double ring_usage_ratio = 0;
   double program_run_seconds = 0;  // of all BPF programs, estimated from one second of every 60
 };

@@ -56,7 +56,8 @@ Result<std::unique_ptr<HttpServer>> open_web(const Config& config, SinkSet& sink
       "/readyz",
       [readiness = std::move(readiness)](const HttpRequest&) {
         const Readiness state = readiness();
-        return state.ready ? HttpResponse{.body = "ready\n"}
+        return state.ready ? HttpResponse{.body = state.reason.empty() ? "ready\n"
+                                                                       : "ready, but " + state.reason + "\n"}
                            : HttpResponse{.status = 503, .body = "not ready: " + state.reason + "\n"};
       },
       "Readiness");

@@ -11,6 +11,9 @@
 namespace llmtap {
 namespace {
 
+// A probe that sheds load does not look longer at what is no LLM call.
+constexpr size_t kMuteSoonerAfter = 2;
+
 size_t index(Direction direction) { return static_cast<size_t>(direction); }
 Direction other(Direction direction) {
   return direction == Direction::kRead ? Direction::kWrite : Direction::kRead;
@@ -162,8 +165,8 @@ void ConnectionReaders::feed(Reader& reader, Direction direction, const StreamCh
     place(reader, reader.placed_verdict, "upgraded");
     return give_up(reader);
   }
-  if (reader.protocol->multiplexed && !reader.evidence &&
-      reader.other_exchanges >= limits_.mute_after_exchanges)
+  if ((reader.protocol->multiplexed || mute_sooner_) && !reader.evidence &&
+      reader.other_exchanges >= (mute_sooner_ ? kMuteSoonerAfter : limits_.mute_after_exchanges))
     mute(reader, chunk.time_ns);
 }
 
@@ -186,7 +189,8 @@ void ConnectionReaders::mute(Reader& reader, uint64_t time_ns) {
   reader.codec.reset();
   reader.ignored = true;
   reader.resample_ns =
-      std::clamp(reader.resample_ns * 2, limits_.resample_first_ns, limits_.resample_last_ns);
+      mute_sooner_ ? limits_.resample_last_ns
+                   : std::clamp(reader.resample_ns * 2, limits_.resample_first_ns, limits_.resample_last_ns);
   reader.muted_until_ns = time_ns + reader.resample_ns;
   resamples_.emplace(reader.muted_until_ns, reader.id);
   set_verdict(reader, Verdict::kMuted);
@@ -210,15 +214,15 @@ void ConnectionReaders::exchange_verdict(uint64_t connection_id, Verdict verdict
   Reader* const found = readers_.find(connection_id);
   if (found == nullptr) return;
   Reader& known = *found;
-  if (!known.protocol || !known.protocol->multiplexed) {
-    place(known, verdict, known.placed_protocol);
-    return verdicts_.set_verdict(connection_id, verdict);
-  }
   // Of a watched workload every head is of interest.
   if (verdict == Verdict::kWanted || verdict == Verdict::kHeads)
     known.evidence = true;
   else
     known.other_exchanges++;
+  if (!known.protocol || !known.protocol->multiplexed) {
+    place(known, verdict, known.placed_protocol);
+    verdicts_.set_verdict(connection_id, verdict);
+  }
 }
 
 void ConnectionReaders::recognise(Reader& reader, Direction direction, const StreamChunk& chunk) {

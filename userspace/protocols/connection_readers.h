@@ -41,6 +41,9 @@ class ConnectionReaders : public StreamSink {
   // What llm/ says of an exchange on this connection. Passed on, unless the connection carries many at
   // once: such a one is wanted or muted as a whole, and looked at again.
   void exchange_verdict(uint64_t connection_id, Verdict);
+  // Any connection is muted after a few exchanges without an LLM call, and looked at again after the
+  // longest pause: less is read, and calls that come in between on such a one are not seen.
+  void mute_sooner(bool sooner) { mute_sooner_ = sooner; }
   // Looks again at muted connections when their time has come.
   void on_clock(uint64_t monotonic_ns);
 
@@ -80,6 +83,7 @@ class ConnectionReaders : public StreamSink {
   StageBooks books_;
   OpenCounts open_counts_;
   std::vector<uint16_t> plain_ports_;
+  bool mute_sooner_ = false;
   FlatMap<uint64_t, Reader, IdHash> readers_;
   std::set<std::pair<uint64_t, uint64_t>> resamples_;  // when, connection
 };

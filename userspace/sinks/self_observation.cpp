@@ -51,6 +51,7 @@ void add_stages(Families& families, const SelfObservation& self) {
   for (const auto& [stage, books] : self.stages) {
     bytes.push_back({{stage, "in"}, number(books.bytes_in)});
     bytes.push_back({{stage, "out"}, number(books.bytes_out)});
+    bytes.push_back({{stage, "left_out"}, number(books.bytes_left_out)});
     bytes.push_back({{stage, "lost"}, number(books.bytes_lost)});
     items.push_back({{stage, "in"}, number(books.items_in)});
     items.push_back({{stage, "out"}, number(books.items_out)});
@@ -59,9 +60,10 @@ void add_stages(Families& families, const SelfObservation& self) {
       lost.push_back({{stage, reason}, number(count)});
     if (books.lost_bytes_by_reason.empty()) lost.push_back({{stage, "none"}, 0});
   }
-  families.counter("llmtap_stage_bytes_total",
-                   "Bytes that entered, left and were lost in each stage: in = out + lost.",
-                   {"stage", "result"}, std::move(bytes));
+  families.counter(
+      "llmtap_stage_bytes_total",
+      "Bytes that entered each stage, left it, were left out and were lost: in = out + left_out + lost.",
+      {"stage", "result"}, std::move(bytes));
   families.counter("llmtap_stage_items_total",
                    "Items that entered, left and were lost in each stage: in = out + lost.",
                    {"stage", "result"}, std::move(items));
@@ -106,6 +108,19 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
     families.counter("llmtap_connections_not_seen_ending_total",
                      "Connections found gone after events were lost: when and how they ended is not known.",
                      {}, {{{}, *self.connections_not_seen_ending}});
+  if (self.shed_level) {
+    families.gauge("llmtap_cpu_share", "Of one core, in the last second: this process and its BPF programs.",
+                   {"kind"},
+                   {{{"used"}, self.cpu_share.value_or(0)}, {{"bound"}, self.cpu_share_bound.value_or(0)}});
+    families.gauge(
+        "llmtap_shed_level",
+        "Load that is shed to stay below the bound: 0 none, 1 connections without LLM calls are muted "
+        "sooner, 2 new connections are not read, 3 detached.",
+        {}, {{{}, *self.shed_level}});
+    families.counter("llmtap_shed_steps_total",
+                     "Steps to a higher and to a lower level of llmtap_shed_level.", {"direction"},
+                     self.shed_steps);
+  }
   if (self.clock_steps)
     families.counter("llmtap_clock_steps_total", "Times that the wall clock was set.", {},
                      {{{}, *self.clock_steps}});

@@ -40,11 +40,13 @@ struct SelfObservation {
   std::vector<Sample> connections;  // verdict, protocol
   std::vector<Sample> queues;       // queue
   std::optional<double> connections_not_seen_ending, clock_steps;
-  std::vector<Sample> coverage_processes;    // runtime, state, reason
-  std::vector<Sample> coverage_connections;  // runtime, visibility
-  std::vector<Sample> parse_errors;          // protocol, stage
-  std::optional<double> cpu_user_seconds;    // this process, user and system time
-  std::optional<double> cpu_kernel_seconds;  // run time of the BPF programs
+  std::vector<Sample> coverage_processes;                        // runtime, state, reason
+  std::vector<Sample> coverage_connections;                      // runtime, visibility
+  std::vector<Sample> parse_errors;                              // protocol, stage
+  std::optional<double> cpu_user_seconds;                        // this process, user and system time
+  std::optional<double> cpu_kernel_seconds;                      // run time of the BPF programs
+  std::optional<double> cpu_share, cpu_share_bound, shed_level;  // only with a bound
+  std::vector<Sample> shed_steps;                                // direction
   std::optional<double> resident_bytes;
   std::vector<Sample> ring_usage;  // ring
   std::vector<ExportCounters> exports;

@@ -13,8 +13,8 @@ namespace llmtap {
 namespace {
 
 constexpr std::array<std::string_view, LLMTAP_LOST_MAX> kLossNames{
-    "not_copied", "ring_full", "fault",    "too_large", "iovecs",  "no_args", "map_full", "bypass",
-    "unseen",     "compat",    "redacted", "unknown",   "unknown", "unknown", "unknown",  "unknown"};
+    "none",   "ring_full", "fault",    "too_large", "iovecs",  "no_args", "map_full", "bypass",
+    "unseen", "compat",    "redacted", "shed",      "unknown", "unknown", "unknown",  "unknown"};
 
 std::string_view loss_name(uint8_t loss) { return loss < LLMTAP_LOST_MAX ? kLossNames[loss] : "unknown"; }
 
@@ -242,10 +242,14 @@ void StreamTable::erase(Connection& connection) {
   connections_.erase(id);
 }
 
-void StreamTable::gap(Connection& connection, Direction direction, uint64_t bytes, std::string_view reason,
-                      uint64_t time_ns) {
+// In front of `record`.
+void StreamTable::gap(Connection& connection, Direction direction, uint64_t bytes,
+                      const llmtap_event_hdr& record, uint64_t time_ns) {
   books_.bytes_in += bytes;
-  books_.lose(reason, 0, bytes);
+  if ((record.flags & LLMTAP_FLAG_LEFT_OUT) != 0)
+    books_.bytes_left_out += bytes;
+  else
+    books_.lose("skipped", 0, bytes);
   sink_.on_gap(connection.facts, direction, bytes, time_ns);
 }
 
@@ -303,7 +307,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   }
   open(conn);
   if (data.offset > expected) {
-    gap(conn, direction, data.offset - expected, "skipped", time_ns);
+    gap(conn, direction, data.offset - expected, data.hdr, time_ns);
     expected = data.offset;
   }
   uint64_t original = data.original_bytes;
@@ -324,7 +328,10 @@ void StreamTable::on_data(const llmtap_data_event& data) {
     sink_.on_chunk(conn.facts, direction, {bytes, offset, time_ns});
   }
   if (const uint64_t missing = original - bytes.size(); missing != 0) {
-    books_.lose(loss_name(data.loss), 0, missing);
+    if (data.loss == LLMTAP_LOST_NONE)
+      books_.bytes_left_out += missing;
+    else
+      books_.lose(loss_name(data.loss), 0, missing);
     sink_.on_gap(conn.facts, direction, missing, time_ns);
   }
 }
@@ -410,7 +417,7 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
     for (const Direction direction : {Direction::kRead, Direction::kWrite}) {
       uint64_t& expected = conn->expected[index(direction)];
       if (total[index(direction)] <= expected) continue;
-      gap(*conn, direction, total[index(direction)] - expected, "skipped", time_ns);
+      gap(*conn, direction, total[index(direction)] - expected, event.hdr, time_ns);
       expected = total[index(direction)];
     }
   }

@@ -36,8 +36,8 @@ struct StreamCounters {
 };
 
 // Books: bytes_in is what passed on connections that are delivered (captured or not), bytes_out what
-// the sink received; the rest is lost by name: a kernel reason, "skipped" (no record came: muted, or
-// the ring was full), "duplicate", "after_end".
+// the sink received; the rest was left out by a verdict, or is lost by name: a kernel reason, "skipped" (a
+// record is missing of which nothing says why), "duplicate", "after_end".
 class StreamTable : public EventSink {
  public:
   StreamTable(const Limits& limits, StreamSink& sink);
@@ -78,7 +78,7 @@ class StreamTable : public EventSink {
   void erase(Connection&);
   void tell_tls_above(const Connection& socket, const llmtap_conn_end_event&);
   void end_without_sockets();
-  void gap(Connection&, Direction, uint64_t bytes, std::string_view reason, uint64_t time_ns);
+  void gap(Connection&, Direction, uint64_t bytes, const llmtap_event_hdr& record, uint64_t time_ns);
   void read_hello(Connection&, std::span<const uint8_t> bytes);
   void set_sni(Connection& socket, const std::string& sni);
   void adopt_socket_facts(Connection& tls);

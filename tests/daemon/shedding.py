@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A daemon that costs more than it may: it sheds load step by step, says so, and comes back."""
+import re
+import threading
+
+import wire
+from case import lines_with
+from harness import Failure, get, wait_for
+
+
+def level(bench, tap):
+    return bench.books(tap).total("llmtap_shed_level")
+
+
+def load_is_shed(bench):
+    """Under load that no share of a core allows all steps are taken, each is said, and nothing is read; without it
+    everything is read again."""
+    tap, problems = bench.tap("--set", "capture.cpu_share=8"), []
+    health = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+    well = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    stopped = threading.Event()
+
+    def load():
+        # Each connection short, so that muting those without LLM calls is not enough.
+        while not stopped.is_set():
+            with wire.Connection() as connection:
+                for _ in range(2):
+                    connection.client.sendall(health)
+                    connection.server.recv(65536)
+                    connection.server.sendall(well)
+                    connection.client.recv(65536)
+    # Opened before, and idle: it is there when the probe comes back.
+    pooled = wire.Connection(bench.certs)
+    problems += bench.good_calls(tap, Kept(pooled), what="before")
+    threads = [threading.Thread(target=load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for("it is detached", lambda: level(bench, tap) == 3, 60, tap["process"])
+        status, text = get(tap["port"], "/readyz")
+        if status != 503 or "detached" not in text or "capture.cpu_share" not in text:
+            problems.append(f"/readyz says {status} {text!r} while it is detached")
+        model = bench.model("unread")
+        pooled.exchange(wire.request(model), wire.reply(wire.reply_body(model)))
+        if bench.books(tap).total("llmtap_attached_targets"):
+            problems.append("targets are said to be attached while it is detached")
+    except Failure as failure:
+        problems.append(str(failure))
+        model = None
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    text = tap["stderr"].read_text()
+    for step in ("muted sooner", "new connections are not read", "the probe is detached"):
+        if not re.search(rf"above capture.cpu_share: .*{step}", text):
+            problems.append(f"the log does not say: {step}")
+    wait_for("it is back", lambda: level(bench, tap) == 0, 120, tap["process"])
+    wait_for("it is ready", lambda: get(tap["port"], "/readyz") == (200, "ready\n"), 30, tap["process"])
+    if model and lines_with(tap["log"], model):
+        problems.append("a call made while it was detached was seen")
+    books = bench.books(tap)
+    up, down = (books.total("llmtap_shed_steps_total", direction=direction) for direction in ("up", "down"))
+    if up < 3 or up != down:
+        problems.append(f"{up:.0f} steps up and {down:.0f} down are counted")
+    if not books.lost().get(("kernel", "shed")):
+        problems.append(f"what was shed is not counted: {books.lost()}")
+    if "everything is read again" not in tap["stderr"].read_text():
+        problems.append("the log does not say that it is back")
+    # On the connection from before, and on new ones.
+    problems += bench.good_calls(tap, Kept(pooled), 3, what="pooled")
+    with wire.Connection(bench.certs) as connection:
+        problems += bench.good_calls(tap, connection, 3, what="tls")
+    problems += bench.good_calls(tap, what="plain")
+    pooled.close()
+    return bench.whole(tap, problems)
+
+
+class Kept:
+    """A connection that good_calls() leaves open."""
+
+    def __init__(self, connection):
+        self.exchange = connection.exchange
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+CASES = [("load is shed in steps, and it comes back", load_is_shed)]
