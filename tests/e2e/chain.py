@@ -85,7 +85,8 @@ model_list:
   - model_name: "*"
     litellm_params: {{model: "openai/*", api_base: "{upstream}/v1", api_key: "sk-upstream-0123456789"}}
 """)
-    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "SSL_CERT_FILE": stack.ca, "NO_PROXY": "*"}
+    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "SSL_CERT_FILE": stack.ca, "NO_PROXY": "*",
+                   "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
     return stack.start(place.inside([binary, "--config", config, "--port", port, "--host", address]), name, env=environment)
 
 
