@@ -81,6 +81,7 @@ static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
 static __always_inline int tls_is_muted(struct conn *conn, const struct tls_call *call)
 {
 	__u8 direction = tls_is_read(call->kind) ? LLMTAP_READ : LLMTAP_WRITE;
+	__u64 bytes;
 
 	if (!(tls_is_read(call->kind) || tls_is_write(call->kind)) || !conn->socket_conn_id || !conn->moved)
 		return 0;
@@ -88,8 +89,11 @@ static __always_inline int tls_is_muted(struct conn *conn, const struct tls_call
 		return 1;
 	if (conn->direction != direction || verdict_now(conn) != LLMTAP_VERDICT_MUTED)
 		return 0;
-	__sync_fetch_and_add(&conn->offset[direction],
-			     direction == LLMTAP_WRITE && call->bytes ? call->bytes : 1);
+	bytes = direction == LLMTAP_WRITE && call->bytes ? call->bytes : 1;
+	__sync_fetch_and_add(&conn->offset[direction], bytes);
+	conn->left_out |= 1 << direction;
+	count_passed(bytes);
+	count_left_out(bytes);
 	return 1;
 }
 

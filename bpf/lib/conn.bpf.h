@@ -103,7 +103,7 @@ static __always_inline int announce(struct conn *conn)
 	return 0;
 }
 
-/* A record of no bytes for those that were lost and that no record stands for: what a reader then still
+/* Records of no bytes for those that were lost and that no record stands for: what a reader then still
  * finds to have none was left out. They end where the next record of the direction begins. */
 static __noinline int say_lost(struct conn *conn, int direction, __u64 end)
 {
@@ -111,26 +111,32 @@ static __noinline int say_lost(struct conn *conn, int direction, __u64 end)
 	__u64 bytes;
 
 	direction &= 1;
-	bytes = conn->lost[direction];
-	if (!bytes)
-		return 1;
-	if (bytes > end || bytes > 0xffffffff)
-		bytes = end > 0xffffffff ? 0xffffffff : end;
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event)
-		return 0;
-	__builtin_memset(event, 0, sizeof(*event));
-	fill_hdr(&event->hdr, LLMTAP_EVENT_DATA, sizeof(*event), bpf_get_current_pid_tgid(), conn->id);
-	event->hdr.flags = conn->left_out & (1 << direction) ? LLMTAP_FLAG_LEFT_OUT : 0;
-	event->offset = end - bytes;
-	event->original_bytes = bytes;
-	event->sequence = conn->sequence[direction] ? conn->sequence[direction] - 1 : 0;
-	event->direction = direction;
-	event->source = conn->source;
-	event->loss = conn->lost_reason[direction];
-	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
-	conn->lost[direction] = 0;
-	conn->left_out &= ~(1 << direction);
+	if (conn->lost[direction] > end)
+		conn->lost[direction] = end;
+	/* A record stands for less than 4 GiB. */
+	for (int i = 0; i < 4; i++) {
+		bytes = conn->lost[direction];
+		if (!bytes)
+			return 1;
+		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+		if (!event)
+			return 0;
+		__builtin_memset(event, 0, sizeof(*event));
+		fill_hdr(&event->hdr, LLMTAP_EVENT_DATA, sizeof(*event), bpf_get_current_pid_tgid(),
+			 conn->id);
+		event->hdr.flags = conn->left_out & (1 << direction) ? LLMTAP_FLAG_LEFT_OUT : 0;
+		event->offset = end - bytes;
+		if (bytes > 0xffffffff)
+			bytes = 0xffffffff;
+		event->original_bytes = bytes;
+		event->sequence = conn->sequence[direction] ? conn->sequence[direction] - 1 : 0;
+		event->direction = direction;
+		event->source = conn->source;
+		event->loss = conn->lost_reason[direction];
+		bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+		conn->lost[direction] -= bytes;
+		conn->left_out &= ~(1 << direction);
+	}
 	return 1;
 }
 
