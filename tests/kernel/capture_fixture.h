@@ -26,7 +26,7 @@ struct SeenStream {
   };
   std::vector<Record> records;
   std::string bytes;       // captured ones, in order
-  uint64_t gap_bytes = 0;  // offsets that no record stands for, between records
+  uint64_t gap_bytes = 0;  // that no record stands for, or one of nothing but a loss
   uint64_t next_offset = 0;
 };
 
