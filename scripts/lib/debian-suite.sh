@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Packages of another Debian suite, downloaded beside the system and never installed. To be sourced by
 # what has set $cache, a directory for the suites' lists, and die(), which says a sentence and exits.
+: "${cache:?}"
 codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 
 # The archive this machine itself installs from: the one that holds its own
