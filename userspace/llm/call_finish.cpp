@@ -42,6 +42,8 @@ void take_request(LlmCall& call, const CallState& state) {
   call.previous_response_id = bounded_label(f.previous_response_id, kMaxIdBytes);
   call.conversation_id = bounded_label(f.conversation_id, kMaxIdBytes);
   call.fingerprint = f.fingerprint;
+  // It fills the provider's cache: no answer is meant to come.
+  if (f.generate == false) call.operation = "warmup";
   if (call.end_user_sha256.empty()) call.end_user_sha256 = hash_end_user(f.end_user);
   // Without a good reply, what was asked for has to do. Ollama streams unless told not to.
   const bool ollama = state.dialect == Dialect::kOllamaChat || state.dialect == Dialect::kOllamaGenerate;
@@ -65,7 +67,8 @@ void take_reply(LlmCall& call, const ReplyFacts& f) {
   call.first_content_ns = f.first_content_ns;
   call.first_reasoning_ns = f.first_reasoning_ns;
   call.first_tool_ns = f.first_tool_ns;
-  for (const uint64_t mark : {f.first_content_ns, f.first_reasoning_ns, f.first_tool_ns})
+  call.first_audio_ns = f.first_audio_ns;
+  for (const uint64_t mark : {f.first_content_ns, f.first_reasoning_ns, f.first_tool_ns, f.first_audio_ns})
     if (mark != 0 && (call.first_token_ns == 0 || mark < call.first_token_ns)) call.first_token_ns = mark;
   call.last_token_ns = f.last_token_ns;
 }
@@ -146,7 +149,8 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
     }
     return;
   }
-  if ((f.error && characters == 0) || billed_by_unit(call.operation)) return;
+  if ((f.error && characters == 0) || billed_by_unit(call.operation) || state.request_facts.generate == false)
+    return;
   const bool text_in = state.request_facts.characters > 0 && !state.request_facts.has_media &&
                        !exchange.mid_stream && !state.cut_request;
   if (text_in) {

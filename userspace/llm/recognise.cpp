@@ -67,6 +67,14 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   if (e.provider == "azure.ai.inference" && path_of(head.target).starts_with("/openai/"))
     e.provider = "azure.ai.openai";
 
+  // The calls on a WebSocket come as exchanges of their own, and its codec knows that they are. The
+  // upgrade itself is a call only if it is refused.
+  e.upgrade = !head.websocket && iequals(head.header("upgrade"), "websocket");
+  if (head.websocket) {
+    e.weight = Weight::kCertain;
+    e.json = e.read_body = true;
+    return e;
+  }
   const bool host_says = !match.provider.empty() && (match.api_only || route.known);
   const bool path_says = route.known && route.inference && post && path_is_proof(route);
   const bool header_says =
@@ -77,6 +85,8 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   e.weight = host_says || path_says || header_says || beside_calls ? Weight::kCertain
              : maybe                                               ? Weight::kMaybe
                                                                    : Weight::kNone;
+  e.certain = e.weight == Weight::kCertain;
+  if (e.upgrade) e.weight = Weight::kMaybe;
   e.multipart =
       type == "multipart/form-data" && (route.family == "openai_audio" || route.family == "openai_image");
   e.read_body =

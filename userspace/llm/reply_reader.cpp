@@ -24,7 +24,7 @@ constexpr std::string_view kToolItems[] = {"tool_use",        "function_call",  
 // Events that end a stream as [DONE] does: they bear no tokens and are not counted as chunks.
 bool is_terminator(std::string_view type) {
   return type == "message_stop" || type == "response.completed" || type == "response.incomplete" ||
-         type == "response.failed";
+         type == "response.failed" || type == "response.done";
 }
 
 // Events that end a stream and bear what the whole of it amounts to.
@@ -50,6 +50,7 @@ TextCount ReplyTexts::* delta_kind(std::string_view type) {
   if (type.empty()) return &ReplyTexts::content;  // llama.cpp
   if (!type.ends_with(".delta")) return nullptr;
   const auto has = [&](std::string_view word) { return type.find(word) != std::string_view::npos; };
+  if (has("audio") && !has("transcript")) return &ReplyTexts::audio;
   if (has("reasoning")) return &ReplyTexts::reasoning;
   return has("arguments") || has("tool_call") || has("call_code") ? &ReplyTexts::tool_text
                                                                   : &ReplyTexts::content;
@@ -362,8 +363,8 @@ void ReplyReader::apply_errors(std::string_view type) {
 void ReplyReader::apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool tool_named) {
   ++facts_.stream_chunks;
   const bool content = texts.content.characters > 0, reasoning = texts.reasoning.characters > 0;
-  const bool tool = texts.tool_text.characters > 0 || tool_named;
-  if (!content && !reasoning && !tool) return;
+  const bool tool = texts.tool_text.characters > 0 || tool_named, audio = texts.audio.characters > 0;
+  if (!content && !reasoning && !tool && !audio) return;
   ++facts_.content_chunks;
   const auto first = [time_ns](uint64_t& mark) {
     if (mark == 0) mark = time_ns;
@@ -371,6 +372,7 @@ void ReplyReader::apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool to
   if (content) first(facts_.first_content_ns);
   if (reasoning) first(facts_.first_reasoning_ns);
   if (tool) first(facts_.first_tool_ns);
+  if (audio) first(facts_.first_audio_ns);
   if (facts_.last_token_ns != 0 && time_ns >= facts_.last_token_ns) {
     const double gap = static_cast<double>(time_ns - facts_.last_token_ns) * 1e-9;
     const auto bucket = std::ranges::lower_bound(kInterTokenBuckets, gap) - kInterTokenBuckets.begin();

@@ -38,7 +38,8 @@ struct ReplyFacts {
   std::optional<double> seconds;  // of audio
 
   uint64_t stream_chunks = 0, content_chunks = 0;
-  uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0, last_token_ns = 0;
+  uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0, first_audio_ns = 0,
+           last_token_ns = 0;
   InterTokenGaps gaps;
 };
 

@@ -24,7 +24,7 @@ struct TextCount {
 
 // Generated text by where it stands.
 struct ReplyTexts {
-  TextCount content, choice_text, reasoning, tool_text, delta, part_content, part_reasoning;
+  TextCount content, choice_text, reasoning, tool_text, audio, delta, part_content, part_reasoning;
   // Not of learned events: whether these are new or repeat what came before is decided per reply.
   TextCount so_far, reasoning_so_far, root, token, generated;
 };
