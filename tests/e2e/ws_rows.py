@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """End-to-end rows on WebSockets: ws_rows.py --llmtap build/dev/llmtap [--only TEXT] [-v]
 
-Python's websockets and node's ws talk to a server of ours that keeps a ledger. What llmtap says of each
-response, at the client and at the server, must be the ledger's, each exactly once.
+Python's websockets, node's ws and the providers' SDKs talk to a server of ours that keeps a ledger. What
+llmtap says of each response, at the client and at the server, must be the ledger's, each exactly once.
 """
 import argparse
 import collections
@@ -14,88 +14,106 @@ import subprocess
 import sys
 import tempfile
 
+from books import settle
 from harness import CLIENTS, SUPPORT, Failure, Stack, client_python, lines_of, need, stop, wait_for
 
-PYTHON_CLIENT = """
-import asyncio, json, ssl, sys
-from websockets.asyncio.client import connect
-spec = json.loads(sys.argv[1])
-async def main():
-    context = ssl.create_default_context(cafile=spec["ca"]) if spec["ca"] else None
-    async with connect(spec["url"], ssl=context, compression=spec["compression"], additional_headers={"Authorization": "Bearer sk-test-0123456789"}) as socket:
-        for message in spec["messages"]:
-            await socket.send(json.dumps(message))
-            while json.loads(await socket.recv())["type"] not in ("response.done", "response.completed"):
-                pass
-asyncio.run(main())
-"""
-
-NODE_CLIENT = """
-const {createRequire} = require('module'), fs = require('fs'), spec = JSON.parse(process.argv[1]);
-const WebSocket = createRequire(spec.modules + '/')('ws');
-const socket = new WebSocket(spec.url, {ca: spec.ca ? fs.readFileSync(spec.ca) : undefined, perMessageDeflate: spec.compression ? spec.options : false,
-                                        headers: {Authorization: 'Bearer sk-test-0123456789'}});
-let next = 0;
-const go = () => next < spec.messages.length ? socket.send(JSON.stringify(spec.messages[next++])) : socket.close();
-socket.on('open', go);
-socket.on('message', (data) => { if (/^response.(done|completed)$/.test(JSON.parse(data).type)) go(); });
-"""
-
-Row = collections.namedtuple("Row", "name client api tls compression options", defaults=({},))
+FORGETFUL = {"threshold": 0, "serverNoContextTakeover": True, "clientNoContextTakeover": True}
+Row = collections.namedtuple("Row", "name client api tls compression options note", defaults=(True, None, {}, ""))
 ROWS = [
-    Row("python websockets, Responses over TLS, deflate", "python", "responses", True, "deflate"),
-    Row("python websockets, Realtime over TLS, deflate", "python", "realtime", True, "deflate"),
-    Row("python websockets, Responses in clear text", "python", "responses", False, None),
-    Row("node ws, Responses over TLS", "node", "responses", True, None),
-    Row("node ws, Responses over TLS, deflate", "node", "responses", True, "deflate", {"threshold": 0}),
-    Row("node ws, Realtime, deflate without context takeover", "node", "realtime", True, "deflate",
-        {"threshold": 0, "serverNoContextTakeover": True, "clientNoContextTakeover": True}),
+    Row("websockets responses deflate", "python", "responses", True, "deflate"),
+    Row("websockets realtime deflate", "python", "realtime", True, "deflate"),
+    Row("websockets responses plain", "python", "responses", False),
+    Row("websockets lanes", "python", "lanes", True, "deflate"),
+    Row("websockets live", "python", "live", True, "deflate"),
+    Row("ws responses", "node", "responses"),
+    Row("ws responses deflate", "node", "responses", True, "deflate", {"threshold": 0}),
+    Row("ws realtime deflate without context takeover", "node", "realtime", True, "deflate", FORGETFUL),
+    Row("openai_sdk realtime", "openai_sdk", "realtime"),
+    Row("openai_sdk responses", "openai_sdk", "responses"),
+    Row("genai_sdk live", "genai_sdk", "live"),
+    Row("node_openai realtime", "node_openai", "realtime"),
+    Row("node_openai responses", "node_openai", "responses"),
+    Row("ws responses over HTTP/2", "node_http2", "responses"),
 ]
+LIVE_PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=AIzaTest0123456789"
 
 
 def messages(row, model):
-    """A warm-up, then three responses of which each names the one before."""
+    """Four responses; of the Responses API a warm-up, then three of which each names the one before."""
     if row.api == "realtime":
-        return [{"type": "response.create", "response": {"instructions": "again"}}] * 4
+        again = {"type": "response.create", "response": {"instructions": "again"}}
+        return [again, again, {"type": "response.create", "response": {"metadata": {"end": "cancelled"}}}, again]
+    turn = {"role": "user", "parts": [{"text": "say something"}]}
+    if row.api == "live":
+        if row.client == "genai_sdk":
+            return [{"turns": turn, "turn_complete": True}] * 4
+        return [{"setup": {"model": f"models/{model}"}}] + [{"clientContent": {"turns": [turn], "turnComplete": True}}] * 4
     text = [{"role": "user", "content": "say something " * 20}]
     ask = {"type": "response.create", "model": model, "instructions": "Be short."}
-    return [{**ask, "generate": False}] + [{**ask, "previous_response_id": f"resp_x{i}", "input": text} for i in range(3)]
+    if row.api == "lanes":
+        return [{**ask, "input": text, "stream_id": lane} for lane in ("a", "b", "a", "c")]
+    return [{**ask, "input": [], "generate": False}] + [{**ask, "previous_response_id": f"resp_x{i}", "input": text} for i in range(3)]
 
 
-def call(stack, server, row, model):
+def path_of(row, model):
+    return {"realtime": f"/v1/realtime?model={model}", "live": LIVE_PATH}.get(row.api, "/v1/responses")
+
+
+def call(stack, server, row, model, **more):
     port = server["tls_port" if row.tls else "plain_port"]
-    path = f"/v1/realtime?model={model}" if row.api == "realtime" else "/v1/responses"
-    spec = json.dumps({"url": f"{'wss' if row.tls else 'ws'}://127.0.0.1:{port}{path}", "ca": stack.ca if row.tls else None,
-                       "compression": row.compression, "options": row.options, "messages": messages(row, model), "modules": str(CLIENTS / "node")})
-    command = [client_python(), "-c", PYTHON_CLIENT, spec] if row.client == "python" else ["node", "-e", NODE_CLIENT, spec]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    spec = {"client": row.client, "api": row.api, "url": f"{'wss' if row.tls else 'ws'}://127.0.0.1:{port}", "path": path_of(row, model), "model": model,
+            "ca": stack.ca if row.tls else None, "compression": row.compression, "options": row.options, "messages": messages(row, model),
+            "headers": {"Authorization": "Bearer sk-test-0123456789"}, "at_once": row.api == "lanes", "certs": str(stack.certs), **more}
+    script = SUPPORT / "clients" / ("ws.mjs" if row.client.startswith("node") else "ws.py")
+    environment = {**os.environ, "SSL_CERT_FILE": stack.ca, "NODE_EXTRA_CA_CERTS": stack.ca, "LLMTAP_NODE_MODULES": str(CLIENTS / "node"), "NO_PROXY": "*"}
+    command = ["node" if row.client.startswith("node") else client_python(), str(script), json.dumps(spec)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
     output, _ = process.communicate(timeout=120)
     if process.returncode:
-        raise Failure(f"{row.client} ended with {process.returncode}: {output.decode(errors='replace')[-1000:]}")
+        raise Failure(f"{row.client} ended with {process.returncode}: {output.decode(errors='replace')[-1500:]}")
     return process.pid
 
 
+def line_problems(who, direction, line, entry):
+    want = {"direction": direction, "outcome": entry["outcome"], "status": 200, "stream": True, "operation": entry["operation"],
+            "requested_model": entry["model"], "input_tokens": entry["input_tokens"], "output_tokens": entry["output_tokens"],
+            "cached_tokens": entry["cached_tokens"], "token_source": "reported"}
+    if entry["id"]:
+        want["response_model"] = entry["model"]
+    found = [f"{who}: {name} is {line.get(name)!r}, the ledger says {value!r}" for name, value in want.items() if line.get(name) != value]
+    if line.get("incomplete"):
+        found.append(f"{who}: incomplete is {line['incomplete']!r}")
+    marks = ["ttft_ms"] if entry["audio"] is False else ["ttft_ms", "first_audio_ms", "first_text_ms"] if entry["audio"] else []
+    found += [f"{who}: {mark} is {line.get(mark)!r} of {line['duration_ms']!r}" for mark in marks if not 0 <= (line.get(mark) or -1) <= line["duration_ms"]]
+    return found
+
+
 def problems_of(lines, ledger, pids):
+    """Gemini Live has no response ids: the prompts' tokens, which no two share, stand for them."""
     found = []
     for who, pid, direction in (("client", pids[0], "outbound"), ("server", pids[1], "inbound")):
-        mine = {line.get("response_id"): line for line in lines if line["pid"] == pid}
-        count = sum(line["pid"] == pid for line in lines)
-        if count != len(ledger):
-            found.append(f"{who}: {count} lines for {len(ledger)} responses")
+        mine = [line for line in lines if line["pid"] == pid and line["direction"] == direction]
+        if len(mine) != len(ledger):
+            found.append(f"{who}: {len(mine)} lines for {len(ledger)} responses")
         for entry in ledger:
-            line = mine.get(entry["id"])
-            if line is None:
-                found.append(f"{who}: no line of {entry['id']}")
-                continue
-            want = {"direction": direction, "outcome": "ok", "status": 200, "stream": True, "operation": entry["operation"],
-                    "requested_model": entry["model"], "response_model": entry["model"], "input_tokens": entry["input_tokens"],
-                    "output_tokens": entry["output_tokens"], "token_source": "reported"}
-            found += [f"{who}: {name} is {line.get(name)!r}, the ledger says {value!r}" for name, value in want.items() if line.get(name) != value]
-            if line.get("incomplete"):
-                found.append(f"{who}: incomplete is {line['incomplete']!r}")
-            if entry["operation"] != "warmup" and not 0 <= (line.get("ttft_ms") or -1) <= line["duration_ms"]:
-                found.append(f"{who}: ttft_ms is {line.get('ttft_ms')!r} of {line['duration_ms']!r}")
+            name = "response_id" if entry["id"] else "input_tokens"
+            line = next((line for line in mine if line.get(name) == (entry["id"] or entry["input_tokens"])), None)
+            found += line_problems(who, direction, line, entry) if line else [f"{who}: no line of {entry['id'] or entry['input_tokens']}"]
     return found
+
+
+def run_row(stack, tap, server, ledger, row, model):
+    def of_model(path):
+        return [line for line in lines_of(path) if model in (line.get("model"), line.get("requested_model"))]
+    try:
+        pid = call(stack, server, row, model, ledger=str(ledger))
+        # Both ends of HTTP/2 are in one process.
+        pids = (pid, pid if row.client == "node_http2" else server["pid"])
+        wait_for("the log", lambda: len(of_model(tap["log"])) >= 8, 20, tap["process"])
+        return problems_of(of_model(tap["log"]), of_model(ledger), pids)
+    except (Failure, subprocess.TimeoutExpired) as failure:
+        lines = [{name: line.get(name) for name in ("pid", "direction", "operation", "response_id", "outcome", "incomplete")} for line in of_model(tap["log"])]
+        return [str(failure), *map(str, lines)]
 
 
 def main():
@@ -116,20 +134,14 @@ def main():
             stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
             tap = stack.llmtap(arguments.llmtap)
             for index, row in enumerate(row for row in ROWS if arguments.only in row.name):
-                model, problems = f"ws{os.getpid()}r{index}", []
-
-                def of_model(path):
-                    return [line for line in lines_of(path) if model in (line.get("model"), line.get("requested_model"))]
-                try:
-                    pid = call(stack, server, row, model)
-                    wait_for("the log", lambda: len(of_model(tap["log"])) >= 8, 20, tap["process"])
-                    problems = problems_of(of_model(tap["log"]), of_model(ledger), (pid, server["pid"]))
-                except (Failure, subprocess.TimeoutExpired) as failure:
-                    problems = [f"{failure}: {len(of_model(tap['log']))} lines in the log"]
+                problems = run_row(stack, tap, server, ledger, row, f"ws{os.getpid()}r{index}")
                 done.append(row)
                 bad += bool(problems)
                 if problems or arguments.verbose:
                     print(f"{'FAIL' if problems else 'ok  '} {row.name}", *problems[:10], sep="\n       ")
+            unsettled = settle(tap["port"])
+            if unsettled:
+                raise Failure(f"the books: {unsettled}")
             if stop(tap["process"]):
                 raise Failure(tap["stderr"].read_text()[-3000:])
     except Failure as failure:

@@ -100,6 +100,7 @@ enum class ReplyField : uint16_t {
   kOutputOpen, kMetaInfo, kTgiToken, kTextOutput, kModelName, kInstance, kLlamaStop, kStopType,
   kRequestId, kTrafficType, kInputModality, kInputCount, kOutputModality, kOutputCount, kWriteTtl,
   kWriteCount, kPredictedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal,
+  kInterrupted,  // Gemini Live: by the one who speaks
 };
 // clang-format on
 

@@ -82,6 +82,10 @@ void classify_finish(LlmCall& call, const ReplyFacts& f, Dialect dialect) {
     } else if (f.status == "incomplete") {
       call.finish_reasons = {bounded_label(f.incomplete_reason.empty() ? f.status : f.incomplete_reason, 64)};
       call.finish_class = f.incomplete_reason.empty() ? "length" : finish_class(f.incomplete_reason);
+    } else if (f.status == "cancelled" && !f.incomplete_reason.empty()) {
+      // Realtime: by the client, or by who speaks.
+      call.finish_reasons = {bounded_label(f.incomplete_reason, 64)};
+      call.finish_class = "other";
     } else if (f.status == "failed" || f.status == "cancelled") {
       call.finish_reasons = {bounded_label(f.status, 64)};
       call.finish_class = "error";
@@ -89,6 +93,10 @@ void classify_finish(LlmCall& call, const ReplyFacts& f, Dialect dialect) {
   } else {
     for (const std::string& reason : call.finish_reasons)
       if (call.finish_class.empty()) call.finish_class = finish_class(reason);
+  }
+  if (f.interrupted) {
+    call.finish_reasons = {"interrupted"};
+    call.finish_class = "other";
   }
   if (call.finish_class.empty() && f.prompt_blocked) call.finish_class = "filter";
   // OpenAI's models stop when they have refused.
@@ -241,6 +249,9 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
       .how = end.how,
   };
   call.outcome = outcome_for(outcome);
+  // On a WebSocket a client ends a response without ending the connection, or by speaking.
+  const bool cancelled = f.interrupted || (state.websocket && f.status == "cancelled");
+  if (cancelled && call.outcome == Outcome::kOk) call.outcome = Outcome::kClientAborted;
   if (call.status == 429 || call.error_class == "rate_limit" || call.error_class == "quota")
     call.limit_type = limit_type_for(error, call.rate_limits);
   if (call.error_class.empty()) {

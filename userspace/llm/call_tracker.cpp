@@ -93,7 +93,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
   http.method = bounded_label(head.method, 16);
   http.start_ns = head.start_ns;
   Route route = match_route(head.method, head.target);
-  if (head.websocket) complete_websocket_route(route, head);
+  if (head.websocket || asks_for_websocket(head)) complete_websocket_route(route, head);
   http.route = route.route;
 
   const std::string& workload = http.process->workload;
@@ -106,6 +106,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     state.dialect = dialect_of_family(state.route.family, state.route.operation, state.route.route);
     if (state.dialect == Dialect::kNone) state.dialect = evidence.dialect;
     state.anthropic_header = !head.header("anthropic-version").empty();
+    state.websocket = head.websocket;
     state.upgrade = evidence.upgrade;
     state.certain_upgrade = evidence.upgrade && evidence.certain;
     state.json_request = evidence.json;
@@ -122,7 +123,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     call.host = bounded_label(evidence.host, 255);
     call.provider = evidence.provider;
     call.request_start_ns = head.start_ns;
-    read_request_headers(call, head, options_);
+    read_request_headers(call, head, state.route, options_);
     call.requested_model = bounded_label(state.route.model_in_path);
     call.stream = state.route.stream_in_path;
     if (head.websocket) call.response_model = bounded_label(head.model);
@@ -210,6 +211,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   LlmCall& call = state.call;
   call.connection = connection;
   call.status = head.status;
+  if (!head.model.empty()) call.response_model = bounded_label(head.model);
   call.response_start_ns = head.start_ns;
   if (call.http_version == HttpVersion::kUnknown) call.http_version = head.version;
   // What came says more than what was asked for.

@@ -47,13 +47,21 @@ HostFacts host_of(const ConnectionFacts& connection, const RequestHead& head, Ca
   return host;
 }
 
+bool asks_for_websocket(const RequestHead& head) {
+  const bool extended = head.method == "CONNECT" && head.target.starts_with('/') &&
+                        !head.header("sec-websocket-version").empty();
+  return extended || iequals(head.header("upgrade"), "websocket");
+}
+
 RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHead& head, const Route& route,
                               CallDirection direction, const ProviderTable& providers, bool workload_known) {
   using Weight = RequestEvidence::Weight;
   RequestEvidence e;
   const HostFacts host = host_of(connection, head, direction);
   e.host = host.name;
-  if (route.family == "mcp" || head.method == "CONNECT" || head.method == "OPTIONS" || head.method == "HEAD")
+  e.upgrade = !head.websocket && asks_for_websocket(head);
+  if (route.family == "mcp" || (head.method == "CONNECT" && !e.upgrade) || head.method == "OPTIONS" ||
+      head.method == "HEAD")
     return e;
   const ProviderMatch match = providers.match(host.bare, host.port, path_of(head.target));
   const bool post = head.method == "POST";
@@ -69,7 +77,6 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
 
   // The calls on a WebSocket come as exchanges of their own, and its codec knows that they are. The
   // upgrade itself is a call only if it is refused.
-  e.upgrade = !head.websocket && iequals(head.header("upgrade"), "websocket");
   if (head.websocket) {
     e.weight = Weight::kCertain;
     e.json = e.read_body = true;
@@ -85,7 +92,7 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   e.weight = host_says || path_says || header_says || beside_calls ? Weight::kCertain
              : maybe                                               ? Weight::kMaybe
                                                                    : Weight::kNone;
-  e.certain = e.weight == Weight::kCertain;
+  e.certain = e.weight == Weight::kCertain || (e.upgrade && route.known && route.inference);
   if (e.upgrade) e.weight = Weight::kMaybe;
   e.multipart =
       type == "multipart/form-data" && (route.family == "openai_audio" || route.family == "openai_image");

@@ -118,6 +118,10 @@ constexpr ReplyRow kReplyRows[] = {
     {"serverContent.modelTurn.parts[].inlineData.data", ReplyField::kAudioText, JsonWant::kText},
     {"serverContent.outputTranscription.text", ReplyField::kContent, JsonWant::kText},
     {"serverContent.turnComplete", ReplyField::kDone},
+    {"serverContent.turnCompleteReason", ReplyField::kDoneReason},
+    {"serverContent.interrupted", ReplyField::kInterrupted},
+    {"usageMetadata.responseTokensDetails[].modality", ReplyField::kOutputModality},
+    {"usageMetadata.responseTokensDetails[].tokenCount", ReplyField::kOutputCount},
     {"toolCall.functionCalls[].name", ReplyField::kToolName},
     {"toolCall.functionCalls[].id", ReplyField::kToolId},
 

@@ -157,7 +157,7 @@ bool ReplyReader::learn(std::string_view data, std::string_view name) {
   const std::string_view type = !r.type.empty() ? std::string_view(r.type) : name;
   if (is_terminator(type) || type == "error" || r.error || r.done || !r.top_message.empty() ||
       !r.top_code.empty() || !r.items.empty() || r.repeats || !r.details.empty() || r.images > 0 ||
-      is_last_event(type))
+      r.interrupted || is_last_event(type))
     return false;
   for (const ReplyRecord::Finish& finish : r.finishes)
     if (is_reason(finish.reason)) return false;
@@ -217,6 +217,7 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   take(facts_.conversation_id, r.conversation_id);
   take(facts_.previous_response_id, r.previous_response_id);
   facts_.refused |= r.refused || type == "response.refusal.delta";
+  facts_.interrupted |= r.interrupted;
   take(facts_.speed, r.speed);
   take(facts_.geo, r.geo);
   if (facts_.model.empty()) facts_.model = !r.model_name.empty() ? r.model_name : r.instance;

@@ -30,7 +30,8 @@ struct ReplyFacts {
   bool terminal = false;     // the event that ends a stream of this dialect
   bool finish_seen = false;  // a finish reason
   bool prompt_blocked = false;
-  bool refused = false;  // the model did, in words that the dialect marks
+  bool refused = false;      // the model did, in words that the dialect marks
+  bool interrupted = false;  // by the one who speaks
   Dialect shape = Dialect::kNone;
   uint64_t records = 0;
   std::string speed, geo;  // of the service, where prices depend on it

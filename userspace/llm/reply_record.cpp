@@ -265,6 +265,7 @@ void RecordReader::on_json_bool(uint16_t field, const JsonPlace& place, bool val
     case ReplyField::kPartThought: part_at(place).thought = value; break;
     case ReplyField::kTokenSpecial: record_.token_special = value; break;
     case ReplyField::kLlamaStop: record_.llama_stop = true; break;
+    case ReplyField::kInterrupted: record_.interrupted = value; break;
     default: break;
   }
 }

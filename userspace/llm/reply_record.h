@@ -75,7 +75,7 @@ struct ReplyRecord {
   uint32_t images = 0;
   std::optional<double> seconds;
   bool repeats = false;  // has one of the texts that may repeat others
-  bool refused = false;
+  bool refused = false, interrupted = false;
   bool output = false, meta_info = false, tgi_token = false, token_special = false, generated_text = false,
        text_output = false, llama_stop = false;
   bool error = false, done = false, has_done = false, choices = false, candidates = false,

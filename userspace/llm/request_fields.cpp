@@ -86,6 +86,7 @@ constexpr RequestRow kRequestRows[] = {
     // Realtime, and Gemini Live.
     {"response.max_output_tokens", RequestField::kMaxTokens},
     {"response.instructions", RequestField::kInstructions, JsonWant::kText},
+    {"realtimeInput.text", RequestField::kPromptText, JsonWant::kText},
     {"clientContent.turns[].role", RequestField::kRole},
     {"clientContent.turns[].parts[].text", RequestField::kMessageText, JsonWant::kText},
 

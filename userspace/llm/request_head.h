@@ -12,6 +12,6 @@ struct CallTrackerOptions;
 
 // Of a call on a WebSocket: a path may name the model, and Gemini Live's is an RPC's name behind any prefix.
 void complete_websocket_route(Route&, const RequestHead&);
-void read_request_headers(LlmCall&, const RequestHead&, const CallTrackerOptions&);
+void read_request_headers(LlmCall&, const RequestHead&, const Route&, const CallTrackerOptions&);
 
 }  // namespace llmtap

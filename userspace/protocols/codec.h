@@ -47,6 +47,7 @@ struct ProtocolCounters {
 // The request that made an HTTP connection a WebSocket, and what its reply said of extensions.
 struct WebSocketUpgrade {
   std::string target, authority, extensions;
+  HttpVersion version = HttpVersion::kHttp11;
   std::vector<std::pair<std::string, std::string>> fields;
 };
 

@@ -87,7 +87,10 @@ constexpr Protocol kWebSocket{.name = "websocket",
                               .recognise = [](std::string_view) { return FirstBytes::kNo; },
                               .recognise_inside = nullptr,
                               .make = [](CodecContext& context) -> std::unique_ptr<Codec> {
-                                return std::make_unique<websocket::WebSocketCodec>(context);
+                                return std::make_unique<websocket::WebSocketCodec>(
+                                    context, context.handover && context.handover->websocket
+                                                 ? context.handover->websocket
+                                                 : std::make_shared<WebSocketUpgrade>());
                               },
                               .connections = &ProtocolCounters::websocket_connections,
                               .upgrade = {},

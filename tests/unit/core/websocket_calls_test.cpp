@@ -5,6 +5,7 @@
 
 #include "unit/core/wire_calls.h"
 #include "unit/llm/call_text.h"
+#include "unit/protocols/http2_wire.h"
 #include "unit/protocols/websocket_wire.h"
 
 namespace llmtap::test {
@@ -60,7 +61,8 @@ Want responses() {
         "response_id=resp_1", "tokens=30/5 cached=20 reasoning=1 reported", "outcome=ok",
         "finish=stop,completed", "request_ms=50-50", "first_content_ms=70", "end_ms=80", "chunks=2/1",
         "incomplete=0"},
-       {"outcome=stream_error", "error=invalid_request,previous_response_not_found", "previous=resp_gone"}}};
+       {"outcome=client_error", "status=400", "error=invalid_request,previous_response_not_found",
+        "previous=resp_gone"}}};
 }
 
 Want realtime() {
@@ -86,13 +88,25 @@ Want realtime() {
            reply(response("resp_b", "response.created", "in_progress", "")),
            reply(response(
                "resp_b", "response.done", "failed",
-               R"(,"status_details":{"type":"failed","error":{"type":"server_error","code":"rate_limit_exceeded"}})"))}),
+               R"(,"status_details":{"type":"failed","error":{"type":"server_error","code":"rate_limit_exceeded"}})")),
+           // The one who speaks breaks in; what was generated is billed.
+           reply(response("resp_c", "response.created", "in_progress", "")),
+           reply(got(R"({"type":"response.output_text.delta","response_id":"resp_c","delta":"Well"})")),
+           reply(response(
+               "resp_c", "response.done", "cancelled",
+               R"(,"status_details":{"type":"cancelled","reason":"turn_detected"},"usage":{"input_tokens":9,"output_tokens":2,"total_tokens":11,"input_token_details":{"text_tokens":4,"audio_tokens":3,"image_tokens":2,"cached_tokens":5}})")),
+           ask(sent(R"({"type":"response.create","event_id":"e7"})")),
+           reply(got(
+               R"({"event_id":"x","type":"error","error":{"type":"invalid_request_error","code":"conversation_already_has_active_response","message":"no","event_id":"e7"}})"))}),
       {{"operation=realtime", "route=/v1/realtime", "requested_model=gpt-realtime",
         "response_model=gpt-realtime-2025-08-28",
         "tokens=132/121 cached=64 audio_in=13 audio_out=91 reported", "outcome=ok", "finish=stop,completed",
         "first_content_ms=70", "first_token_ms=60", "chunks=3/2", "request_ms=50-50"},
        {"outcome=stream_error", "error=rate_limit,rate_limit_exceeded", "max_tokens=40",
-        "response_id=resp_b"}}};
+        "response_id=resp_b"},
+       {"outcome=client_aborted", "finish=other,turn_detected", "incomplete=0", "abort=0",
+        "tokens=9/2 cached=5 audio_in=3 image_in=2 reported", "response_id=resp_c"},
+       {"outcome=stream_error", "error=invalid_request,conversation_already_has_active_response"}}};
 }
 
 Want gemini_live() {
@@ -114,11 +128,66 @@ Want gemini_live() {
            reply(got(R"({"toolCall":{"functionCalls":[{"id":"f1","name":"look","args":{}}]}})")),
            ask(sent(R"({"toolResponse":{"functionResponses":[]}})")),
            reply(got(
-               R"({"serverContent":{"turnComplete":true},"usageMetadata":{"promptTokenCount":20,"responseTokenCount":1,"totalTokenCount":21}})"))}),
+               R"({"serverContent":{"turnComplete":true},"usageMetadata":{"promptTokenCount":20,"responseTokenCount":1,"totalTokenCount":21}})")),
+           // Context alone asks for nothing; who speaks is heard while the answer is given.
+           ask(sent(R"({"clientContent":{"turns":[{"role":"user","parts":[{"text":"by the way"}]}]}})")),
+           ask(sent(R"({"realtimeInput":{"text":"go on"}})")),
+           reply(got(R"({"serverContent":{"inputTranscription":{"text":"go on"}}})")),
+           reply(got(
+               R"({"serverContent":{"modelTurn":{"parts":[{"text":"thinking","thought":true},{"inlineData":{"mimeType":"audio/pcm","data":"AAAA"}}]}}})")),
+           reply(got(R"({"serverContent":{"outputTranscription":{"text":"Well"}}})")),
+           ask(sent(R"({"realtimeInput":{"activityStart":{}}})")),
+           reply(got(R"({"serverContent":{"interrupted":true}})")),
+           reply(got(
+               R"({"serverContent":{"turnComplete":true},"usageMetadata":{"promptTokenCount":30,"cachedContentTokenCount":8,"responseTokenCount":4,"thoughtsTokenCount":1,"toolUsePromptTokenCount":2,"totalTokenCount":37,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":25}],"responseTokensDetails":[{"modality":"AUDIO","tokenCount":3}]}})")),
+           reply(got(R"({"sessionResumptionUpdate":{"newHandle":"h"}})")),
+           reply(got(R"({"goAway":{"timeLeft":"9s"}})"))}),
       {{"operation=realtime", "route=/ws/BidiGenerateContent", "requested_model=gemini-live",
         "tokens=7/11 reasoning=2 reported", "outcome=ok", "first_token_ms=60", "first_content_ms=70",
         "request_ms=50-50"},
-       {"tokens=20/1 reported", "tools=1 look", "outcome=ok", "finish=tool,stop"}}};
+       {"tokens=20/1 reported", "tools=1 look", "outcome=ok", "finish=tool,stop"},
+       {"tokens=32/5 cached=8 reasoning=1 audio_in=25 audio_out=3 reported", "outcome=client_aborted",
+        "finish=other,interrupted", "first_reasoning_ms=170", "first_content_ms=180"}}};
+}
+
+// RFC 8441, with the Responses API's lanes: two conversations at once on one stream.
+Want over_http2() {
+  h2::Encoder client, server;
+  const auto create = [](const std::string& lane) {
+    return sent(R"({"type":"response.create","model":"m-)" + lane + R"(","input":"x","stream_id":")" + lane +
+                "\"}");
+  };
+  const auto event = [](const std::string& lane, const std::string& type, const std::string& more) {
+    return got(R"({"type":")" + type + R"(","stream_id":")" + lane + "\"," + more + "}");
+  };
+  const auto whole = [](const std::string& id, int tokens) {
+    return R"("response":{"id":")" + id +
+           R"(","object":"response","status":"completed","usage":{"input_tokens":)" + std::to_string(tokens) +
+           R"(,"output_tokens":1,"total_tokens":)" + std::to_string(tokens + 1) + "}}";
+  };
+  return {
+      "OverHttp2",
+      {ask(h2::kPreface + h2::kSettings +
+           client.headers(1, {{":method", "CONNECT"},
+                              {":protocol", "websocket"},
+                              {":scheme", "https"},
+                              {":path", "/v1/responses"},
+                              {":authority", "api.openai.com"},
+                              {"sec-websocket-version", "13"},
+                              {"sec-websocket-protocol", "responses, openai-insecure-api-key.sk-test-1"}})),
+       reply(h2::kSettings + server.headers(1, {{":status", "200"}})),
+       ask(h2::data(1, create("a") + create("b"))),
+       reply(h2::data(1, event("b", "response.created", R"("response":{"id":"resp_b"})"))),
+       reply(h2::data(1, event("a", "response.created", R"("response":{"id":"resp_a"})"))),
+       reply(h2::data(1, event("a", "response.output_text.delta", R"("delta":"A")"))),
+       reply(h2::data(1, event("b", "response.output_text.delta", R"("delta":"B")"))),
+       reply(h2::data(1, event("b", "response.completed", whole("resp_b", 20)))),
+       reply(h2::data(1, event("a", "response.completed", whole("resp_a", 10)))),
+       close_by(EndReason::kClosed)},
+      {{"operation=responses", "requested_model=m-b", "response_id=resp_b", "tokens=20/1 reported",
+        "first_content_ms=70", "end_ms=80", "outcome=ok"},
+       {"operation=responses", "requested_model=m-a", "response_id=resp_a", "tokens=10/1 reported",
+        "first_content_ms=60", "end_ms=90", "outcome=ok"}}};
 }
 
 class WebSocketCallsTest : public ::testing::TestWithParam<Want> {};
@@ -141,8 +210,8 @@ TEST_P(WebSocketCallsTest, MakesTheSameCallsHoweverTheyAreSplit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, WebSocketCallsTest, ::testing::Values(responses(), realtime(), gemini_live()),
-                         case_name);
+INSTANTIATE_TEST_SUITE_P(Cases, WebSocketCallsTest,
+                         ::testing::Values(responses(), realtime(), gemini_live(), over_http2()), case_name);
 
 TEST(WebSocketCalls, ARefusedUpgradeIsACall) {
   const std::string body =
@@ -155,6 +224,42 @@ TEST(WebSocketCalls, ARefusedUpgradeIsACall) {
   ASSERT_EQ(read.calls.size(), 1U);
   EXPECT_EQ(read.calls[0].status, 401);
   EXPECT_EQ(read.calls[0].error_class, "auth");
+  h2::Encoder client, server;
+  const WireCalls over_http2 = calls_of(
+      {ask(h2::kPreface + h2::kSettings +
+           client.headers(1, {{":method", "CONNECT"},
+                              {":protocol", "websocket"},
+                              {":scheme", "https"},
+                              {":path", "/v1/realtime?model=m%2Fn"},
+                              {":authority", "gateway"},
+                              {"sec-websocket-version", "13"}})),
+       reply(h2::kSettings + server.headers(1, {{":status", "429"}}, h2::kEndHeaders | h2::kEndStream)),
+       close_by(EndReason::kClosed)});
+  ASSERT_EQ(over_http2.calls.size(), 1U);
+  EXPECT_EQ(over_http2.calls[0].status, 429);
+  EXPECT_EQ(over_http2.calls[0].requested_model, "m/n");
+}
+
+TEST(WebSocketCalls, KeysAreKnownByTheirHashAlone) {
+  const auto key_of = [](const std::string& path, const std::string& fields) {
+    const WireCalls read =
+        calls_of({ask(upgrade_request(path, fields)), reply(upgrade_reply()),
+                  ask(sent(R"({"type":"response.create","model":"m"})")), close_by(EndReason::kClosed)});
+    EXPECT_EQ(read.calls.size(), 1U);
+    EXPECT_EQ(call_text(read.calls.at(0)).find("sk-secret"), std::string::npos);
+    return read.calls.at(0).key_sha256;
+  };
+  const std::string by_header = key_of("/v1/realtime?model=m", "Authorization: Bearer sk-secret\r\n");
+  EXPECT_FALSE(by_header.empty());
+  EXPECT_EQ(
+      key_of(
+          "/v1/realtime?model=m",
+          "Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.sk-secret, openai-beta.realtime-v1\r\n"),
+      by_header);
+  EXPECT_EQ(
+      key_of("/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=sk-secret",
+             "x-goog-api-client: a\r\n"),
+      by_header);
 }
 
 }  // namespace

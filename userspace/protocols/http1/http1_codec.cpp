@@ -6,12 +6,11 @@
 #include "base/ascii.h"
 #include "base/check.h"
 #include "protocols/codecs.h"
+#include "protocols/websocket/upgrade.h"
 
 namespace llmtap::http1 {
 namespace {
 
-// Of a request for a WebSocket: fields that are kept for the calls on it.
-constexpr size_t kMaxUpgradeBytes = 32 * 1024;
 constexpr size_t kMaxHeldBytes = 16 * 1024;  // one read of a reply that overtook its request
 
 void keep_first(Defect& defect, Defect later) {
@@ -151,7 +150,9 @@ BodyPlan Http1Codec::on_request(const Head& head, const HeadInfo& info) {
   exchange.is_head = head.method == "HEAD";
   exchange.is_connect = head.method == "CONNECT";
   if (head.malformed || info.oversized) exchange.defect = Defect::kParseError;
-  note_websocket(head);
+  websocket_ = names_websocket(head.upgrade)
+                   ? websocket::asked_for(head.target, head.authority, head.fields, HttpVersion::kHttp11)
+                   : nullptr;
   request_body_.begin(context_, exchange.id, Side::kRequest, head.codings, head.framing);
   sink_->on_request_head(
       *context_.facts, exchange.id,
@@ -226,20 +227,6 @@ bool Http1Codec::hand_over(const Head& head, uint64_t time_ns) {
   return true;
 }
 
-void Http1Codec::note_websocket(const Head& head) {
-  websocket_.reset();
-  if (!names_websocket(head.upgrade)) return;
-  websocket_ = std::make_shared<WebSocketUpgrade>();
-  websocket_->target = head.target.substr(0, kMaxUpgradeBytes);
-  websocket_->authority = head.authority.substr(0, kMaxUpgradeBytes);
-  size_t left = kMaxUpgradeBytes;
-  for (const HeaderField& field : head.fields) {
-    if (field.name.size() + field.value.size() > left) continue;
-    left -= field.name.size() + field.value.size();
-    websocket_->fields.emplace_back(field.name, field.value);
-  }
-}
-
 BodyPlan Http1Codec::upgrade(const Head& head, uint64_t time_ns) {
   const bool websocket = names_websocket(head.upgrade);
   const bool read = websocket && websocket_ && exchanges_.size() == 1;
@@ -252,9 +239,7 @@ BodyPlan Http1Codec::upgrade(const Head& head, uint64_t time_ns) {
   requests_.stop();
   finished_ = true;
   if (read) {
-    for (const HeaderField& field : head.fields)
-      if (field.name == "sec-websocket-extensions")
-        websocket_->extensions.append(websocket_->extensions.empty() ? "" : ", ").append(field.value);
+    websocket::agree(*websocket_, head.fields);
     context_.handover = Handover{&websocket_protocol(), {}, false, Defect::kNone, {}, time_ns, websocket_};
   }
   return {BodyPlan::Kind::kStop, 0};

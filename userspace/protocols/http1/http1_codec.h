@@ -46,7 +46,6 @@ class Http1Codec : public Codec, private FramingListener {
   bool choose_response_target(const HeadInfo&);
   BodyPlan upgrade(const Head&, uint64_t time_ns);
   bool hand_over(const Head&, uint64_t time_ns);
-  void note_websocket(const Head&);
 
   Exchange& begin_exchange(uint64_t time_ns);
   Exchange* current(Side);  // whose message this side is in

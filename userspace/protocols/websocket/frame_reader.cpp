@@ -10,7 +10,7 @@ constexpr size_t kUnmaskBytes = 4096;
 // No API takes or sends larger messages; a larger length is a damaged one.
 constexpr uint64_t kMaxFrameBytes = uint64_t{1} << 30;
 
-bool is_control(uint8_t opcode) { return (opcode & 8) != 0; }
+constexpr bool is_control(uint8_t opcode) { return (opcode & 8) != 0; }
 
 }  // namespace
 
@@ -29,7 +29,7 @@ bool FrameReader::parse(std::span<const uint8_t> header, Frame& frame) const {
   frame.compressed = (header[0] & 0x40) != 0;
   if ((header[0] & 0x30) != 0) return false;
   // RFC 7692 6: the bit stands on the first frame of a message.
-  if (frame.compressed && (!deflate_ || opcode == 0 || is_control(opcode))) return false;
+  if (frame.compressed && (deflate_ == Deflate::kNone || opcode == 0 || is_control(opcode))) return false;
   frame.masked = (header[1] & 0x80) != 0;
   if (frame.masked != masked_) return false;
   frame.length = header[1] & 0x7f;
@@ -45,32 +45,52 @@ bool FrameReader::parse(std::span<const uint8_t> header, Frame& frame) const {
   return true;
 }
 
-// Whole frames to the last byte, the first of them an uncompressed text that is a JSON object.
-bool FrameReader::is_made_of_frames(std::span<const uint8_t> piece) const {
-  for (bool first = true; !piece.empty(); first = false) {
+// At least one frame that is a message's first shows by its payload that it is one: a JSON object, or
+// deflated and ending where the piece does.
+bool FrameReader::begins_with_frames(std::span<const uint8_t> piece) const {
+  bool shown = false;
+  while (!piece.empty()) {
     const size_t header = header_bytes(piece);
     Frame frame;
-    if (header == 0 || header > piece.size() || !parse(piece.first(header), frame)) return false;
-    if (frame.length > piece.size() - header) return false;
-    if (first) {
-      if (frame.opcode != Opcode::kText || !frame.final || frame.compressed || frame.length < 2) return false;
+    if (header == 0 || header > piece.size()) return shown;
+    if (!parse(piece.first(header), frame)) return false;
+    const auto payload = piece.subspan(header);
+    const bool whole = frame.length <= payload.size();
+    if (!frame.control() && !shown) {
       const auto at = [&](uint64_t i) {
-        return static_cast<uint8_t>(piece[header + i] ^ (frame.masked ? frame.key[i % 4] : 0));
+        return static_cast<uint8_t>(payload[i] ^ (frame.masked ? frame.key[i % 4] : 0));
       };
-      if (at(0) != '{' || at(frame.length - 1) != '}') return false;
+      if (frame.opcode == Opcode::kContinuation || frame.length < 2 || payload.size() < 2) return false;
+      if (frame.compressed) {
+        if (deflate_ != Deflate::kEachMessage || !frame.final || frame.length != payload.size()) return false;
+      } else if (at(0) != '{' || (at(1) != '"' && at(1) != '\n' && at(1) != ' ' && at(1) != '\r')) {
+        return false;
+      } else if (whole && frame.final && at(frame.length - 1) != '}' && at(frame.length - 1) != '\n') {
+        return false;
+      }
+      shown = true;
     }
-    piece = piece.subspan(header + static_cast<size_t>(frame.length));
+    if (!whole) return shown;
+    piece = payload.subspan(static_cast<size_t>(frame.length));
   }
-  return true;
+  return shown;
+}
+
+void FrameReader::hunt(uint64_t time_ns) {
+  in_frame_ = false;
+  have_ = 0;
+  hunting_ = true;
+  listener_.on_lost(time_ns);
 }
 
 bool FrameReader::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
   if (hunting_) {
-    if (!is_made_of_frames(bytes)) {
+    if (!begins_with_frames(bytes)) {
       hunted_bytes_ += bytes.size();
       return true;
     }
     hunting_ = false;
+    found_again_ = true;
   }
   while (!bytes.empty()) {
     if (!in_frame_) {
@@ -78,7 +98,12 @@ bool FrameReader::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
       bytes = bytes.subspan(1);
       const std::span<const uint8_t> header(header_.data(), have_);
       if (const size_t wanted = header_bytes(header); wanted == 0 || have_ < wanted) continue;
-      if (!parse(header, frame_)) return false;
+      if (!parse(header, frame_)) {
+        if (!found_again_) return false;
+        hunted_bytes_ += bytes.size();
+        hunt(time_ns);
+        return true;
+      }
       have_ = 0;
       at_ = 0;
       in_frame_ = true;
@@ -116,10 +141,7 @@ void FrameReader::gap(uint64_t bytes, uint64_t time_ns) {
     }
     return;
   }
-  in_frame_ = false;
-  have_ = 0;
-  hunting_ = true;
-  listener_.on_lost(time_ns);
+  hunt(time_ns);
 }
 
 }  // namespace llmtap::websocket

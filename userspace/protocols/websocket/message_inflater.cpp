@@ -30,48 +30,46 @@ void MessageInflater::forget() {
   open_ = false;
 }
 
-bool MessageInflater::inflate_all(std::span<const uint8_t> bytes, const Output& output) {
+bool MessageInflater::fail() {
+  lost_ = true;
+  forget();
+  return false;
+}
+
+void MessageInflater::lose() { fail(); }
+
+// Pieces are those of reads and writes: far below zlib's 4 GiB.
+bool MessageInflater::feed(std::span<const uint8_t> bytes, const Output& output) {
   if (lost_) return false;
   if (!open_) {
     // Any window that was negotiated fits into the largest.
-    if (inflateInit2(&stream_, -15) != Z_OK) {
-      lost_ = true;
-      return false;
-    }
+    if (inflateInit2(&stream_, -15) != Z_OK) return fail();
     open_ = true;
   }
   std::array<uint8_t, kOutputBytes> buffer;
-  in_bytes_ += bytes.size();
   stream_.next_in = const_cast<Bytef*>(bytes.data());
   stream_.avail_in = static_cast<uInt>(bytes.size());
   do {
     stream_.next_out = buffer.data();
     stream_.avail_out = static_cast<uInt>(buffer.size());
+    const uInt given = stream_.avail_in;
     const int status = inflate(&stream_, Z_SYNC_FLUSH);
     const size_t produced = buffer.size() - stream_.avail_out;
+    in_bytes_ += given - stream_.avail_in;
     out_bytes_ += produced;
-    const bool bomb =
-        out_bytes_ > limits_->decompress_floor_bytes && out_bytes_ / limits_->decompress_ratio > in_bytes_;
-    if (bomb || (status != Z_OK && status != Z_BUF_ERROR && status != Z_STREAM_END)) {
-      lost_ = true;
-      forget();
-      return false;
-    }
+    if (out_bytes_ > limits_->decompress_floor_bytes && out_bytes_ / limits_->decompress_ratio > in_bytes_)
+      return fail();
     if (produced != 0) output({buffer.data(), produced});
+    if (status == Z_BUF_ERROR) break;  // needs more input
+    if (status != Z_OK && status != Z_STREAM_END) return fail();
     // RFC 7692 7.2.3.4: a block may be the last of its stream; the next one begins anew.
-    if (status == Z_STREAM_END && inflateReset(&stream_) != Z_OK) return false;
-    if (status == Z_BUF_ERROR) break;
+    if (status == Z_STREAM_END && inflateReset(&stream_) != Z_OK) return fail();
   } while (stream_.avail_in > 0 || stream_.avail_out == 0);
   return true;
 }
 
-bool MessageInflater::feed(std::span<const uint8_t> bytes, const Output& output) {
-  // Pieces are those of reads and writes: far below zlib's 4 GiB.
-  return inflate_all(bytes, output);
-}
-
 bool MessageInflater::end_message(const Output& output) {
-  const bool good = inflate_all(kFlushTail, output);
+  const bool good = feed(kFlushTail, output);
   in_bytes_ = out_bytes_ = 0;
   if (!keeps_context_) {
     forget();

@@ -28,10 +28,11 @@ class MessageInflater {
   bool feed(std::span<const uint8_t> bytes, const Output& output);
   bool end_message(const Output& output);
   // The rest of this message is missing.
-  void lose() { lost_ = true; }
+  void lose();
+  bool keeps_context() const { return keeps_context_; }
 
  private:
-  bool inflate_all(std::span<const uint8_t> bytes, const Output& output);
+  bool fail();
   void forget();
 
   bool keeps_context_;

@@ -16,11 +16,20 @@ class MessagePeek {
   void begin() { *this = MessagePeek(); }
   void feed(std::span<const uint8_t> bytes);
 
-  std::string type;                            // "type"
-  std::string session_model;                   // "session.model" (Realtime), "setup.model" (Gemini Live)
-  bool setup = false, setup_complete = false;  // Gemini Live has no type: the name says it
-  bool client_content = false, realtime_input = false, tool_response = false;
-  bool server_content = false, tool_call = false, usage_metadata = false, turn_complete = false;
+  std::string type;         // "type"
+  std::string event_id;     // of this message
+  std::string fault_id;     // of an error: of the client's message that is at fault
+  std::string response_id;  // "response_id", "response.id"
+  std::string stream_id;    // the lane of a Responses WebSocket that carries several conversations
+  std::string model;        // "session.model" (Realtime), "setup.model" (Gemini Live), "model"
+  bool session_model = false;
+  // Gemini Live has no type: the name says it.
+  bool setup = false, setup_complete = false, client_content = false, realtime_input = false,
+       tool_response = false, server_content = false, tool_call = false, usage_metadata = false;
+  bool realtime_text = false;  // realtimeInput.text
+  bool generated = false;      // serverContent has something that the model made
+  bool turn_complete = false;
+  int status = 0;  // of an error: what HTTP would have said
   bool is_object = false;
   bool ended = false;  // the object is whole
   // Something said what this message is.
@@ -32,9 +41,11 @@ class MessagePeek {
  private:
   enum class State : uint8_t { kStart, kName, kNameString, kColon, kValue, kString, kScalar, kOther };
   static constexpr size_t kMaxBytes = 128;
+  void structural(uint8_t c);
   void name_ended();
   void string_ended();
   void scalar_ended();
+  bool asked() const { return arrays_from_ == 0 && depth_ <= 2; }
 
   State state_ = State::kStart;
   bool escaped_ = false;

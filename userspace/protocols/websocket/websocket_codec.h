@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A WebSocket that an HTTP/1.1 connection became: its messages, and of those of LLM APIs one exchange for
-// each response.
+// A WebSocket that an HTTP/1.1 connection or an HTTP/2 stream became: its messages, and of those of LLM
+// APIs one exchange for each response.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ namespace llmtap::websocket {
 
 class WebSocketCodec : public Codec {
  public:
-  explicit WebSocketCodec(CodecContext& context);
+  WebSocketCodec(CodecContext& context, std::shared_ptr<const WebSocketUpgrade> upgrade);
 
   void feed(Side, const StreamChunk&, MessageSink&) override;
   void gap(Side, uint64_t bytes, uint64_t time_ns, MessageSink&) override;
@@ -33,19 +33,20 @@ class WebSocketCodec : public Codec {
     void on_payload_gap(uint64_t time_ns) override;
     void on_frame_end(uint64_t time_ns) override;
     void on_lost(uint64_t time_ns) override;
+    void begin_message();
     void text(std::span<const uint8_t> bytes, uint64_t time_ns);
     void decide(uint64_t time_ns);
     void end_message(uint64_t time_ns);
+    void damage(Defect);
 
     Side side;
     WebSocketCodec& codec;
     FrameReader frames;
     std::unique_ptr<MessageInflater> inflater;  // permessage-deflate was agreed on
     Frame frame;
-    bool control = false;     // the current frame is one; it may stand inside a message
-    bool in_message = false;  // from its first frame to the end of its last
+    bool in_message = false;  // from its first frame to the end of its last; control frames may lie inside
     bool compressed = false;
-    bool damaged = false;  // bytes of the message are missing
+    Defect defect = Defect::kNone;  // bytes of the message are missing
     bool decided = false, delivered = false;
     MessagePeek peek;
     std::string held;  // of the message, until it is decided what it is
@@ -55,6 +56,7 @@ class WebSocketCodec : public Codec {
 
   Lane& lane(Side side) { return lanes_[static_cast<size_t>(side)]; }
   void message_ended(const MessagePeek&, uint64_t bytes, uint64_t time_ns);
+  void closed(Side, uint64_t time_ns);
   void give_up(bool damaged, uint64_t time_ns);
 
   CodecContext& context_;
