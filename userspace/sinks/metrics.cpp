@@ -105,9 +105,9 @@ Metrics::Names Metrics::names_of(const LlmCall& call) {
   return names;
 }
 
-#define W(n) n.ns, n.workload, n.role
-#define DPO(n) n.direction, n.provider, n.operation
-#define DPOM(n) n.direction, n.provider, n.operation, n.model
+#define W(n) (n).ns, (n).workload, (n).role
+#define DPO(n) (n).direction, (n).provider, (n).operation
+#define DPOM(n) (n).direction, (n).provider, (n).operation, (n).model
 
 void Metrics::on_call_finished(const LlmCall& call) {
   const Names n = names_of(call);
