@@ -202,6 +202,7 @@ void Metrics::count_stream(const LlmCall& call, const Names& n, const Exemplar* 
   first("content", call.first_content_ns);
   first("reasoning", call.first_reasoning_ns);
   first("tool", call.first_tool_ns);
+  first("audio", call.first_audio_ns);
   if (call.gaps.total > 0) {
     store_.merge(FamilyId::kInterToken, {W(n), DPOM(n)}, call.gaps.counts, call.gaps.sum_seconds);
     store_.observe(FamilyId::kStreamMaxGap, {W(n), DPOM(n)}, call.gaps.max_seconds);
