@@ -16,23 +16,29 @@ def load_is_shed(bench):
     """Under load that no share of a core allows all steps are taken, each is said, and nothing is read; without it
     everything is read again."""
     tap, problems = bench.tap("--set", "capture.cpu_share=8"), []
-    health = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
-    well = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    request, reply = wire.request("busy"), wire.reply(wire.reply_body("busy"))
     stopped = threading.Event()
 
-    def load():
-        # Each connection short, so that muting those without LLM calls is not enough.
+    def calls(connection):
+        connection.client.sendall(request)
+        connection.server.recv(65536)
+        connection.server.sendall(reply)
+        connection.client.recv(65536)
+
+    def load_on_one():
+        # LLM calls on a connection that is known: nothing but detaching makes it cheaper.
+        with wire.Connection() as connection:
+            while not stopped.is_set():
+                calls(connection)
+
+    def load_on_many():
         while not stopped.is_set():
             with wire.Connection() as connection:
-                for _ in range(2):
-                    connection.client.sendall(health)
-                    connection.server.recv(65536)
-                    connection.server.sendall(well)
-                    connection.client.recv(65536)
+                calls(connection)
     # Opened before, and idle: it is there when the probe comes back.
     pooled = wire.Connection(bench.certs)
     problems += bench.good_calls(tap, Kept(pooled), what="before")
-    threads = [threading.Thread(target=load) for _ in range(2)]
+    threads = [threading.Thread(target=load) for load in (load_on_one, load_on_many)]
     for thread in threads:
         thread.start()
     try:

@@ -30,6 +30,8 @@ void Recorder::on_event(const llmtap_event_hdr& event) {
                                 .time_ns = event.time_ns,
                                 .entry_time_ns = data.entry_time_ns});
       stream.gap_bytes += data.offset - stream.next_offset;
+      if (data.loss == LLMTAP_LOST_RING_FULL || data.loss == LLMTAP_LOST_UNSEEN)
+        stream.gap_bytes += data.original_bytes - data.captured_bytes;
       stream.next_offset = data.offset + data.original_bytes;
       stream.bytes.append(reinterpret_cast<const char*>(&data + 1), data.captured_bytes);
       if (on_data) on_data(data);

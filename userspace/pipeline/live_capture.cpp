@@ -62,7 +62,8 @@ Result<> LiveCapture::detach(bool detach) {
 std::shared_ptr<const Coverage> LiveCapture::coverage() const {
   const std::lock_guard lock(mutex_);
   if (!detached_) return discovery_->snapshot();
-  static const auto nothing = std::make_shared<const Coverage>();
+  auto nothing = std::make_shared<Coverage>();
+  nothing->initial_scan_done = true;
   return nothing;
 }
 
