@@ -167,6 +167,20 @@ TEST(Http2Verdict, WithoutEvidenceItIsMutedAndLookedAtAgain) {
   EXPECT_EQ(books.bytes_in, books.bytes_out + books.bytes_lost);
 }
 
+TEST(Http2Verdict, ToShedLoadItIsMutedSoonerAndLonger) {
+  Shared c([](std::string_view) { return Verdict::kTimes; });
+  c.readers.mute_sooner(true);
+  for (size_t i = 0; i < 2; ++i) c.ask_for("/static");
+  EXPECT_EQ(c.sink.verdict, Verdict::kMuted);
+  c.readers.on_clock(c.now + c.limits.resample_last_ns - 10);
+  EXPECT_EQ(c.sink.verdict, Verdict::kMuted);
+  c.readers.mute_sooner(false);
+  c.readers.on_clock(c.now + c.limits.resample_last_ns);
+  EXPECT_EQ(c.sink.verdict, Verdict::kWanted);
+  for (size_t i = 0; i < 3; ++i) c.ask_for("/static");
+  EXPECT_EQ(c.sink.verdict, Verdict::kWanted);
+}
+
 TEST(Http2Verdict, OneCallKeepsItWanted) {
   Shared c([](std::string_view path) { return path == "/v1/messages" ? Verdict::kWanted : Verdict::kTimes; });
   c.ask_for("/v1/messages");

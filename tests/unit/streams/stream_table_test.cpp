@@ -88,7 +88,7 @@ class StreamTableTest : public ::testing::Test {
   }
   void expect_balance() {
     const StageBooks& books = table->books();
-    EXPECT_EQ(books.bytes_in, books.bytes_out + books.bytes_lost);
+    EXPECT_EQ(books.bytes_in, books.bytes_out + books.bytes_left_out + books.bytes_lost);
     EXPECT_EQ(books.items_in, books.items_out + books.items_lost);
   }
 };
@@ -120,6 +120,23 @@ TEST_F(StreamTableTest, GapsAreToldAndNamed) {
   EXPECT_EQ(table->books().lost_bytes_by_reason.at("too_large"), 5U);
   EXPECT_EQ(table->books().lost_bytes_by_reason.at("skipped"), 10U + 2 + 7 + 4);
   EXPECT_EQ(table->books().bytes_in, 34U);
+  expect_balance();
+}
+
+TEST_F(StreamTableTest, WhatNobodyWantsIsNotLost) {
+  conn(1);
+  data(1, LLMTAP_READ, 0, "abc", 8);
+  llmtap_data_event behind{};
+  behind.hdr.flags = LLMTAP_FLAG_LEFT_OUT;
+  data(1, LLMTAP_READ, 20, "def", 0, behind);
+  // Lost records have one of their own, behind what was left out.
+  behind.loss = LLMTAP_LOST_RING_FULL;
+  data(1, LLMTAP_READ, 30, "", 100, behind);
+  data(1, LLMTAP_READ, 130, "g");
+  EXPECT_EQ(table->books().bytes_left_out, 5U + 12 + 7);
+  EXPECT_EQ(table->books().lost_bytes_by_reason.at("ring_full"), 100U);
+  EXPECT_EQ(table->books().bytes_lost, 100U);
+  EXPECT_EQ(table->books().bytes_in, 131U);
   expect_balance();
 }
 
