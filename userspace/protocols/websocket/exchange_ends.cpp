@@ -28,8 +28,7 @@ ResponseExchanges::Exchange* ResponseExchanges::begin_exchange(bool asked, uint6
   Exchange& exchange = open_.emplace_back();
   exchange.id = {context_.facts->id, context_.numbers.take()};
   exchange.asked = asked;
-  if (!asked && asks_lost_) exchange.defect = Defect::kLostSegment;
-  if (!asked) asks_lost_ = false;
+  if (!asked) exchange.defect = std::exchange(asks_lost_, Defect::kNone);
   exchange.begin_ns = exchange.last_ns = time_ns;
   std::vector<HeaderField> fields;
   fields.reserve(upgrade_->fields.size());
@@ -126,7 +125,7 @@ void ResponseExchanges::finish_turn() {
 void ResponseExchanges::lost(Side side, Defect defect) {
   if (side == Side::kRequest) {
     // What is lost of a request that was seen is said where its message ends.
-    asks_lost_ = true;
+    if (asks_lost_ == Defect::kNone) asks_lost_ = defect;
     return;
   }
   doubt_ = true;

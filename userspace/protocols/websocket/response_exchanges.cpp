@@ -65,8 +65,9 @@ ResponseExchanges::Exchange* ResponseExchanges::by_id(std::string_view id) {
 bool ResponseExchanges::decidable(Side side, const MessagePeek& peek) const {
   if (peek.ended || !peek.known()) return peek.ended;
   // The end of the message says whether an answer is asked for.
-  if (side == Side::kRequest) return !peek.client_content && !peek.realtime_input;
+  if (side == Side::kRequest) return asks_for_response(peek.type);
   if ((peek.server_content || peek.usage_metadata) && !peek.generated) return peek.tool_call;
+  if (peek.type == "error") return false;
   if (!peek.type.starts_with("response.")) return true;
   return std::ranges::any_of(open_, [&](const Exchange& each) {
     return !each.response_id.empty() && each.response_id == peek.response_id;
@@ -93,6 +94,7 @@ ResponseExchanges::Exchange* ResponseExchanges::of_request(const MessagePeek& pe
 }
 
 ResponseExchanges::Exchange* ResponseExchanges::of_created(const MessagePeek& peek, uint64_t time_ns) {
+  if (Exchange* const named = by_id(peek.response_id)) return named;
   const auto in_lane = [&](const Exchange& each) { return each.lane == peek.stream_id; };
   // A lane's responses come one after the other: the end of the last one was lost.
   if (doubt_)

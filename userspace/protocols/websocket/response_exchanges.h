@@ -18,7 +18,12 @@ namespace llmtap::websocket {
 class ResponseExchanges {
  public:
   ResponseExchanges(CodecContext& context, std::shared_ptr<const WebSocketUpgrade> upgrade)
-      : context_(context), upgrade_(std::move(upgrade)) {}
+      : context_(context), upgrade_(std::move(upgrade)) {
+    // Met in the middle, known by what it says.
+    if (!upgrade_->target.empty()) return;
+    known_ = doubt_ = true;
+    asks_lost_ = Defect::kMidStreamAttach;
+  }
 
   // Before each call.
   void set_sink(MessageSink& sink) { sink_ = &sink; }
@@ -86,9 +91,9 @@ class ResponseExchanges {
   std::array<Number, 2> current_;  // whose message each side is in
   std::string model_;
   bool known_ = false, gemini_ = false;
-  bool lanes_ = false;      // several conversations at once
-  bool doubt_ = false;      // the end of what is open may have been lost
-  bool asks_lost_ = false;  // a request may have been
+  bool lanes_ = false;  // several conversations at once
+  bool doubt_ = false;  // the end of what is open may have been lost
+  Defect asks_lost_ = Defect::kNone;  // a request may have been, and why
 };
 
 }  // namespace llmtap::websocket

@@ -62,7 +62,7 @@ void WebSocketCodec::feed(Side side, const StreamChunk& chunk, MessageSink& sink
 
 void WebSocketCodec::give_up(bool damaged, uint64_t time_ns) {
   finished_ = true;
-  if (damaged) context_.counters->parse_errors++;
+  if (damaged) context_.counters->websocket_frame_errors++;
   if (!exchanges_.known()) context_.counters->websocket_not_read++;
   exchanges_.end_all(ExchangeEnd::How::kLost, Defect::kParseError, time_ns);
 }
@@ -77,7 +77,7 @@ void WebSocketCodec::closed(Side side, uint64_t time_ns) {
 void WebSocketCodec::gap(Side side, uint64_t bytes, uint64_t time_ns, MessageSink& sink) {
   if (finished_) return;
   exchanges_.set_sink(sink);
-  if (!lane(side).frames.hunting()) context_.counters->resyncs++;
+  if (!lane(side).frames.hunting()) context_.counters->websocket_resyncs++;
   lane(side).frames.gap(bytes, time_ns);
 }
 
@@ -126,6 +126,7 @@ void WebSocketCodec::Lane::begin_message() {
 }
 
 void WebSocketCodec::Lane::damage(Defect why) {
+  if (why == Defect::kDecompressError) codec.context_.counters->websocket_decode_errors++;
   if (defect == Defect::kNone) defect = why;
   if (compressed) inflater->lose();
 }
@@ -150,14 +151,16 @@ void WebSocketCodec::Lane::text(std::span<const uint8_t> bytes, uint64_t time_ns
   // What lies behind a loss must not meet what lies before it in one value.
   if (defect != Defect::kNone || codec.finished_) return;
   if (first_ns == 0) first_ns = time_ns;
+  if (!decided) {
+    const size_t room = std::min(kMaxHeldBytes - held.size(), bytes.size());
+    peek.feed(bytes.first(room));
+    held.append(reinterpret_cast<const char*>(bytes.data()), room);
+    bytes = bytes.subspan(room);
+    if (!codec.exchanges_.decidable(side, peek) && held.size() < kMaxHeldBytes) return;
+    decide(time_ns);
+  }
   peek.feed(bytes);
-  if (delivered) return codec.exchanges_.text(side, bytes, time_ns);
-  if (decided) return;
-  const size_t room = std::min(kMaxHeldBytes - held.size(), bytes.size());
-  held.append(reinterpret_cast<const char*>(bytes.data()), room);
-  if (!codec.exchanges_.decidable(side, peek) && held.size() < kMaxHeldBytes) return;
-  decide(time_ns);
-  if (delivered && room < bytes.size()) codec.exchanges_.text(side, bytes.subspan(room), time_ns);
+  if (delivered) codec.exchanges_.text(side, bytes, time_ns);
 }
 
 void WebSocketCodec::Lane::decide(uint64_t time_ns) {
