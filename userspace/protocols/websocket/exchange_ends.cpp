@@ -72,12 +72,16 @@ void ResponseExchanges::end_message(Side side, const MessagePeek& peek, const Me
   Exchange* const exchange = find(std::exchange(current_[at], std::nullopt));
   if (!exchange) return;
   exchange->wire_bytes[at] += facts.wire_bytes;
+  exchange->text_bytes[at] += facts.text.size();
   exchange->body_bytes[at] += exchange->text_bytes[at];
   exchange->last_ns = facts.time_ns;
   if (exchange->defect == Defect::kNone) exchange->defect = facts.defect;
-  sink_->on_event_end(
-      exchange->id, side,
-      {{}, facts.time_ns, facts.first_ns, exchange->text_bytes[at], facts.defect == Defect::kNone});
+  const EventEnd end{
+      {}, facts.time_ns, facts.first_ns, exchange->text_bytes[at], facts.defect == Defect::kNone};
+  if (facts.text.empty())
+    sink_->on_event_end(exchange->id, side, end);
+  else
+    sink_->on_whole_event(exchange->id, side, facts.text, end);
   if (side == Side::kRequest) {
     exchange->lane = peek.stream_id;
     exchange->event_id = peek.event_id;

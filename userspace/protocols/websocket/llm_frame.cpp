@@ -39,7 +39,7 @@ FirstBytes llm_frame_in(std::string_view piece) {
   for (size_t i = 0; i < size; ++i)
     text[i] = static_cast<uint8_t>(at(payload + i) ^ (masked ? at(key + i % 4) : 0));
   MessagePeek peek;
-  peek.feed({text.data(), size});
+  for (std::span<const uint8_t> rest(text.data(), size); !rest.empty();) rest = rest.subspan(peek.feed(rest));
   const bool live = peek.generated || peek.client_content || peek.realtime_input;
   if (!live && std::ranges::find(kTypes, peek.type) == kTypes.end()) return FirstBytes::kNo;
   return masked ? FirstBytes::kRequest : FirstBytes::kResponse;

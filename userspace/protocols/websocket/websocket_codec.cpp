@@ -120,6 +120,7 @@ void WebSocketCodec::Lane::begin_message() {
   defect = Defect::kNone;
   decided = delivered = false;
   peek.begin();
+  settled = false;
   held.clear();
   first_ns = 0;
   wire_bytes = 0;
@@ -137,7 +138,14 @@ void WebSocketCodec::Lane::on_payload(std::span<const uint8_t> bytes, uint64_t t
   // A message without end.
   if (decided && !codec.exchanges_.known() && wire_bytes >= kUnknownBytes)
     return codec.give_up(false, time_ns);
-  if (!compressed) return text(bytes, time_ns);
+  if (!compressed) {
+    // Most messages come in one piece.
+    const bool whole = frame.final && frame.opcode != Opcode::kContinuation && bytes.size() == frame.length;
+    if (!whole || bytes.size() > kMaxHeldBytes) return text(bytes, time_ns);
+    first_ns = time_ns;
+    look(bytes);
+    return end_message(time_ns, bytes);
+  }
   if (defect == Defect::kNone &&
       !inflater->feed(bytes, [&](std::span<const uint8_t> plain) { text(plain, time_ns); }))
     damage(Defect::kDecompressError);
@@ -147,19 +155,26 @@ void WebSocketCodec::Lane::on_payload_gap(uint64_t) {
   if (!frame.control() && in_message && !codec.finished_) damage(Defect::kLostSegment);
 }
 
+void WebSocketCodec::Lane::look(std::span<const uint8_t> bytes) {
+  while (!settled && !bytes.empty()) {
+    bytes = bytes.subspan(peek.feed(bytes));
+    settled = codec.exchanges_.settled(side, peek);
+  }
+}
+
 void WebSocketCodec::Lane::text(std::span<const uint8_t> bytes, uint64_t time_ns) {
   // What lies behind a loss must not meet what lies before it in one value.
   if (defect != Defect::kNone || codec.finished_) return;
   if (first_ns == 0) first_ns = time_ns;
   if (!decided) {
     const size_t room = std::min(kMaxHeldBytes - held.size(), bytes.size());
-    peek.feed(bytes.first(room));
+    look(bytes.first(room));
     held.append(reinterpret_cast<const char*>(bytes.data()), room);
     bytes = bytes.subspan(room);
     if (!codec.exchanges_.decidable(side, peek) && held.size() < kMaxHeldBytes) return;
     decide(time_ns);
   }
-  peek.feed(bytes);
+  look(bytes);
   if (delivered) codec.exchanges_.text(side, bytes, time_ns);
 }
 
@@ -180,12 +195,15 @@ void WebSocketCodec::Lane::on_frame_end(uint64_t time_ns) {
   end_message(time_ns);
 }
 
-void WebSocketCodec::Lane::end_message(uint64_t time_ns) {
+void WebSocketCodec::Lane::end_message(uint64_t time_ns, std::span<const uint8_t> whole) {
   in_message = false;
   if (compressed && defect != Defect::kNone) inflater->end_message([](std::span<const uint8_t>) {});
   // Of a part of a message it is not certain whose it is.
-  if (!decided && defect == Defect::kNone) decide(time_ns);
-  if (delivered) codec.exchanges_.end_message(side, peek, {defect, wire_bytes, first_ns, time_ns});
+  if (!decided && defect == Defect::kNone) {
+    if (whole.empty()) whole = bytes_of(held);
+    delivered = codec.exchanges_.begin_message(side, peek, first_ns != 0 ? first_ns : time_ns);
+  }
+  if (delivered) codec.exchanges_.end_message(side, peek, {defect, wire_bytes, first_ns, time_ns, whole});
   if (defect != Defect::kNone) codec.exchanges_.lost(side, defect);
   held.clear();
   held.shrink_to_fit();
