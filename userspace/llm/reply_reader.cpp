@@ -56,6 +56,14 @@ TextCount ReplyTexts::* delta_kind(std::string_view type) {
                                                                   : &ReplyTexts::content;
 }
 
+// Numbers that a list by modality or time to live may say too.
+bool is_modal_usage(const JsonSpan& span) {
+  constexpr Usage kModal[] = {Usage::kInputAudio, Usage::kOutputAudio, Usage::kInputImage,
+                              Usage::kOutputImage, Usage::kBedrockCacheWrite1h};
+  return std::ranges::find(kModal, static_cast<Usage>(span.field)) != std::end(kModal) &&
+         span.field < kUsageFields;
+}
+
 }  // namespace
 
 struct ReplyReader::Learned {
@@ -156,8 +164,8 @@ bool ReplyReader::learn(std::string_view data, std::string_view name) {
   if (!record_open_ || !r.ended || reader_->records() != 1 || reader_->malformed()) return false;
   const std::string_view type = !r.type.empty() ? std::string_view(r.type) : name;
   if (is_terminator(type) || type == "error" || r.error || r.done || !r.top_message.empty() ||
-      !r.top_code.empty() || !r.items.empty() || r.repeats || !r.details.empty() || r.images > 0 ||
-      r.interrupted || is_last_event(type))
+      !r.top_code.empty() || !r.items.empty() || r.repeats || r.images > 0 || r.interrupted ||
+      is_last_event(type))
     return false;
   for (const ReplyRecord::Finish& finish : r.finishes)
     if (is_reason(finish.reason)) return false;
@@ -165,11 +173,15 @@ bool ReplyReader::learn(std::string_view data, std::string_view name) {
     if (!tool.name.empty()) return false;
   for (const ReplyRecord::Part& part : r.parts)
     if (part.thought != r.parts.front().thought) return false;
+  const bool modal_counts = std::ranges::any_of(r.details, &ReplyRecord::Detail::counts);
+  // Such a count beats the same one elsewhere in the event, whichever comes later.
+  if (modal_counts && std::ranges::any_of(reader_->spans(), is_modal_usage)) return false;
   if (!learned_) learned_ = std::make_unique<Learned>();
   Learned& l = *learned_;
   l.in_vain = l.matched ? uint8_t{0} : static_cast<uint8_t>(std::min<int>(l.in_vain + 1, kLearnedInVain));
   l.matched = false;
-  l.shape.learn(data, reader_->spans(), !r.parts.empty() && r.parts.front().thought);
+  l.shape.learn(data, reader_->spans(),
+                {.thought = !r.parts.empty() && r.parts.front().thought, .modal_counts = modal_counts});
   l.by_name = r.type.empty();
   if (l.by_name) l.event_name = name;
   l.delta = delta_kind(type);

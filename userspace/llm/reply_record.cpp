@@ -120,11 +120,12 @@ void RecordReader::on_json_record_begin() {
 void RecordReader::take_details() {
   if (record_.predicted_tokens > 0) record_.usage.set(Usage::kGeminiPrompt, record_.predicted_tokens);
   for (const ReplyRecord::Detail& detail : record_.details) {
+    if (!detail.counts()) continue;
     if (detail.write) {
-      if (detail.kind == "1h") record_.usage.set(Usage::kBedrockCacheWrite1h, detail.count);
+      record_.usage.set(Usage::kBedrockCacheWrite1h, detail.count);
     } else if (detail.kind == "AUDIO") {
       record_.usage.set(detail.output ? Usage::kOutputAudio : Usage::kInputAudio, detail.count);
-    } else if (detail.kind == "IMAGE") {
+    } else {
       record_.usage.set(detail.output ? Usage::kOutputImage : Usage::kInputImage, detail.count);
     }
   }

@@ -52,6 +52,8 @@ struct ReplyRecord {
     bool output = false, write = false;
     std::string kind;
     uint64_t count = 0;
+    // The others (text, five minutes) are in the sums already.
+    bool counts() const { return write ? kind == "1h" : kind == "AUDIO" || kind == "IMAGE"; }
   };
   struct Finish {
     uint32_t choice = 0;
