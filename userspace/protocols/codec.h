@@ -31,10 +31,10 @@ struct ProtocolCounters {
   uint64_t websocket_not_read = 0, tunnels_not_read = 0;
   uint64_t verdicts_wanted = 0, verdicts_muted = 0;  // connections given that verdict
   uint64_t websocket_frame_errors = 0, websocket_decode_errors = 0, websocket_resyncs = 0;
-  uint64_t parse_errors = 0;                         // messages that are not what HTTP allows
-  uint64_t oversized_heads = 0;                      // of them, heads beyond Limits::head_bytes
-  uint64_t resyncs = 0;                              // times a stream was lost and hunted for its next head
-  uint64_t decode_errors = 0;  // bodies whose coding was damaged, unsupported or over a bound
+  uint64_t parse_errors = 0;     // messages that are not what HTTP allows
+  uint64_t oversized_heads = 0;  // of them, heads beyond Limits::head_bytes
+  uint64_t resyncs = 0;          // times a stream was lost and hunted for its next head
+  uint64_t decode_errors = 0;    // bodies whose coding was damaged, unsupported or over a bound
   uint64_t pipeline_overflows = 0;
   uint64_t exchanges_begun = 0, exchanges_ended = 0;
   uint64_t http2_frame_errors = 0;    // frames that the standard does not allow
