@@ -17,7 +17,7 @@ enum class RequestField : uint16_t {
   kConversation, kEndUser, kRole, kMessageText, kPromptText, kSystemText,
   kMessages, kContents, kInput, kPrompt, kSystem, kInstructions, kAnthropicVersion, kParts, kImage,
   kInferenceConfig, kImageSize, kImageQuality, kQuery, kParameters, kIncremental, kInputsText, kTextInput,
-  kPlainText, kInputIds, kSamplingParams, kPredict,
+  kPlainText, kInputIds, kSamplingParams, kPredict, kRpcVersion, kRpcMethod, kRpcTool,
 };
 
 // Numbers of a usage object, by spelling.
@@ -94,7 +94,7 @@ enum class ReplyField : uint16_t {
   kTokenText, kTokenSpecial, kGeneratedText,     // TGI: a token, and at the end all of them again
   kOutputOpen, kMetaInfo, kTgiToken, kTextOutput, kModelName, kInstance, kLlamaStop, kStopType,
   kRequestId, kTrafficType, kInputModality, kInputCount, kOutputModality, kOutputCount, kWriteTtl,
-  kWriteCount, kPredictedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal,
+  kWriteCount, kPredictedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal, kRpcVersion, kToolFailed, kCustomId,
 };
 // clang-format on
 

@@ -108,9 +108,10 @@ constexpr UsageRow kOtherUsageRows[] = {
 
 // Anthropic's message_start and the Responses events wrap the object; Groq's streams and Cohere's
 // message-end have it elsewhere; Converse streams send it as `metadata`.
-constexpr std::string_view kUsagePlaces[] = {
-    "usage.",       "message.usage.",  "response.usage.",   "x_groq.usage.",
-    "delta.usage.", "metadata.usage.", "interaction.usage."};
+constexpr std::string_view kUsagePlaces[] = {"usage.", "message.usage.", "response.usage.", "x_groq.usage.",
+                                             "delta.usage.", "metadata.usage.", "interaction.usage.",
+                                             // Lines of a batch's results: OpenAI's, Anthropic's.
+                                             "response.body.usage.", "result.message.usage."};
 
 struct ReplyRow {
   std::string_view path;
@@ -251,6 +252,14 @@ constexpr ReplyRow kReplyRows[] = {
     {"message.content[].text", ReplyField::kContent, JsonWant::kText},
     {"delta.message.content.text", ReplyField::kContent, JsonWant::kText},
 
+    {"custom_id", ReplyField::kCustomId},
+    {"response.body.model", ReplyField::kModel},
+    {"response.body.object", ReplyField::kObject},
+    {"result.message.model", ReplyField::kModel},
+    {"result.message.type", ReplyField::kType},
+    {"result.message.role", ReplyField::kRole},
+    {"jsonrpc", ReplyField::kRpcVersion},
+    {"result.isError", ReplyField::kToolFailed},
     {"error", ReplyField::kErrorText},
     {"error", ReplyField::kErrorOpen, JsonWant::kOpen},
     {"error.type", ReplyField::kErrorType},
