@@ -8,7 +8,6 @@
 
 namespace llmtap {
 
-void read_request_headers(LlmCall&, const RequestHead&, const CallTrackerOptions&);
 // The dialect that the body read so far proves, kNone if it does not (yet).
 Dialect request_shape(const CallState&);
 // A file of the route may hold the results of a batch: OpenAI's (Mistral's and Azure's are the same),

@@ -75,6 +75,7 @@ TextCount* text_of(uint16_t field, bool thought, ReplyTexts& texts) {
     case ReplyField::kChoiceText: return &texts.choice_text;
     case ReplyField::kReasoning: return &texts.reasoning;
     case ReplyField::kToolText: return &texts.tool_text;
+    case ReplyField::kAudioText: return &texts.audio;
     case ReplyField::kDeltaString: return &texts.delta;
     case ReplyField::kPartText: return thought ? &texts.part_reasoning : &texts.part_content;
     default: return nullptr;

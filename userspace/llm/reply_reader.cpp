@@ -25,7 +25,7 @@ constexpr std::string_view kToolItems[] = {"tool_use",        "function_call",  
 // Events that end a stream as [DONE] does: they bear no tokens and are not counted as chunks.
 bool is_terminator(std::string_view type) {
   return type == "message_stop" || type == "response.completed" || type == "response.incomplete" ||
-         type == "response.failed";
+         type == "response.failed" || type == "response.done";
 }
 
 // Events that end a stream and bear what the whole of it amounts to.
@@ -51,6 +51,7 @@ TextCount ReplyTexts::* delta_kind(std::string_view type) {
   if (type.empty()) return &ReplyTexts::content;  // llama.cpp
   if (!type.ends_with(".delta")) return nullptr;
   const auto has = [&](std::string_view word) { return type.find(word) != std::string_view::npos; };
+  if (has("audio") && !has("transcript")) return &ReplyTexts::audio;
   if (has("reasoning")) return &ReplyTexts::reasoning;
   return has("arguments") || has("tool_call") || has("call_code") ? &ReplyTexts::tool_text
                                                                   : &ReplyTexts::content;
@@ -165,7 +166,7 @@ bool ReplyReader::learn(std::string_view data, std::string_view name) {
   const std::string_view type = !r.type.empty() ? std::string_view(r.type) : name;
   if (is_terminator(type) || type == "error" || r.error || r.done || !r.top_message.empty() ||
       !r.top_code.empty() || !r.items.empty() || r.repeats || r.images > 0 || r.batch_line || r.tool_failed ||
-      is_last_event(type))
+      r.interrupted || is_last_event(type))
     return false;
   for (const ReplyRecord::Finish& finish : r.finishes)
     if (is_reason(finish.reason)) return false;
@@ -234,6 +235,7 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   take(facts_.conversation_id, r.conversation_id);
   take(facts_.previous_response_id, r.previous_response_id);
   facts_.refused |= r.refused || type == "response.refusal.delta";
+  facts_.interrupted |= r.interrupted;
   take(facts_.speed, r.speed);
   take(facts_.geo, r.geo);
   if (facts_.model.empty()) facts_.model = !r.model_name.empty() ? r.model_name : r.instance;
@@ -380,8 +382,8 @@ void ReplyReader::apply_errors(std::string_view type) {
 void ReplyReader::apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool tool_named) {
   ++facts_.stream_chunks;
   const bool content = texts.content.characters > 0, reasoning = texts.reasoning.characters > 0;
-  const bool tool = texts.tool_text.characters > 0 || tool_named;
-  if (!content && !reasoning && !tool) return;
+  const bool tool = texts.tool_text.characters > 0 || tool_named, audio = texts.audio.characters > 0;
+  if (!content && !reasoning && !tool && !audio) return;
   ++facts_.content_chunks;
   const auto first = [time_ns](uint64_t& mark) {
     if (mark == 0) mark = time_ns;
@@ -389,6 +391,7 @@ void ReplyReader::apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool to
   if (content) first(facts_.first_content_ns);
   if (reasoning) first(facts_.first_reasoning_ns);
   if (tool) first(facts_.first_tool_ns);
+  if (audio) first(facts_.first_audio_ns);
   if (facts_.last_token_ns != 0 && time_ns >= facts_.last_token_ns) {
     const double gap = static_cast<double>(time_ns - facts_.last_token_ns) * 1e-9;
     const auto bucket = std::ranges::lower_bound(kInterTokenBuckets, gap) - kInterTokenBuckets.begin();

@@ -269,6 +269,7 @@ void RecordReader::on_json_bool(uint16_t field, const JsonPlace& place, bool val
     case ReplyField::kTokenSpecial: record_.token_special = value; break;
     case ReplyField::kToolFailed: record_.tool_failed = value; break;
     case ReplyField::kLlamaStop: record_.llama_stop = true; break;
+    case ReplyField::kInterrupted: record_.interrupted = value; break;
     default: break;
   }
 }
@@ -280,6 +281,7 @@ void RecordReader::on_json_text(uint16_t field, const JsonPlace& place, const Js
     case ReplyField::kChoiceText: r.texts.choice_text.add(text.characters, text.wide); break;
     case ReplyField::kReasoning: r.texts.reasoning.add(text.characters, text.wide); break;
     case ReplyField::kToolText: r.texts.tool_text.add(text.characters, text.wide); break;
+    case ReplyField::kAudioText: r.texts.audio.add(text.characters, text.wide); break;
     case ReplyField::kDeltaString: r.texts.delta.add(text.characters, text.wide); break;
     case ReplyField::kPartText: part_at(place).text.add(text.characters, text.wide); break;
     case ReplyField::kTextSoFar: r.repeats = true, r.texts.so_far.add(text.characters, text.wide); break;
