@@ -11,6 +11,7 @@
 
 #include "base/flat_map.h"
 #include "base/stats.h"
+#include "llm/attempts.h"
 #include "llm/pending_responses.h"
 #include "llm/price_rules.h"
 #include "llm/providers.h"
@@ -100,7 +101,8 @@ class CallTracker : public MessageSink {
   RecordPool records_;  // of all open replies: before open_
   StageBooks books_;
   CallTrackerCounters counters_;
-  PendingResponses pending_;
+  PendingResponses pending_, counted_batches_;
+  Attempts attempts_;
   FlatMap<ExchangeId, OpenExchange, ExchangeHash> open_;
   // Bodies come in runs of one exchange.
   ExchangeId last_id_;
