@@ -9,6 +9,7 @@
 #define LLMTAP_VERDICT_SLOTS 65536
 #define LLMTAP_SAMPLE_BYTES 512
 #define LLMTAP_HEADS_BYTES 16384
+#define LLMTAP_REPEAT_BYTES 512
 #define LLMTAP_HELLO_BYTES 4096
 #define LLMTAP_MAX_IOVECS 1024 /* UIO_MAXIOV */
 #define LLMTAP_MAX_MESSAGES 65536
@@ -122,6 +123,10 @@ struct conn {
 	__u64 offset[2];
 	__u64 hello_end[2];   /* TLS on a socket: copy up to this offset */
 	__u64 turn_bytes;
+	__u64 request_hash;   /* lib/repeat.bpf.h: of the latest, and since when it is the same */
+	__u64 request_time_ns;
+	__u32 request_bytes;  /* 0: none to compare with */
+	__u32 request_sequence;
 	__u32 base[2];        /* tcp_position() minus offset, when the entry was made */
 	__u32 busy[2];        /* calls in progress, counted while `http` */
 	__u32 sequence[2];
@@ -150,7 +155,10 @@ struct conn {
 	__u8 fin_sent;
 	__u8 write_failed;
 	__u8 compat;          /* opened by a 32-bit program */
-	__u8 pad[6];
+	__u8 request_direction;
+	__u8 repeating;       /* the exchange in progress is one of those */
+	__u8 pipelines;       /* requests before the reply to the last: no turn tells them apart */
+	__u8 pad[3];
 	__u8 head[2 * LLMTAP_HEAD_BYTES]; /* first bytes of the turn; twice, for the verifier's bound */
 };
 
@@ -189,7 +197,8 @@ struct moved {
 	__u8 direction;
 	__u8 loss;           /* nonzero: the bytes cannot be copied, and why */
 	__u8 early_data;
-	__u8 pad[5];
+	__u8 counted;        /* this call itself is in `busy` */
+	__u8 pad[4];
 };
 
 /* One call's worth of a direction's stream, as it is being emitted. Scalars only: it is the context
@@ -227,7 +236,8 @@ struct io_call {
 	__u8 active;
 	__u8 direction;
 	__u8 counted;         /* in `busy` of the connection */
-	__u8 pad[5];
+	__u8 ciphertext;      /* of a TLS connection that is known: only a failure is of interest */
+	__u8 pad[4];
 };
 
 struct thread {
@@ -239,13 +249,16 @@ struct thread {
 	__u64 pending_ssl;    /* TLS object whose ciphertext is to be written next */
 	__u64 stack_low;      /* of the stack that the kernel or the thread library gave it */
 	__u64 stack_high;
-#ifdef LLMTAP_COMPATIBLE
+#ifndef LLMTAP_COMPATIBLE
+	__u64 request[LLMTAP_REPEAT_BYTES / 8];
+#else
 	/* Global functions take numbers only: what they work on is the thread's. */
 	struct moved moved;
 	struct emission emission;
 #endif
 };
 
+#ifdef LLMTAP_COMPATIBLE
 /* pid_tgid -> what the thread is doing. Made at a thread's first hooked call, deleted when it exits.
  * Not LRU: eviction would drop calls without a word. */
 struct {
@@ -256,9 +269,18 @@ struct {
 	__type(value, struct thread);
 } thread_by_id SEC(".maps");
 
-#include "lib/filters.bpf.h"
-
 static const struct thread no_thread = {};
+#else
+/* What the thread is doing. Made at its first hooked call, gone with it. Found without a look-up by key:
+ * a thread that never made such a call has none, which is what most returns need to know. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} thread_by_id SEC(".maps");
+#endif
+
 static const struct conn no_conn = {};
 
 /* When the current process started, in the unit of /proc/PID/stat (10 ms ticks of the boot clock), so that
@@ -340,8 +362,17 @@ static __always_inline __u64 new_conn_id(void)
 #endif
 }
 
-static __always_inline struct thread *thread_make(__u64 pid_tgid)
+#ifdef LLMTAP_COMPATIBLE
+static __always_inline struct thread *thread_find(void)
 {
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	return bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+}
+
+static __always_inline struct thread *thread_make(void)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
 
 	if (thread)
@@ -349,5 +380,34 @@ static __always_inline struct thread *thread_make(__u64 pid_tgid)
 	bpf_map_update_elem(&thread_by_id, &pid_tgid, &no_thread, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
 }
+
+/* The current thread's, and the one that it had before execve() gave it the leader's id. */
+static __always_inline void thread_forget(__u32 old_tid)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
+	if (old_tid == (__u32)pid_tgid)
+		return;
+	pid_tgid = (pid_tgid >> 32 << 32) | old_tid;
+	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
+}
+#else
+static __always_inline struct thread *thread_find(void)
+{
+	return bpf_task_storage_get(&thread_by_id, bpf_get_current_task_btf(), 0, 0);
+}
+
+static __always_inline struct thread *thread_make(void)
+{
+	return bpf_task_storage_get(&thread_by_id, bpf_get_current_task_btf(), 0,
+				    BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+static __always_inline void thread_forget(__u32 old_tid)
+{
+	bpf_task_storage_delete(&thread_by_id, bpf_get_current_task_btf());
+}
+#endif
 
 #endif
