@@ -166,8 +166,8 @@ struct LlmCall {
   uint64_t request_end_ns = 0;     // T2 / T5
   uint64_t response_start_ns = 0;  // T9 / T6: first byte of the response head
   uint64_t first_body_ns = 0;      //    / T6b
-  uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0;
-  uint64_t first_token_ns = 0;  // T10 / T7: the earliest of the three
+  uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0, first_audio_ns = 0;
+  uint64_t first_token_ns = 0;  // T10 / T7: the earliest of these
   uint64_t last_token_ns = 0;
   uint64_t end_ns = 0;                          // T11 / T8
   uint64_t start_wall_ns = 0, end_wall_ns = 0;  // Unix time, by the clock events

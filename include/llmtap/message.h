@@ -59,6 +59,7 @@ struct ResponseHead {
   uint64_t time_ns = 0;
   // As above. Its content type is then what the body's first bytes look like, if it was not read.
   bool fields_unknown = false;
+  std::string_view model = {};  // on a WebSocket: what the connection was told by now, or empty
   std::string_view header(std::string_view lower_name) const {
     for (const HeaderField& field : headers)
       if (field.name == lower_name) return field.value;

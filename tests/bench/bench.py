@@ -18,10 +18,13 @@ from rows_bystanders import measure_nginx, measure_syscalls
 from rows_calls import measure_calls
 from rows_core import measure_core
 from rows_flood import measure_flood, measure_memory, measure_start
+from rows_soak import measure_soak
 from rows_tls import measure_cpu, measure_tls
 
 ROWS = {"core": measure_core, "tls": measure_tls, "cpu": measure_cpu, "calls": measure_calls,
         "syscalls": measure_syscalls, "nginx": measure_nginx, "flood": measure_flood, "memory": measure_memory, "start": measure_start}
+# Measured where they are named only: they last.
+LONG = {"soak": measure_soak}
 ROUNDS = 12
 
 
@@ -35,22 +38,23 @@ def machine(lab):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which to measure: {', '.join(ROWS)}; none: all")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which to measure: {', '.join(ROWS)}; none: all; soak, which lasts --minutes, only where it is named")
     parser.add_argument("--quick", action="store_true", help="each row for a moment, to see that it runs: its times mean nothing")
     parser.add_argument("--rounds", type=int, help=f"alternated rounds of each comparison ({ROUNDS}; 1 with --quick)")
+    parser.add_argument("--minutes", type=int, default=60, help="how long soak lasts (60)")
     parser.add_argument("--build", default="build/release", help="where llmtap and the programs are built")
     parser.add_argument("--out", default="build/bench", help="folder of results.json and of what a run leaves")
     arguments = parser.parse_args()
-    if unknown := [row for row in arguments.rows if row not in ROWS]:
-        parser.error(f"no row {', '.join(unknown)}: there are {', '.join(ROWS)}")
+    if unknown := [row for row in arguments.rows if row not in {**ROWS, **LONG}]:
+        parser.error(f"no row {', '.join(unknown)}: there are {', '.join({**ROWS, **LONG})}")
     need(os.geteuid() == 0, "attaching probes needs root")
-    lab = Lab(arguments.build, arguments.out, arguments.rounds or (1 if arguments.quick else ROUNDS), arguments.quick)
+    lab = Lab(arguments.build, arguments.out, arguments.rounds or (1 if arguments.quick else ROUNDS), arguments.quick, arguments.minutes)
     lines, raw, failures, took = [], {}, [], {}
     for row in arguments.rows or ROWS:
         print(f"bench: {row}", file=sys.stderr, flush=True)
         start = time.monotonic()
         try:
-            measured, raw[row] = ROWS[row](lab)
+            measured, raw[row] = {**ROWS, **LONG}[row](lab)
             lines += measured
             failures += [f"{line.row}: {line.what}: {line.figure.value:.0f}, not {line.limit:.0f}" for line in measured
                          if line.exact and line.verdict() != "met"]

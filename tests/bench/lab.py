@@ -73,9 +73,9 @@ class Daemon:
 
 
 class Lab:
-    def __init__(self, build, out, rounds, quick):
+    def __init__(self, build, out, rounds, quick, minutes=60):
         self.build, self.out = pathlib.Path(build).resolve(), pathlib.Path(out).resolve()
-        self.rounds, self.quick = rounds, quick
+        self.rounds, self.quick, self.minutes = rounds, quick, minutes
         self.out.mkdir(parents=True, exist_ok=True)
         self.certs = self.out / "certs"
         subprocess.run([SUPPORT / "make_certs", self.certs], check=True)

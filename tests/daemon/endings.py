@@ -281,6 +281,39 @@ def record_ends_with_a_whole_file(bench):
     return problems
 
 
+def reload_of_what_has_changed(bench):
+    """SIGHUP after the price file was replaced: the next call is priced by it, and the metric has its day."""
+    prices, model = bench.folder / "changed.json", "m"
+
+    def table(day, output):
+        return json.dumps({"sample_spec": {"table_version": day}, model: {"input_cost_per_token": 0, "output_cost_per_token": output}})
+
+    prices.write_text(table("2026-01-02", 1e-6))
+    tap = bench.tap("--prices", prices)
+    problems = []
+
+    def call(calls):
+        with wire.Connection() as connection:
+            connection.exchange(wire.request(model), wire.reply(wire.reply_body(model)))
+        problems.extend(bench.wait_exact(tap, model, calls))
+        return lines_with(tap["log"], model)[-1].get("cost_usd")
+
+    def day():
+        found = re.search(r'llmtap_prices_updated_timestamp_seconds\{version="([-0-9]+)"\} (\S+)', get(tap["port"], "/metrics")[1])
+        return (found[1], float(found[2])) if found else None
+
+    before = call(1)
+    wait_for("the day of the table", lambda: day() == ("2026-01-02", 1767312000), 20, tap["process"])
+    (bench.folder / "new.json").write_text(table("2026-02-03", 3e-6))
+    (bench.folder / "new.json").rename(prices)
+    tap["process"].send_signal(signal.SIGHUP)
+    wait_for("the day of the new table", lambda: day() == ("2026-02-03", 1770076800), 20, tap["process"])
+    after = call(2)
+    if not before or abs(after - 3 * before) > 1e-12:
+        problems.append(f"cost {before}, then {after}")
+    return bench.whole(tap, problems)
+
+
 def reload_of_what_is_broken(bench):
     """SIGHUP with files that have become malformed: said once each, and what was loaded goes on."""
     prices, web = bench.folder / "prices.json", bench.folder / "web.yaml"
@@ -307,5 +340,5 @@ def reload_of_what_is_broken(bench):
 
 CASES = [("SIGTERM and SIGINT drain the ring", a_signal_drains), ("a second signal ends it at once", a_second_signal_ends_at_once),
          ("kill -9 leaves nothing behind", kill_leaves_nothing), ("standard output that is gone", standard_output),
-         ("SIGHUP with malformed files", reload_of_what_is_broken), ("a full disk under the log", full_disk), ("a full disk under record", record_on_a_full_disk),
+         ("SIGHUP with a new price table", reload_of_what_has_changed), ("SIGHUP with malformed files", reload_of_what_is_broken), ("a full disk under the log", full_disk), ("a full disk under record", record_on_a_full_disk),
          ("record, ended by a signal, and its file cut", record_ends_with_a_whole_file)]

@@ -12,11 +12,12 @@ import difflib
 import pathlib
 import sys
 
-from rows import NODE, OPENSSL, all_rows
+from rows import all_rows
 
 BEGIN, END = "<!-- matrix:begin -->", "<!-- matrix:end -->"
 CLIENTS = {
-    "curl": "curl", "http.client": "Python http.client", "requests": "Python requests", "httpx": "Python httpx",
+    "curl": "curl", "curl_bullseye": "curl of Debian 11", "curl_trixie": "curl of Debian 13",
+    "openssl_ssl": "OpenSSL's API, SSL_read", "openssl_ex": "OpenSSL's API, SSL_read_ex", "openssl_bio": "OpenSSL's API, BIO_read", "http.client": "Python http.client", "requests": "Python requests", "httpx": "Python httpx",
     "httpx_async": "Python httpx, asyncio", "aiohttp": "Python aiohttp", "openai_sdk": "openai (Python)",
     "openai_sdk_async": "openai (Python, asyncio)", "anthropic_sdk": "anthropic (Python)", "genai_sdk": "google-genai (Python)", "boto3_sdk": "boto3",
     "node_fetch": "Node fetch", "node_openai": "openai (Node)", "node_anthropic": "@anthropic-ai/sdk (Node)",
@@ -42,7 +43,7 @@ def table():
     lines = ["| client | TLS library | APIs | streamed | compressed | also |", "| --- | --- | --- | --- | --- | --- |"]
     for client, name in CLIENTS.items():
         rows = by_client[client]
-        tls = listed(row.tls for row in rows if row.tls in (OPENSSL, NODE))
+        tls = listed(row.tls for row in rows if row.tls != "none")
         also = listed({"plain": "plain HTTP", "nginx": "behind nginx (TLS)", "nginx_plain": "behind nginx (plain)"}[row.via]
                       for row in rows if row.via != "tls")
         streamed = "yes" if any(row.stream for row in rows) else "no"

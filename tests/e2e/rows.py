@@ -5,6 +5,9 @@ import dataclasses
 
 OPENSSL = "OpenSSL 3 (libssl)"
 NODE = "OpenSSL 3 (inside node)"
+# Libraries of other releases, and other ways into the same one.
+TLS_OF = {"curl_bullseye": "OpenSSL 1.1.1 (libssl)", "curl_trixie": "OpenSSL 3.5 (libssl)", "openssl_ssl": "OpenSSL 3 (libssl)",
+          "openssl_ex": "OpenSSL 3 (libssl, SSL_read_ex)", "openssl_bio": "OpenSSL 3 (libssl, BIO)"}
 
 # How a row's calls reach the server; each hop that llmtap sees is (who, direction).
 ROUTES = {
@@ -43,7 +46,7 @@ class Row:
     def tls(self):
         if self.via.endswith("plain"):
             return "none"
-        return NODE if self.client.startswith("node") else OPENSSL
+        return NODE if self.client.startswith("node") else TLS_OF.get(self.client, OPENSSL)
 
     @property
     def encoding(self):
@@ -61,6 +64,9 @@ def basic_rows():
             for stream in (False, True):
                 rows.append(Row(f"{client} {dialect}{' stream' if stream else ''}", client, dialect, stream, plan=usage(),
                                 twice=client == "httpx"))
+    for client in TLS_OF:
+        for dialect, stream in (("openai_chat", False), ("anthropic", True)):
+            rows.append(Row(f"{client} {dialect}{' stream' if stream else ''}", client, dialect, stream, plan=usage()))
     for dialect in ("openai_responses", "openai_embeddings", "openai_completions", "gemini", "ollama", "ollama_generate"):
         for stream in (False, True):
             if not (stream and dialect == "openai_embeddings"):

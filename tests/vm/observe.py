@@ -5,7 +5,7 @@
   observe.py --llmtap BINARY --results DIR --row NAME CONDITION...
 
 Conditions: all; tls (no plain HTTP: the kernel lets nobody read it); no-tracefs (not mounted, and not
-mountable for want of CAP_SYS_ADMIN). Each writes DIR/NAME[ no-tracefs].json: what doctor says, what was
+mountable for want of CAP_SYS_ADMIN); plain (the same where uprobes want CAP_SYS_ADMIN too). Each writes DIR/NAME[ no-tracefs].json: what doctor says, what was
 counted, and the differences from the ledger.
 """
 import argparse
@@ -34,7 +34,7 @@ CALLS = [
 
 def prepare(condition):
     """What the condition changes in this guest; returns words to start llmtap with."""
-    if condition != "no-tracefs":
+    if condition not in ("no-tracefs", "plain"):
         return []
     for path in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing", "/sys/kernel/debug"):
         while os.path.ismount(path):
@@ -70,7 +70,7 @@ def observe(arguments, condition, words):
         with Stack(folder) as stack:
             server = stack.server()
             tap = stack.llmtap(arguments.llmtap, words=words)
-            done = [curl(stack, server, number, call) for number, call in enumerate(CALLS) if call[0] == "tls" or condition != "tls"]
+            done = [curl(stack, server, number, call) for number, call in enumerate(CALLS) if condition not in ("tls", "plain") or call[0] == condition]
 
             def log():
                 return lines_of(tap["log"])
@@ -116,7 +116,7 @@ def main():
     parser.add_argument("--llmtap", required=True)
     parser.add_argument("--results", required=True)
     parser.add_argument("--row", required=True)
-    parser.add_argument("conditions", nargs="+", choices=("all", "tls", "no-tracefs"))
+    parser.add_argument("conditions", nargs="+", choices=("all", "tls", "plain", "no-tracefs"))
     arguments = parser.parse_args()
     failed = False
     for condition in arguments.conditions:

@@ -159,6 +159,10 @@ void add_features(std::vector<DoctorFact>& facts, const Features& features) {
   row("uprobe_multi", features.uprobe_multi, "one link for many places",
       features.callbacks ? "one perf event per place" : "one perf event per place, one program per function",
       "Linux 6.6 attaches and detaches all places at once; each takes 0.1 s here");
+  if (!features.uprobe_multi && perf_uprobes_refused())
+    facts.push_back({"uprobes", kMissing,
+                     "refused: this kernel gives a perf event of this kind to CAP_SYS_ADMIN alone",
+                     "grant CAP_SYS_ADMIN, or only plain HTTP is seen; Linux 6.6 needs CAP_PERFMON only"});
   row("uprobe session", features.sessions, "one link for entry and return", "entry and return apart",
       "Linux 6.13 lets connections that are not read skip the return probe");
   row("records", features.exact_records, "exact size", "size classes",

@@ -4,12 +4,14 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <linux/perf_event.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 
 #include "capture/tracepoint_link.h"
@@ -64,6 +66,16 @@ bool uprobe_links_of(int attach_type) {
   request.count = 1;
   const UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
   return link || errno == EBADF;
+}
+
+bool perf_uprobes_refused() {
+  perf_event_attr event{};
+  event.size = sizeof(event);
+  std::ifstream("/sys/bus/event_source/devices/uprobe/type") >> event.type;
+  event.uprobe_path = reinterpret_cast<uintptr_t>("/");  // no file: who is let in is told so
+  const UniqueFd opened(
+      static_cast<int>(::syscall(SYS_perf_event_open, &event, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+  return !opened && (errno == EACCES || errno == EPERM);
 }
 
 Features probe_features() {

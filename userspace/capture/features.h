@@ -30,6 +30,10 @@ Features probe_features();
 // Whether links of this attach type (enum bpf_attach_type) can be made; a refusal leaves errno.
 bool uprobe_links_of(int attach_type);
 
+// Without uprobe_multi every place is a perf event, which kernels since 2025 (also older stable ones) give
+// to CAP_SYS_ADMIN alone, not to CAP_PERFMON ("perf: Require CAP_SYS_ADMIN for uprobes").
+bool perf_uprobes_refused();
+
 constexpr int kTraceUprobeMulti = 48;    // Linux 6.6; older headers do not know them
 constexpr int kTraceUprobeSession = 57;  // Linux 6.13
 

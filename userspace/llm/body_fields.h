@@ -6,6 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "llm/json_scanner.h"
 
@@ -15,6 +18,7 @@ namespace llmtap {
 enum class RequestField : uint16_t {
   kModel, kStream, kMaxTokens, kTemperature, kTopP, kChoiceCount, kServiceTier, kPreviousResponse,
   kConversation, kEndUser, kRole, kMessageText, kPromptText, kSystemText,
+  kGenerate,  // Responses over WebSocket: false warms up
   kMessages, kContents, kInput, kPrompt, kSystem, kInstructions, kAnthropicVersion, kParts, kImage,
   kInferenceConfig, kImageSize, kImageQuality, kQuery, kParameters, kIncremental, kInputsText, kTextInput,
   kPlainText, kInputIds, kSamplingParams, kPredict,
@@ -86,6 +90,7 @@ enum class ReplyField : uint16_t {
   kContent, kChoiceText, kReasoning, kToolText, kDeltaString,
   kToolName, kToolId, kToolIndex,         // one per (choice, position): choices, candidates, Ollama
   kItemType, kItemName, kItemId,          // content blocks and output items: a tool call by their type
+  kAudioText,                             // base64
   kPartText, kPartThought,                // Gemini: text whose kind a sibling says
   kErrorText, kErrorOpen, kErrorType, kErrorCode, kErrorMessage, kErrorDetailCode,
   kTopCode, kTopMessage,
@@ -95,10 +100,13 @@ enum class ReplyField : uint16_t {
   kOutputOpen, kMetaInfo, kTgiToken, kTextOutput, kModelName, kInstance, kLlamaStop, kStopType,
   kRequestId, kTrafficType, kInputModality, kInputCount, kOutputModality, kOutputCount, kWriteTtl,
   kWriteCount, kPredictedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal,
+  kInterrupted,  // Gemini Live: by the one who speaks
 };
 // clang-format on
 
 const JsonPaths& request_paths();
 const JsonPaths& reply_paths();
+// Of a reply, its usage: a part of reply_paths().
+std::vector<std::pair<std::string, Usage>> usage_paths();
 
 }  // namespace llmtap

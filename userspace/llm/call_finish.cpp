@@ -42,6 +42,8 @@ void take_request(LlmCall& call, const CallState& state) {
   call.previous_response_id = bounded_label(f.previous_response_id, kMaxIdBytes);
   call.conversation_id = bounded_label(f.conversation_id, kMaxIdBytes);
   call.fingerprint = f.fingerprint;
+  // It fills the provider's cache: no answer is meant to come.
+  if (f.generate == false) call.operation = "warmup";
   if (call.end_user_sha256.empty()) call.end_user_sha256 = hash_end_user(f.end_user);
   // Without a good reply, what was asked for has to do. Ollama streams unless told not to.
   const bool ollama = state.dialect == Dialect::kOllamaChat || state.dialect == Dialect::kOllamaGenerate;
@@ -65,7 +67,8 @@ void take_reply(LlmCall& call, const ReplyFacts& f) {
   call.first_content_ns = f.first_content_ns;
   call.first_reasoning_ns = f.first_reasoning_ns;
   call.first_tool_ns = f.first_tool_ns;
-  for (const uint64_t mark : {f.first_content_ns, f.first_reasoning_ns, f.first_tool_ns})
+  call.first_audio_ns = f.first_audio_ns;
+  for (const uint64_t mark : {f.first_content_ns, f.first_reasoning_ns, f.first_tool_ns, f.first_audio_ns})
     if (mark != 0 && (call.first_token_ns == 0 || mark < call.first_token_ns)) call.first_token_ns = mark;
   call.last_token_ns = f.last_token_ns;
 }
@@ -79,6 +82,10 @@ void classify_finish(LlmCall& call, const ReplyFacts& f, Dialect dialect) {
     } else if (f.status == "incomplete") {
       call.finish_reasons = {bounded_label(f.incomplete_reason.empty() ? f.status : f.incomplete_reason, 64)};
       call.finish_class = f.incomplete_reason.empty() ? "length" : finish_class(f.incomplete_reason);
+    } else if (f.status == "cancelled" && !f.incomplete_reason.empty()) {
+      // Realtime: by the client, or by who speaks.
+      call.finish_reasons = {bounded_label(f.incomplete_reason, 64)};
+      call.finish_class = "other";
     } else if (f.status == "failed" || f.status == "cancelled") {
       call.finish_reasons = {bounded_label(f.status, 64)};
       call.finish_class = "error";
@@ -86,6 +93,10 @@ void classify_finish(LlmCall& call, const ReplyFacts& f, Dialect dialect) {
   } else {
     for (const std::string& reason : call.finish_reasons)
       if (call.finish_class.empty()) call.finish_class = finish_class(reason);
+  }
+  if (f.interrupted) {
+    call.finish_reasons = {"interrupted"};
+    call.finish_class = "other";
   }
   if (call.finish_class.empty() && f.prompt_blocked) call.finish_class = "filter";
   // OpenAI's models stop when they have refused.
@@ -146,7 +157,8 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
     }
     return;
   }
-  if ((f.error && characters == 0) || billed_by_unit(call.operation)) return;
+  if ((f.error && characters == 0) || billed_by_unit(call.operation) || state.request_facts.generate == false)
+    return;
   const bool text_in = state.request_facts.characters > 0 && !state.request_facts.has_media &&
                        !exchange.mid_stream && !state.cut_request;
   if (text_in) {
@@ -237,6 +249,9 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
       .how = end.how,
   };
   call.outcome = outcome_for(outcome);
+  // On a WebSocket a client ends a response without ending the connection, or by speaking.
+  const bool cancelled = f.interrupted || (state.websocket && f.status == "cancelled");
+  if (cancelled && call.outcome == Outcome::kOk) call.outcome = Outcome::kClientAborted;
   if (call.status == 429 || call.error_class == "rate_limit" || call.error_class == "quota")
     call.limit_type = limit_type_for(error, call.rate_limits);
   if (call.error_class.empty()) {

@@ -81,9 +81,12 @@ void price_call(LlmCall& call, const CallState& state, const ReplyFacts& f, cons
   if (call.tokens.source == TokenSource::kNone && !units.any()) return;
   if (call.tokens.source == TokenSource::kEstimated && !context.options.count_estimated_cost) return;
   const ModelPrice* model = find_price(*context.prices, call, state, units);
+  const PriceRules& rules = context.options.prices;
+  const ServiceTier tier = service_tier_from(call.service_tier);
   if (model != nullptr)
-    call.cost_usd = cost_usd(*model, call.tokens, service_tier_from(call.service_tier), units);
+    call.cost_usd = cost_usd(*model, call.tokens, tier, units, rules.class_factor(call.provider, tier));
   if (call.cost_usd) {
+    *call.cost_usd *= rules.paid(call.provider);
     call.cost_source = CostSource::kPriceTable;
   } else {
     call.price_missing = true;

@@ -11,7 +11,7 @@
 #include "llm/rate_limit_headers.h"
 #include "llm/recognise.h"
 #include "llm/redact.h"
-#include "llm/trace_ids.h"
+#include "llm/request_head.h"
 
 namespace llmtap {
 namespace {
@@ -37,21 +37,6 @@ const std::shared_ptr<const ProcessFacts>& unknown_process() {
     return facts;
   }();
   return unknown;
-}
-
-void read_request_headers(LlmCall& call, const RequestHead& head, const CallTrackerOptions& options) {
-  call.path = safe_path(head.target);
-  call.http_version = head.version;
-  call.user_agent = mask_secrets(bounded_label(head.header("user-agent")));
-  call.key_sha256 = credential_sha256(head.headers);
-  call.end_user_sha256 = end_user_sha256(head.headers, options.end_user_headers);
-  call.sdk_retry_count = sdk_retry_count(head.headers);
-  call.request_id = request_id_header(head.headers);
-  if (const auto trace = parse_traceparent(head.header("traceparent"))) {
-    call.trace_id = trace->trace_id;
-    call.parent_span_id = trace->parent_span_id;
-  }
-  add_gateway_request_headers(call.gateway, head.headers);
 }
 
 }  // namespace
@@ -108,6 +93,7 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
   http.method = bounded_label(head.method, 16);
   http.start_ns = head.start_ns;
   Route route = match_route(head.method, head.target);
+  if (head.websocket || asks_for_websocket(head)) complete_websocket_route(route, head);
   http.route = route.route;
 
   const std::string& workload = http.process->workload;
@@ -120,6 +106,9 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     state.dialect = dialect_of_family(state.route.family, state.route.operation, state.route.route);
     if (state.dialect == Dialect::kNone) state.dialect = evidence.dialect;
     state.anthropic_header = !head.header("anthropic-version").empty();
+    state.websocket = head.websocket;
+    state.upgrade = evidence.upgrade;
+    state.certain_upgrade = evidence.upgrade && evidence.certain;
     state.json_request = evidence.json;
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
     if (evidence.multipart && state.request) state.request->set_multipart();
@@ -134,9 +123,10 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     call.host = bounded_label(evidence.host, 255);
     call.provider = evidence.provider;
     call.request_start_ns = head.start_ns;
-    read_request_headers(call, head, options_);
+    read_request_headers(call, head, state.route, options_);
     call.requested_model = bounded_label(state.route.model_in_path);
     call.stream = state.route.stream_in_path;
+    if (head.websocket) call.response_model = bounded_label(head.model);
     if (evidence.weight == RequestEvidence::Weight::kCertain) {
       ++counters_.by_path;
       open_if_recognised(*exchange);
@@ -222,6 +212,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   LlmCall& call = state.call;
   call.connection = connection;
   call.status = head.status;
+  if (!head.model.empty()) call.response_model = bounded_label(head.model);
   call.response_start_ns = head.start_ns;
   if (call.http_version == HttpVersion::kUnknown) call.http_version = head.version;
   // What came says more than what was asked for.
@@ -231,6 +222,10 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   add_gateway_response_headers(call.gateway, head.headers);
   state.header_usage = usage_of_headers(head.headers);
   if (head.status >= 400) state.header_error = error_of_headers(head.headers);
+  if (state.certain_upgrade && head.status >= 400) {
+    ++counters_.by_path;
+    open_if_recognised(*exchange);
+  }
   call.provider_request_id = provider_request_id(head.headers);
   if (call.request_id.empty()) call.request_id = request_id_header(head.headers);
   const uint64_t wall = clock_.realtime_ns == 0 ? 0 : clock_.wall_ns(head.time_ns);
@@ -348,7 +343,7 @@ void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end
   state.request_facts = state.request->facts();
   if (end.defect != Defect::kNone) state.cut_request = true;
   // On a path that nobody knows, only the request can say what it was.
-  if (exchange->kind == OpenExchange::Kind::kUndecided && !state.route.known) {
+  if (exchange->kind == OpenExchange::Kind::kUndecided && !state.route.known && !state.upgrade) {
     give_up(*exchange);
     return;
   }

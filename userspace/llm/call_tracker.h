@@ -12,7 +12,7 @@
 #include "base/flat_map.h"
 #include "base/stats.h"
 #include "llm/pending_responses.h"
-#include "llm/prices.h"
+#include "llm/price_rules.h"
 #include "llm/providers.h"
 #include "llm/reply_record.h"
 #include "llm/workload_roles.h"
@@ -29,7 +29,8 @@ struct CallTrackerOptions {
   std::vector<HostRule> hosts;                 // the user's rows: before the built-in ones
   std::vector<std::string> watched_workloads;  // targets.include: watched whatever their role
   std::vector<std::string> end_user_headers;   // lower case; more names that carry the end user
-  bool count_estimated_cost = false;           // calls whose tokens are estimates have a price, too
+  PriceRules prices;
+  bool count_estimated_cost = false;  // calls whose tokens are estimates have a price, too
   // A client that closes without having got a byte gave up waiting (timeout) after this long, and
   // cancelled before.
   double patience_seconds = 30;
@@ -67,6 +68,7 @@ class CallTracker : public MessageSink {
   void on_clock(const ClockFacts&);
   // Calls that finish from now on are priced by this table.
   void set_prices(std::shared_ptr<const PriceTable> prices) { prices_ = std::move(prices); }
+  const PriceTable* prices() const { return prices_.get(); }
   // Finishes every open exchange as lost: shutdown, end of a replay.
   void finish_all(uint64_t time_ns);
 

@@ -7,20 +7,22 @@ namespace llmtap {
 
 namespace {
 
-double ratio(const std::optional<double>& of, const std::optional<double>& to, double otherwise) {
+using Factor = std::optional<double>;
+
+Factor ratio(const std::optional<double>& of, const std::optional<double>& to, Factor otherwise) {
   return of && to && *to > 0 ? *of / *to : otherwise;
 }
 
 // What `special` (a service class, or a context tier) does not list, from `base`: input-like rates move
 // as the input rate does, output-like ones as the output rate. Providers state such surcharges and
 // discounts as one factor for a side.
-Rates filled(const Rates& special, const Rates& base, double unlisted) {
-  const double in = ratio(special.input, base.input, unlisted);
-  const double out = ratio(special.output, base.output, special.input ? in : unlisted);
+Rates filled(const Rates& special, const Rates& base, Factor unlisted) {
+  const Factor in = ratio(special.input, base.input, unlisted);
+  const Factor out = ratio(special.output, base.output, special.input ? in : unlisted);
   const auto pick = [](const std::optional<double>& listed, const std::optional<double>& standard,
-                       double factor) -> std::optional<double> {
+                       Factor factor) -> std::optional<double> {
     if (listed) return listed;
-    if (standard) return *standard * factor;
+    if (standard && factor) return *standard * *factor;
     return std::nullopt;
   };
   Rates rates;
@@ -61,7 +63,7 @@ bool has_output(const ModelPrice& price) {
 
 }  // namespace
 
-Rates effective_rates(const ModelPrice& price, uint64_t input_tokens, ServiceTier service) {
+Rates effective_rates(const ModelPrice& price, uint64_t input_tokens, ServiceTier service, Factor unlisted) {
   const ModelPrice::ContextTier* tier = nullptr;
   for (const ModelPrice::ContextTier& candidate : price.tiers)
     if (input_tokens > candidate.above_tokens) tier = &candidate;
@@ -70,20 +72,20 @@ Rates effective_rates(const ModelPrice& price, uint64_t input_tokens, ServiceTie
   if (service == ServiceTier::kStandard) return standard;
 
   const size_t index = static_cast<size_t>(service);
-  const double unlisted = service == ServiceTier::kBatch ? 0.5 : 1;
   if (!tier) return filled(price.rates[index], base, unlisted);
   // The tier's own price for the class, else the class's factor below the tier.
   const Rates below = filled(price.rates[index], base, unlisted);
   Rates special = tier->rates[index];
-  if (!special.input && standard.input)
-    special.input = *standard.input * ratio(below.input, base.input, unlisted);
-  if (!special.output && standard.output)
-    special.output = *standard.output * ratio(below.output, base.output, unlisted);
+  const auto scaled = [](const std::optional<double>& rate, Factor factor) {
+    return rate && factor ? std::optional(*rate * *factor) : std::nullopt;
+  };
+  if (!special.input) special.input = scaled(standard.input, ratio(below.input, base.input, unlisted));
+  if (!special.output) special.output = scaled(standard.output, ratio(below.output, base.output, unlisted));
   return filled(special, standard, unlisted);
 }
 
 static std::optional<double> token_cost(const ModelPrice& price, const TokenCounts& tokens,
-                                        ServiceTier service) {
+                                        ServiceTier service, Factor unlisted) {
   if (!tokens.input) return std::nullopt;
   if (!tokens.output && has_output(price)) return std::nullopt;
   const uint64_t input = *tokens.input;
@@ -94,7 +96,7 @@ static std::optional<double> token_cost(const ModelPrice& price, const TokenCoun
   const uint64_t reasoning = tokens.reasoning.value_or(0);
   if (cached > input || written > input - cached || reasoning > output) return std::nullopt;
 
-  const Rates rates = effective_rates(price, input, service);
+  const Rates rates = effective_rates(price, input, service, unlisted);
   const auto or_else = [](const std::optional<double>& a, const std::optional<double>& b) {
     return a ? a : b;
   };
@@ -119,7 +121,10 @@ static std::optional<double> token_cost(const ModelPrice& price, const TokenCoun
   sum.add(image_in, rates.input_image);
   sum.add(cached, or_else(rates.cache_read, rates.input));
   sum.add(written - written_1h, write);
-  sum.add(written_1h, or_else(rates.cache_write_1h, write));
+  // Who writes for an hour (Anthropic, also at Bedrock and Vertex) asks 2 times the input rate for it,
+  // and 1.25 times for five minutes.
+  const auto hour = rates.cache_write ? std::optional(*rates.cache_write * 1.6) : rates.input;
+  sum.add(written_1h, or_else(rates.cache_write_1h, hour));
   sum.add(spoken, rates.output);
   sum.add(audio_out, rates.output_audio);
   sum.add(image_out, rates.output_image);
@@ -148,13 +153,13 @@ static std::optional<double> unit_cost(const ModelPrice& price, const BilledUnit
 }
 
 std::optional<double> cost_usd(const ModelPrice& price, const TokenCounts& tokens, ServiceTier service,
-                               const BilledUnits& used) {
+                               const BilledUnits& used, Factor unlisted_class) {
   const Rates& standard = price.rates[0];
   const bool by_tokens =
       tokens.input && (standard.input || standard.output || standard.output_image || !used.any());
   const bool fee_only = !standard.input && !standard.output && !price.units.any() && price.per_request_usd;
   std::optional<double> usd = fee_only    ? std::optional(0.0)
-                              : by_tokens ? token_cost(price, tokens, service)
+                              : by_tokens ? token_cost(price, tokens, service, unlisted_class)
                                           : unit_cost(price, used);
   if (!usd) return std::nullopt;
   if (price.per_request_usd) *usd += *price.per_request_usd;

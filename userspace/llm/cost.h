@@ -10,9 +10,9 @@
 namespace llmtap {
 
 // The rates that hold for a request of this size and class: context tier first, then service class.
-// What the class does not list follows the ratio of its input (output) rate to the standard one; a
-// batch without any listed rate is half price.
-Rates effective_rates(const ModelPrice&, uint64_t input_tokens, ServiceTier);
+// What the class does not list follows the ratio of its input (output) rate to the standard one, and
+// without any listed rate `unlisted`, the factor of the class (price_rules.h): absent, it has no rates.
+Rates effective_rates(const ModelPrice&, uint64_t input_tokens, ServiceTier, std::optional<double> unlisted);
 
 // What a call used beside tokens.
 struct BilledUnits {
@@ -30,6 +30,6 @@ struct BilledUnits {
 // needed is not listed. Tokens are billed where both they and a rate for them are known, units
 // otherwise; fees for searches and factors of region and speed apply to either.
 std::optional<double> cost_usd(const ModelPrice&, const TokenCounts&, ServiceTier = ServiceTier::kStandard,
-                               const BilledUnits& = {});
+                               const BilledUnits& = {}, std::optional<double> unlisted_class = {});
 
 }  // namespace llmtap

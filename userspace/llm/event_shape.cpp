@@ -62,12 +62,19 @@ const char* container_end(const char* p, const char* end) {
   }
 }
 
+// Gemini says its counts once more by modality; those of text are nothing new.
+bool is_modal_count(uint16_t field) {
+  return field == static_cast<uint16_t>(ReplyField::kInputCount) ||
+         field == static_cast<uint16_t>(ReplyField::kOutputCount);
+}
+
 TextCount* text_of(uint16_t field, bool thought, ReplyTexts& texts) {
   switch (static_cast<ReplyField>(field)) {
     case ReplyField::kContent: return &texts.content;
     case ReplyField::kChoiceText: return &texts.choice_text;
     case ReplyField::kReasoning: return &texts.reasoning;
     case ReplyField::kToolText: return &texts.tool_text;
+    case ReplyField::kAudioText: return &texts.audio;
     case ReplyField::kDeltaString: return &texts.delta;
     case ReplyField::kPartText: return thought ? &texts.part_reasoning : &texts.part_content;
     default: return nullptr;
@@ -87,26 +94,24 @@ bool EventShape::may_differ(const JsonSpan& span, std::span<const JsonSpan> all)
     case Kind::kString: return span.field == static_cast<uint16_t>(ReplyField::kCreatedAt);
     // A count, if nothing else in the event says it: then the last one counts.
     case Kind::kScalar:
-      return span.field < kUsageFields &&
+      return (span.field < kUsageFields || (is_modal_count(span.field) && !meaning_.modal_counts)) &&
              scalar_end(text_.data() + span.begin, text_.data() + span.end) != nullptr &&
              text_[span.begin] >= '0' && text_[span.begin] <= '9' &&
-             std::ranges::count_if(
-                 all,
-                 [&](const JsonSpan& other) {
-                   return other.kind == Kind::kScalar && other.field == span.field;
-                 }) == 1;
+             (is_modal_count(span.field) || std::ranges::count_if(all, [&](const JsonSpan& other) {
+                                              return other.kind == Kind::kScalar && other.field == span.field;
+                                            }) == 1);
   }
   return false;
 }
 
-void EventShape::learn(std::string_view text, std::span<const JsonSpan> spans, bool thought) {
+void EventShape::learn(std::string_view text, std::span<const JsonSpan> spans, Meaning meaning) {
   LLMTAP_CHECK(text.size() <= kMaxBytes);
   const bool same_values = spans.size() == values_.size() &&
                            std::ranges::equal(spans, values_, [](const JsonSpan& a, const Value& b) {
                              return a.kind == b.span.kind && a.field == b.span.field;
                            });
   text_.assign(text);
-  thought_ = thought;
+  meaning_ = meaning;
   values_.resize(spans.size());
   for (size_t i = 0; i < spans.size(); ++i) {
     const bool may = may_differ(spans[i], spans);
@@ -140,18 +145,20 @@ const char* EventShape::read_value(const Step& step, const char* p, const char* 
     case Kind::kSkippedContainer: return container_end(p, end);
     case Kind::kText: {
       TextCount unused;
-      TextCount* const count = text_of(step.field, thought_, values.texts);
+      TextCount* const count = text_of(step.field, meaning_.thought, values.texts);
       return read_text(p, end, count == nullptr ? unused : *count);
     }
     case Kind::kScalar: {
       const char* const stop = scalar_end(p, end);
-      if (stop == nullptr || values.number_count == kMaxNumbers) return nullptr;
+      if (stop == nullptr) return nullptr;
       JsonNumber number{.integer = true};
       const auto parsed = std::from_chars(p, stop, number.whole);
       if (parsed.ec != std::errc{} || parsed.ptr != stop) return nullptr;
       number.value = static_cast<double>(number.whole);
       const auto count = as_count(number);
       if (!count) return nullptr;
+      if (is_modal_count(step.field)) return stop;
+      if (values.number_count == kMaxNumbers) return nullptr;
       values.numbers[values.number_count++] = {static_cast<Usage>(step.field), *count};
       return stop;
     }

@@ -30,8 +30,14 @@ class EventShape {
     size_t number_count = 0;
   };
 
-  // `text` is a whole event that the scanner read, `spans` its values. `thought`: its parts are.
-  void learn(std::string_view text, std::span<const JsonSpan> spans, bool thought);
+  // What the record of an event says of all its values of one kind.
+  struct Meaning {
+    bool thought = false;       // its parts are
+    bool modal_counts = false;  // counts by modality are of one that is billed by itself
+  };
+
+  // `text` is a whole event that the scanner read, `spans` its values.
+  void learn(std::string_view text, std::span<const JsonSpan> spans, Meaning meaning);
   // Whether `text` has this shape; if so, its values. Remembers which values differ.
   bool match(std::string_view text, Values& values);
 
@@ -59,7 +65,7 @@ class EventShape {
   std::string text_;
   std::vector<Value> values_;
   std::vector<Step> steps_;
-  bool thought_ = false;
+  Meaning meaning_;
 };
 
 }  // namespace llmtap

@@ -78,6 +78,15 @@ std::string credential_sha256(std::span<const HeaderField> request_headers) {
   for (const std::string_view name : kKeyHeaders)
     if (const std::string_view key = key_of(header(request_headers, name)); !key.empty())
       return sha256_hex(key);
+  // Browsers cannot add fields to a WebSocket's request: OpenAI takes the key as a subprotocol.
+  constexpr std::string_view kPrefix = "openai-insecure-api-key.";
+  for (const HeaderField& field : request_headers) {
+    if (!iequals(field.name, "sec-websocket-protocol")) continue;
+    if (const size_t at = field.value.find(kPrefix); at != std::string_view::npos) {
+      const std::string_view key = field.value.substr(at + kPrefix.size());
+      return sha256_hex(trimmed(key.substr(0, key.find(','))));
+    }
+  }
   return {};
 }
 

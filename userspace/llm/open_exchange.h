@@ -25,6 +25,8 @@ struct CallState {
   bool anthropic_header = false;
   bool json_request = false, json_reply = false;
   bool cut_request = false;
+  bool websocket = false;
+  bool upgrade = false, certain_upgrade = false;  // asks for a WebSocket; on a path that says it is an LLM's
 };
 
 class OpenExchange {

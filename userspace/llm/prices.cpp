@@ -198,6 +198,14 @@ std::string text_field(const json& object, const char* name) {
   return text ? *text : std::string();
 }
 
+// "2026-11-21" -> its first second, UTC.
+std::optional<int64_t> unix_day(const std::string& text) {
+  struct tm day{};
+  const char* const end = ::strptime(text.c_str(), "%Y-%m-%d", &day);
+  if (end == nullptr || *end != 0) return std::nullopt;
+  return ::timegm(&day);
+}
+
 }  // namespace
 
 ServiceTier service_tier_from(std::string_view raw) {
@@ -221,11 +229,12 @@ Result<std::shared_ptr<const PriceTable>> PriceTable::load(const std::string& pa
   struct tm day{};
   char version[16] = "unversioned";
   if (::gmtime_r(&status.st_mtime, &day)) std::strftime(version, sizeof version, "%Y-%m-%d", &day);
-  return parse(text, what, version);
+  return parse(text, what, version, status.st_mtime);
 }
 
 Result<std::shared_ptr<const PriceTable>> PriceTable::parse(std::string_view text, std::string_view name,
-                                                            std::string_view fallback_version) {
+                                                            std::string_view fallback_version,
+                                                            std::optional<int64_t> fallback_updated_s) {
   json document;
   try {
     document = json::parse(text);
@@ -239,10 +248,12 @@ Result<std::shared_ptr<const PriceTable>> PriceTable::parse(std::string_view tex
 
   auto table = std::make_shared<PriceTable>();
   table->version_ = fallback_version;
+  table->updated_s_ = fallback_updated_s;
   for (const auto& [key, entry] : document.items()) {
     if (key == "sample_spec") {
       if (std::string version = entry.is_object() ? text_field(entry, "table_version") : ""; !version.empty())
         table->version_ = version.substr(0, 32);
+      if (const auto day = unix_day(table->version_)) table->updated_s_ = day;
       continue;
     }
     if (!entry.is_object() || key.empty() || key.size() > 256) {

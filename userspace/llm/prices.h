@@ -73,7 +73,8 @@ class PriceTable {
   static Result<std::shared_ptr<const PriceTable>> load(const std::string& path);
   // `name` is for messages. Without a version in the table, `fallback_version`.
   static Result<std::shared_ptr<const PriceTable>> parse(std::string_view json, std::string_view name,
-                                                         std::string_view fallback_version = "unversioned");
+                                                         std::string_view fallback_version = "unversioned",
+                                                         std::optional<int64_t> fallback_updated_s = {});
   // The table that is part of the program.
   static Result<std::shared_ptr<const PriceTable>> builtin();
 
@@ -87,6 +88,8 @@ class PriceTable {
                          std::string_view provider) const;
 
   const std::string& version() const { return version_; }  // YYYY-MM-DD
+  // Unix time of the version's day; of the file's last change where the version is no day.
+  std::optional<int64_t> updated_s() const { return updated_s_; }
   size_t size() const { return models_.size(); }
   // Entries that were no objects or had no usable price.
   size_t skipped() const { return skipped_; }
@@ -97,6 +100,7 @@ class PriceTable {
 
   std::map<std::string, ModelPrice, std::less<>> models_;
   std::string version_;
+  std::optional<int64_t> updated_s_;
   size_t skipped_ = 0;
 };
 

@@ -38,8 +38,8 @@ std::optional<double> until(std::optional<double> unix_seconds, uint64_t wall_ns
 std::optional<double> reset_of(std::string_view value, uint64_t wall_ns) {
   if (const auto number = parse_number(value)) {
     if (*number > 1e12) return until(*number / 1000, wall_ns);
-    if (*number > 1e9) return until(*number, wall_ns);
-    return plausible(*number);
+    if (*number > 1e9) return until(number, wall_ns);
+    return plausible(number);
   }
   if (const auto duration = parse_go_duration(value)) return plausible(duration);
   return until(parse_rfc3339(value), wall_ns);

@@ -47,13 +47,21 @@ HostFacts host_of(const ConnectionFacts& connection, const RequestHead& head, Ca
   return host;
 }
 
+bool asks_for_websocket(const RequestHead& head) {
+  const bool extended = head.method == "CONNECT" && head.target.starts_with('/') &&
+                        !head.header("sec-websocket-version").empty();
+  return extended || iequals(head.header("upgrade"), "websocket");
+}
+
 RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHead& head, const Route& route,
                               CallDirection direction, const ProviderTable& providers, bool workload_known) {
   using Weight = RequestEvidence::Weight;
   RequestEvidence e;
   const HostFacts host = host_of(connection, head, direction);
   e.host = host.name;
-  if (route.family == "mcp" || head.method == "CONNECT" || head.method == "OPTIONS" || head.method == "HEAD")
+  e.upgrade = !head.websocket && asks_for_websocket(head);
+  if (route.family == "mcp" || (head.method == "CONNECT" && !e.upgrade) || head.method == "OPTIONS" ||
+      head.method == "HEAD")
     return e;
   const ProviderMatch match = providers.match(host.bare, host.port, path_of(head.target));
   const bool post = head.method == "POST";
@@ -67,6 +75,13 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   if (e.provider == "azure.ai.inference" && path_of(head.target).starts_with("/openai/"))
     e.provider = "azure.ai.openai";
 
+  // The calls on a WebSocket come as exchanges of their own, and its codec knows that they are. The
+  // upgrade itself is a call only if it is refused.
+  if (head.websocket) {
+    e.weight = Weight::kCertain;
+    e.json = e.read_body = true;
+    return e;
+  }
   const bool host_says = !match.provider.empty() && (match.api_only || route.known);
   const bool path_says = route.known && route.inference && post && path_is_proof(route);
   const bool header_says =
@@ -77,6 +92,8 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   e.weight = host_says || path_says || header_says || beside_calls ? Weight::kCertain
              : maybe                                               ? Weight::kMaybe
                                                                    : Weight::kNone;
+  e.certain = e.weight == Weight::kCertain || (e.upgrade && route.known && route.inference);
+  if (e.upgrade) e.weight = Weight::kMaybe;
   e.multipart =
       type == "multipart/form-data" && (route.family == "openai_audio" || route.family == "openai_image");
   e.read_body =

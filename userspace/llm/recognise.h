@@ -33,7 +33,11 @@ struct RequestEvidence {
   bool json = false;                 // the request's body is JSON by its content type
   bool multipart = false;            // a form that carries a model's name
   bool read_body = false;
+  bool upgrade = false;  // asks for a WebSocket
+  bool certain = false;  // a refused upgrade is a call
 };
+// An Upgrade of HTTP/1.1, or RFC 8441's CONNECT.
+bool asks_for_websocket(const RequestHead&);
 // `workload_known`: calls of this workload were seen, so its model lists and file uploads are calls too.
 RequestEvidence weigh_request(const ConnectionFacts&, const RequestHead&, const Route&, CallDirection,
                               const ProviderTable&, bool workload_known);

@@ -7,111 +7,6 @@
 namespace llmtap {
 namespace {
 
-struct UsageRow {
-  std::string_view path;
-  Usage field;
-};
-
-// Below each place where a usage object lies.
-constexpr UsageRow kUsageRows[] = {
-    {"prompt_tokens", Usage::kPrompt},
-    {"completion_tokens", Usage::kCompletion},
-    {"total_tokens", Usage::kTotal},
-    {"input_tokens", Usage::kInput},
-    {"output_tokens", Usage::kOutput},
-    {"prompt_tokens_details.cached_tokens", Usage::kCachedDetail},
-    {"prompt_token_details.cached_tokens", Usage::kCachedDetail},
-    {"input_tokens_details.cached_tokens", Usage::kCachedDetail},
-    {"input_token_details.cached_tokens", Usage::kCachedDetail},
-    {"num_cached_tokens", Usage::kCachedTop},
-    {"cached_tokens", Usage::kCachedTop},
-    {"prompt_cache_hit_tokens", Usage::kCacheHit},
-    {"prompt_tokens_details.cache_write_tokens", Usage::kCacheWriteDetail},
-    {"prompt_tokens_details.cache_creation_input_tokens", Usage::kCacheWriteDetail},
-    {"input_tokens_details.cache_write_tokens", Usage::kCacheWriteDetail},
-    {"cache_read_input_tokens", Usage::kCacheRead},
-    {"cache_creation_input_tokens", Usage::kCacheCreation},
-    {"cache_creation.ephemeral_1h_input_tokens", Usage::kCacheCreation1h},
-    {"completion_tokens_details.reasoning_tokens", Usage::kReasoning},
-    {"output_tokens_details.reasoning_tokens", Usage::kReasoning},
-    {"output_tokens_details.thinking_tokens", Usage::kReasoning},
-    {"reasoning_tokens", Usage::kReasoningTop},
-    {"prompt_tokens_details.audio_tokens", Usage::kInputAudio},
-    {"input_tokens_details.audio_tokens", Usage::kInputAudio},
-    {"input_token_details.audio_tokens", Usage::kInputAudio},
-    {"completion_tokens_details.audio_tokens", Usage::kOutputAudio},
-    {"output_tokens_details.audio_tokens", Usage::kOutputAudio},
-    {"prompt_tokens_details.image_tokens", Usage::kInputImage},
-    {"input_tokens_details.image_tokens", Usage::kInputImage},
-    {"inputTokens", Usage::kBedrockInput},
-    {"outputTokens", Usage::kBedrockOutput},
-    {"cacheReadInputTokens", Usage::kBedrockCacheRead},
-    {"cacheWriteInputTokens", Usage::kBedrockCacheWrite},
-    {"billed_units.input_tokens", Usage::kBilledInput},
-    {"billed_units.output_tokens", Usage::kBilledOutput},
-    {"billed_units.search_units", Usage::kSearchUnits},
-    {"output_tokens_details.image_tokens", Usage::kOutputImage},
-    {"completion_tokens_details.image_tokens", Usage::kOutputImage},
-    {"output_token_details.audio_tokens", Usage::kOutputAudio},
-    {"input_token_details.image_tokens", Usage::kInputImage},
-    {"server_tool_use.web_search_requests", Usage::kSearches},
-    {"num_search_queries", Usage::kSearches},
-    {"total_input_tokens", Usage::kGeminiPrompt},
-    {"total_output_tokens", Usage::kGeminiCandidates},
-    {"total_thought_tokens", Usage::kGeminiThoughts},
-    {"total_cached_tokens", Usage::kGeminiCached},
-    {"total_tool_use_tokens", Usage::kGeminiToolUse},
-};
-
-constexpr UsageRow kOtherUsageRows[] = {
-    {"usageMetadata.promptTokenCount", Usage::kGeminiPrompt},
-    {"usageMetadata.candidatesTokenCount", Usage::kGeminiCandidates},
-    {"usageMetadata.thoughtsTokenCount", Usage::kGeminiThoughts},
-    {"usageMetadata.cachedContentTokenCount", Usage::kGeminiCached},
-    {"usageMetadata.toolUsePromptTokenCount", Usage::kGeminiToolUse},
-    {"usageMetadata.totalTokenCount", Usage::kGeminiTotal},
-    {"prompt_eval_count", Usage::kOllamaPrompt},
-    {"eval_count", Usage::kOllamaEval},
-    {"timings.prompt_n", Usage::kLlamaPrompt},
-    {"timings.cache_n", Usage::kLlamaCache},
-    {"timings.predicted_n", Usage::kLlamaPredicted},
-    {"amazon-bedrock-invocationMetrics.inputTokenCount", Usage::kInvokedInput},
-    {"amazon-bedrock-invocationMetrics.outputTokenCount", Usage::kInvokedOutput},
-    {"amazon-bedrock-invocationMetrics.cacheReadInputTokenCount", Usage::kInvokedCacheRead},
-    {"amazon-bedrock-invocationMetrics.cacheWriteInputTokenCount", Usage::kInvokedCacheWrite},
-    // Titan and Llama as Bedrock hosts them.
-    {"inputTextTokenCount", Usage::kTitanInput},
-    {"totalOutputTextTokenCount", Usage::kTitanOutput},
-    {"results[].tokenCount", Usage::kTitanOutput},
-    {"prompt_token_count", Usage::kMetaPrompt},
-    {"generation_token_count", Usage::kMetaOutput},
-    {"details.input_length", Usage::kTgiInput},
-    {"details.generated_tokens", Usage::kTgiGenerated},
-    {"meta.billed_units.input_tokens", Usage::kBilledInput},
-    {"meta.billed_units.output_tokens", Usage::kBilledOutput},
-    {"meta.billed_units.search_units", Usage::kSearchUnits},
-    {"response.meta.billed_units.input_tokens", Usage::kBilledInput},
-    {"response.meta.billed_units.output_tokens", Usage::kBilledOutput},
-    {"tokens_evaluated", Usage::kLlamaEvaluated},
-    {"tokens_predicted", Usage::kLlamaTotal},
-    {"meta_info.prompt_tokens", Usage::kPrompt},
-    {"meta_info.completion_tokens", Usage::kCompletion},
-    {"meta_info.cached_tokens", Usage::kCachedDetail},
-    {"meta_info.reasoning_tokens", Usage::kReasoning},
-    {"stats.input_tokens", Usage::kInput},
-    {"stats.total_output_tokens", Usage::kOutput},
-    {"stats.reasoning_output_tokens", Usage::kReasoning},
-    {"result.stats.input_tokens", Usage::kInput},
-    {"result.stats.total_output_tokens", Usage::kOutput},
-    {"result.stats.reasoning_output_tokens", Usage::kReasoning},
-};
-
-// Anthropic's message_start and the Responses events wrap the object; Groq's streams and Cohere's
-// message-end have it elsewhere; Converse streams send it as `metadata`.
-constexpr std::string_view kUsagePlaces[] = {
-    "usage.",       "message.usage.",  "response.usage.",   "x_groq.usage.",
-    "delta.usage.", "metadata.usage.", "interaction.usage."};
-
 struct ReplyRow {
   std::string_view path;
   ReplyField field;
@@ -147,6 +42,7 @@ constexpr ReplyRow kReplyRows[] = {
     {"response.status", ReplyField::kStatus},
     {"incomplete_details.reason", ReplyField::kIncompleteReason},
     {"response.incomplete_details.reason", ReplyField::kIncompleteReason},
+    {"response.status_details.reason", ReplyField::kIncompleteReason},
 
     {"choices", ReplyField::kChoices, JsonWant::kOpen},
     {"choices[].index", ReplyField::kChoiceIndex},
@@ -216,6 +112,19 @@ constexpr ReplyRow kReplyRows[] = {
     {"promptFeedback.blockReason", ReplyField::kBlockReason},
     {"usageMetadata", ReplyField::kUsageMetadata, JsonWant::kOpen},
 
+    // Gemini Live
+    {"serverContent.modelTurn.parts[].text", ReplyField::kPartText, JsonWant::kText},
+    {"serverContent.modelTurn.parts[].thought", ReplyField::kPartThought},
+    {"serverContent.modelTurn.parts[].inlineData.data", ReplyField::kAudioText, JsonWant::kText},
+    {"serverContent.outputTranscription.text", ReplyField::kContent, JsonWant::kText},
+    {"serverContent.turnComplete", ReplyField::kDone},
+    {"serverContent.turnCompleteReason", ReplyField::kDoneReason},
+    {"serverContent.interrupted", ReplyField::kInterrupted},
+    {"usageMetadata.responseTokensDetails[].modality", ReplyField::kOutputModality},
+    {"usageMetadata.responseTokensDetails[].tokenCount", ReplyField::kOutputCount},
+    {"toolCall.functionCalls[].name", ReplyField::kToolName},
+    {"toolCall.functionCalls[].id", ReplyField::kToolId},
+
     {"message.role", ReplyField::kRole},
     {"message.content", ReplyField::kContent, JsonWant::kText},
     {"message.thinking", ReplyField::kReasoning, JsonWant::kText},
@@ -262,6 +171,10 @@ constexpr ReplyRow kReplyRows[] = {
     {"response.error", ReplyField::kErrorOpen, JsonWant::kOpen},
     {"response.error.code", ReplyField::kErrorCode},
     {"response.error.message", ReplyField::kErrorMessage},
+    {"response.status_details.error", ReplyField::kErrorOpen, JsonWant::kOpen},
+    {"response.status_details.error.type", ReplyField::kErrorType},
+    {"response.status_details.error.code", ReplyField::kErrorCode},
+    {"response.status_details.error.message", ReplyField::kErrorMessage},
     {"code", ReplyField::kTopCode},
     {"message", ReplyField::kTopMessage},
     {"detail", ReplyField::kTopMessage},
@@ -366,15 +279,9 @@ constexpr ReplyRow kReplyRows[] = {
 
 const JsonPaths& reply_paths() {
   static const JsonPaths paths = [] {
-    std::vector<std::string> names;
-    names.reserve(std::size(kUsagePlaces) * std::size(kUsageRows));
+    const std::vector<std::pair<std::string, Usage>> usage = usage_paths();
     std::vector<JsonRule> rules;
-    for (const std::string_view place : kUsagePlaces)
-      for (const UsageRow& row : kUsageRows) {
-        names.push_back(std::string(place) + std::string(row.path));
-        rules.push_back({names.back(), static_cast<uint16_t>(row.field)});
-      }
-    for (const UsageRow& row : kOtherUsageRows) rules.push_back({row.path, static_cast<uint16_t>(row.field)});
+    for (const auto& [path, field] : usage) rules.push_back({path, static_cast<uint16_t>(field)});
     // Of a reply's texts only the lengths are used.
     for (const ReplyRow& row : kReplyRows)
       rules.push_back({row.path, static_cast<uint16_t>(row.field),

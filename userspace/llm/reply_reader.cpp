@@ -24,7 +24,7 @@ constexpr std::string_view kToolItems[] = {"tool_use",        "function_call",  
 // Events that end a stream as [DONE] does: they bear no tokens and are not counted as chunks.
 bool is_terminator(std::string_view type) {
   return type == "message_stop" || type == "response.completed" || type == "response.incomplete" ||
-         type == "response.failed";
+         type == "response.failed" || type == "response.done";
 }
 
 // Events that end a stream and bear what the whole of it amounts to.
@@ -50,9 +50,18 @@ TextCount ReplyTexts::* delta_kind(std::string_view type) {
   if (type.empty()) return &ReplyTexts::content;  // llama.cpp
   if (!type.ends_with(".delta")) return nullptr;
   const auto has = [&](std::string_view word) { return type.find(word) != std::string_view::npos; };
+  if (has("audio") && !has("transcript")) return &ReplyTexts::audio;
   if (has("reasoning")) return &ReplyTexts::reasoning;
   return has("arguments") || has("tool_call") || has("call_code") ? &ReplyTexts::tool_text
                                                                   : &ReplyTexts::content;
+}
+
+// Numbers that a list by modality or time to live may say too.
+bool is_modal_usage(const JsonSpan& span) {
+  constexpr Usage kModal[] = {Usage::kInputAudio, Usage::kOutputAudio, Usage::kInputImage,
+                              Usage::kOutputImage, Usage::kBedrockCacheWrite1h};
+  return std::ranges::find(kModal, static_cast<Usage>(span.field)) != std::end(kModal) &&
+         span.field < kUsageFields;
 }
 
 }  // namespace
@@ -155,7 +164,7 @@ bool ReplyReader::learn(std::string_view data, std::string_view name) {
   if (!record_open_ || !r.ended || reader_->records() != 1 || reader_->malformed()) return false;
   const std::string_view type = !r.type.empty() ? std::string_view(r.type) : name;
   if (is_terminator(type) || type == "error" || r.error || r.done || !r.top_message.empty() ||
-      !r.top_code.empty() || !r.items.empty() || r.repeats || !r.details.empty() || r.images > 0 ||
+      !r.top_code.empty() || !r.items.empty() || r.repeats || r.images > 0 || r.interrupted ||
       is_last_event(type))
     return false;
   for (const ReplyRecord::Finish& finish : r.finishes)
@@ -164,11 +173,15 @@ bool ReplyReader::learn(std::string_view data, std::string_view name) {
     if (!tool.name.empty()) return false;
   for (const ReplyRecord::Part& part : r.parts)
     if (part.thought != r.parts.front().thought) return false;
+  const bool modal_counts = std::ranges::any_of(r.details, &ReplyRecord::Detail::counts);
+  // Such a count beats the same one elsewhere in the event, whichever comes later.
+  if (modal_counts && std::ranges::any_of(reader_->spans(), is_modal_usage)) return false;
   if (!learned_) learned_ = std::make_unique<Learned>();
   Learned& l = *learned_;
   l.in_vain = l.matched ? uint8_t{0} : static_cast<uint8_t>(std::min<int>(l.in_vain + 1, kLearnedInVain));
   l.matched = false;
-  l.shape.learn(data, reader_->spans(), !r.parts.empty() && r.parts.front().thought);
+  l.shape.learn(data, reader_->spans(),
+                {.thought = !r.parts.empty() && r.parts.front().thought, .modal_counts = modal_counts});
   l.by_name = r.type.empty();
   if (l.by_name) l.event_name = name;
   l.delta = delta_kind(type);
@@ -216,6 +229,7 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   take(facts_.conversation_id, r.conversation_id);
   take(facts_.previous_response_id, r.previous_response_id);
   facts_.refused |= r.refused || type == "response.refusal.delta";
+  facts_.interrupted |= r.interrupted;
   take(facts_.speed, r.speed);
   take(facts_.geo, r.geo);
   if (facts_.model.empty()) facts_.model = !r.model_name.empty() ? r.model_name : r.instance;
@@ -362,8 +376,8 @@ void ReplyReader::apply_errors(std::string_view type) {
 void ReplyReader::apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool tool_named) {
   ++facts_.stream_chunks;
   const bool content = texts.content.characters > 0, reasoning = texts.reasoning.characters > 0;
-  const bool tool = texts.tool_text.characters > 0 || tool_named;
-  if (!content && !reasoning && !tool) return;
+  const bool tool = texts.tool_text.characters > 0 || tool_named, audio = texts.audio.characters > 0;
+  if (!content && !reasoning && !tool && !audio) return;
   ++facts_.content_chunks;
   const auto first = [time_ns](uint64_t& mark) {
     if (mark == 0) mark = time_ns;
@@ -371,6 +385,7 @@ void ReplyReader::apply_chunk(const ReplyTexts& texts, uint64_t time_ns, bool to
   if (content) first(facts_.first_content_ns);
   if (reasoning) first(facts_.first_reasoning_ns);
   if (tool) first(facts_.first_tool_ns);
+  if (audio) first(facts_.first_audio_ns);
   if (facts_.last_token_ns != 0 && time_ns >= facts_.last_token_ns) {
     const double gap = static_cast<double>(time_ns - facts_.last_token_ns) * 1e-9;
     const auto bucket = std::ranges::lower_bound(kInterTokenBuckets, gap) - kInterTokenBuckets.begin();

@@ -30,7 +30,8 @@ struct ReplyFacts {
   bool terminal = false;     // the event that ends a stream of this dialect
   bool finish_seen = false;  // a finish reason
   bool prompt_blocked = false;
-  bool refused = false;  // the model did, in words that the dialect marks
+  bool refused = false;      // the model did, in words that the dialect marks
+  bool interrupted = false;  // by the one who speaks
   Dialect shape = Dialect::kNone;
   uint64_t records = 0;
   std::string speed, geo;  // of the service, where prices depend on it
@@ -38,7 +39,8 @@ struct ReplyFacts {
   std::optional<double> seconds;  // of audio
 
   uint64_t stream_chunks = 0, content_chunks = 0;
-  uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0, last_token_ns = 0;
+  uint64_t first_content_ns = 0, first_reasoning_ns = 0, first_tool_ns = 0, first_audio_ns = 0,
+           last_token_ns = 0;
   InterTokenGaps gaps;
 };
 

@@ -120,11 +120,12 @@ void RecordReader::on_json_record_begin() {
 void RecordReader::take_details() {
   if (record_.predicted_tokens > 0) record_.usage.set(Usage::kGeminiPrompt, record_.predicted_tokens);
   for (const ReplyRecord::Detail& detail : record_.details) {
+    if (!detail.counts()) continue;
     if (detail.write) {
-      if (detail.kind == "1h") record_.usage.set(Usage::kBedrockCacheWrite1h, detail.count);
+      record_.usage.set(Usage::kBedrockCacheWrite1h, detail.count);
     } else if (detail.kind == "AUDIO") {
       record_.usage.set(detail.output ? Usage::kOutputAudio : Usage::kInputAudio, detail.count);
-    } else if (detail.kind == "IMAGE") {
+    } else {
       record_.usage.set(detail.output ? Usage::kOutputImage : Usage::kInputImage, detail.count);
     }
   }
@@ -265,6 +266,7 @@ void RecordReader::on_json_bool(uint16_t field, const JsonPlace& place, bool val
     case ReplyField::kPartThought: part_at(place).thought = value; break;
     case ReplyField::kTokenSpecial: record_.token_special = value; break;
     case ReplyField::kLlamaStop: record_.llama_stop = true; break;
+    case ReplyField::kInterrupted: record_.interrupted = value; break;
     default: break;
   }
 }
@@ -276,6 +278,7 @@ void RecordReader::on_json_text(uint16_t field, const JsonPlace& place, const Js
     case ReplyField::kChoiceText: r.texts.choice_text.add(text.characters, text.wide); break;
     case ReplyField::kReasoning: r.texts.reasoning.add(text.characters, text.wide); break;
     case ReplyField::kToolText: r.texts.tool_text.add(text.characters, text.wide); break;
+    case ReplyField::kAudioText: r.texts.audio.add(text.characters, text.wide); break;
     case ReplyField::kDeltaString: r.texts.delta.add(text.characters, text.wide); break;
     case ReplyField::kPartText: part_at(place).text.add(text.characters, text.wide); break;
     case ReplyField::kTextSoFar: r.repeats = true, r.texts.so_far.add(text.characters, text.wide); break;

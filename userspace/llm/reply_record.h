@@ -24,7 +24,7 @@ struct TextCount {
 
 // Generated text by where it stands.
 struct ReplyTexts {
-  TextCount content, choice_text, reasoning, tool_text, delta, part_content, part_reasoning;
+  TextCount content, choice_text, reasoning, tool_text, audio, delta, part_content, part_reasoning;
   // Not of learned events: whether these are new or repeat what came before is decided per reply.
   TextCount so_far, reasoning_so_far, root, token, generated;
 };
@@ -52,6 +52,8 @@ struct ReplyRecord {
     bool output = false, write = false;
     std::string kind;
     uint64_t count = 0;
+    // The others (text, five minutes) are in the sums already.
+    bool counts() const { return write ? kind == "1h" : kind == "AUDIO" || kind == "IMAGE"; }
   };
   struct Finish {
     uint32_t choice = 0;
@@ -75,7 +77,7 @@ struct ReplyRecord {
   uint32_t images = 0;
   std::optional<double> seconds;
   bool repeats = false;  // has one of the texts that may repeat others
-  bool refused = false;
+  bool refused = false, interrupted = false;
   bool output = false, meta_info = false, tgi_token = false, token_special = false, generated_text = false,
        text_output = false, llama_stop = false;
   bool error = false, done = false, has_done = false, choices = false, candidates = false,

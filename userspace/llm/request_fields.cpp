@@ -35,6 +35,7 @@ constexpr RequestRow kRequestRows[] = {
     {"generationConfig.candidateCount", RequestField::kChoiceCount},
     {"service_tier", RequestField::kServiceTier},
     {"previous_response_id", RequestField::kPreviousResponse},
+    {"generate", RequestField::kGenerate},
     {"conversation", RequestField::kConversation},
     {"conversation.id", RequestField::kConversation},
     {"conversation_id", RequestField::kConversation},
@@ -81,6 +82,13 @@ constexpr RequestRow kRequestRows[] = {
     {"size", RequestField::kImageSize},
     {"quality", RequestField::kImageQuality},
     {"query", RequestField::kQuery},
+
+    // Realtime, and Gemini Live.
+    {"response.max_output_tokens", RequestField::kMaxTokens},
+    {"response.instructions", RequestField::kInstructions, JsonWant::kText},
+    {"realtimeInput.text", RequestField::kPromptText, JsonWant::kText},
+    {"clientContent.turns[].role", RequestField::kRole},
+    {"clientContent.turns[].parts[].text", RequestField::kMessageText, JsonWant::kText},
 
     {"input.messages", RequestField::kMessages, JsonWant::kOpen},
     {"input.messages[].role", RequestField::kRole},

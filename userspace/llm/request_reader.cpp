@@ -100,6 +100,7 @@ void RequestReader::on_json_number(uint16_t field, const JsonPlace&, const JsonN
 void RequestReader::on_json_bool(uint16_t field, const JsonPlace&, bool value) {
   if (static_cast<RequestField>(field) == RequestField::kStream) facts_.stream = value;
   if (static_cast<RequestField>(field) == RequestField::kIncremental) facts_.incremental = value;
+  if (static_cast<RequestField>(field) == RequestField::kGenerate) facts_.generate = value;
 }
 
 void RequestReader::on_json_text(uint16_t field, const JsonPlace& place, const JsonText& text) {

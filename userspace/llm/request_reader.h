@@ -13,7 +13,7 @@ namespace llmtap {
 
 struct RequestFacts {
   std::string model, service_tier, previous_response_id, conversation_id, end_user;
-  std::optional<bool> stream;
+  std::optional<bool> stream, generate;
   std::optional<uint64_t> max_tokens, choice_count;
   std::optional<double> temperature, top_p;
   std::string image_size, image_quality;

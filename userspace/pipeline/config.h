@@ -43,6 +43,9 @@ struct Config {
   std::string web_config_file;  // empty: none
   std::string prices_file;      // empty: the shipped table
   bool prices_count_estimated = false;
+  std::vector<std::pair<std::string, double>> prices_discounts;  // by provider, 0..1
+  double prices_batch_factor = 0.5;
+  std::vector<std::pair<std::string, double>> prices_tier_factors;  // "flex", "provider/priority"
   std::string log_level = "info";
   bool log_requests_enabled = true;
   std::string log_requests_file = "-";  // "-": stdout
@@ -67,11 +70,12 @@ struct Config {
 
 struct ConfigKey {
   // What a value looks like, and where it goes; monostate: the feature is not built yet.
-  using Member = std::variant<std::monostate, bool Config::*, uint64_t Config::*, std::string Config::*,
-                              std::chrono::seconds Config::*, ListenAddress Config::*,
-                              std::vector<std::string> Config::*, std::vector<uint16_t> Config::*,
-                              std::vector<std::pair<std::string, std::string>> Config::*,
-                              std::vector<ProviderRow> Config::*>;
+  using Member =
+      std::variant<std::monostate, bool Config::*, uint64_t Config::*, double Config::*,
+                   std::string Config::*, std::chrono::seconds Config::*, ListenAddress Config::*,
+                   std::vector<std::string> Config::*, std::vector<uint16_t> Config::*,
+                   std::vector<std::pair<std::string, std::string>> Config::*,
+                   std::vector<std::pair<std::string, double>> Config::*, std::vector<ProviderRow> Config::*>;
   std::string_view name;           // <profile> stands for one word
   std::string_view type;           // shown in the reference
   std::string_view default_value;  // as it would be written

@@ -36,6 +36,15 @@ constexpr std::array kKeys{
               "Price table in place of the shipped one."},
     ConfigKey{"prices.count_estimated", "boolean", "false", "true, false", &Config::prices_count_estimated,
               "Calls whose token counts are estimates cost something, too."},
+    ConfigKey{"prices.discounts", "map", "", "0..1", &Config::prices_discounts,
+              "Part of the table's price that is not paid, as `provider: 0.05` (`provider=0.05,…` outside "
+              "the file). Costs that replies report stay as they are."},
+    ConfigKey{"prices.batch_factor", "factor", "0.5", "0..100", &Config::prices_batch_factor,
+              "Factor on the price of batches of models for which the table lists none."},
+    ConfigKey{"prices.tier_factors", "map", "", "0..100", &Config::prices_tier_factors,
+              "The same for the service classes `flex` and `priority`, of all providers or one, as "
+              "`openai/priority: 2`. Empty: what the provider publishes for all of its models; where that "
+              "is nothing, such calls have no cost and count as missing."},
     ConfigKey{"log.level", "word", "info", "trace, debug, info, warn, error, off", &Config::log_level,
               "The program's own messages, on stderr."},
     ConfigKey{"log.requests.enabled", "boolean", "true", "true, false", &Config::log_requests_enabled,
@@ -108,9 +117,6 @@ constexpr std::array kKeys{
     unbuilt("identity.labels"),
     unbuilt("identity.max_series"),
     unbuilt("identity.end_user_ttl"),
-    unbuilt("prices.discounts"),
-    unbuilt("prices.batch_factor"),
-    unbuilt("prices.tier_factors"),
     unbuilt("routes.file"),
     unbuilt("events.rules"),
     unbuilt("stores.postgres", "off"),

@@ -11,6 +11,7 @@
 #include "base/logging.h"
 #include "base/nearest.h"
 #include "llm/dialect.h"
+#include "llm/price_rules.h"
 
 namespace llmtap {
 namespace {
@@ -109,6 +110,26 @@ Problem assign_to(uint64_t& member, const ConfigKey& key, const ConfigValue& val
   return std::nullopt;
 }
 
+std::optional<double> parse_real(std::string_view text, std::string_view range) {
+  const auto parse = [](std::string_view digits) -> std::optional<double> {
+    double number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error != std::errc{} || end != digits.data() + digits.size() || digits.empty()) return std::nullopt;
+    return number;
+  };
+  const size_t dots = range.find("..");
+  const auto number = parse(text), low = parse(range.substr(0, dots)), high = parse(range.substr(dots + 2));
+  // Not a number compares false.
+  return number && *number >= *low && *number <= *high ? number : std::nullopt;
+}
+
+Problem assign_to(double& member, const ConfigKey& key, const ConfigValue& value) {
+  const auto number = parse_real(value.text, key.valid);
+  if (!number) return "expected a number in " + std::string(key.valid);
+  member = *number;
+  return std::nullopt;
+}
+
 Problem assign_to(std::chrono::seconds& member, const ConfigKey& key, const ConfigValue& value) {
   const auto seconds = parse_seconds(value.text);
   if (!seconds || !in_range(*seconds, key.valid))
@@ -187,17 +208,25 @@ Problem assign_to(std::vector<uint16_t>& member, const ConfigKey& key, const Con
   return std::nullopt;
 }
 
-Problem assign_to(std::vector<std::pair<std::string, std::string>>& member, const ConfigKey& key,
-                  const ConfigValue& value) {
+// As a map, or as name=value,name=value.
+std::optional<std::vector<std::pair<std::string, std::string>>> to_pairs(const ConfigValue& value) {
   std::vector<std::pair<std::string, std::string>> pairs = value.map;
   if (value.shape == ConfigValue::Shape::kText) {
     for (const std::string& item : split(value.text, ',')) {
       const size_t equals = item.find('=');
-      if (equals == std::string::npos) return "expected name=value,name=value";
+      if (equals == std::string::npos) return std::nullopt;
       pairs.emplace_back(trimmed(std::string_view(item).substr(0, equals)),
                          trimmed(std::string_view(item).substr(equals + 1)));
     }
   }
+  return pairs;
+}
+
+Problem assign_to(std::vector<std::pair<std::string, std::string>>& member, const ConfigKey& key,
+                  const ConfigValue& value) {
+  auto parsed = to_pairs(value);
+  if (!parsed) return "expected name=value,name=value";
+  std::vector<std::pair<std::string, std::string>>& pairs = *parsed;
   for (const auto& [name, text] : pairs)
     if (!is_header_name(name) || text.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos)
       return "expected HTTP header names and values without line breaks";
@@ -209,6 +238,31 @@ bool is_label(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
   });
+}
+
+Problem assign_to(std::vector<std::pair<std::string, double>>& member, const ConfigKey& key,
+                  const ConfigValue& value) {
+  const auto pairs = to_pairs(value);
+  if (!pairs) return "expected name=number,name=number";
+  std::vector<std::pair<std::string, double>> rows;
+  for (const auto& [name, text] : *pairs) {
+    std::string_view provider = name;
+    if (key.name == "prices.tier_factors") {
+      const size_t slash = name.rfind('/');
+      const size_t tier = slash == std::string::npos ? 0 : slash + 1;
+      if (!service_tier_named(provider.substr(tier)))
+        return "\"" + printable(name) + "\": expected flex, priority, or one of them behind provider/";
+      provider = provider.substr(0, tier == 0 ? 0 : slash);
+      if (tier == 0) provider = "all";
+    }
+    if (!is_label(provider))
+      return "\"" + printable(name) + "\": expected a provider's name of small letters, digits, _ - .";
+    const auto number = parse_real(text, key.valid);
+    if (!number) return "\"" + printable(name) + "\": expected a number in " + std::string(key.valid);
+    rows.emplace_back(name, *number);
+  }
+  member = std::move(rows);
+  return std::nullopt;
 }
 
 bool is_host_pattern(std::string_view host) {

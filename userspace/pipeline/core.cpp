@@ -61,7 +61,9 @@ CoreStats Core::stats() const {
           .links_forgotten = links_.forgotten(),
           .wall_clock_steps = wall_clock_steps_,
           .connections = readers_.open_counts(),
-          .coverage = coverage_.by_workload()};
+          .coverage = coverage_.by_workload(),
+          .prices_version = calls_.prices() ? calls_.prices()->version() : "",
+          .prices_updated_s = calls_.prices() ? calls_.prices()->updated_s() : std::nullopt};
 }
 
 }  // namespace llmtap

@@ -54,6 +54,8 @@ struct CoreStats {
   uint64_t wall_clock_steps = 0;
   ConnectionReaders::OpenCounts connections;
   std::map<std::string, WorkloadCoverage> coverage;
+  std::string prices_version;
+  std::optional<int64_t> prices_updated_s;
 };
 
 class Core : public EventSink {

@@ -135,6 +135,8 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
       {{"unknown", "opaque"}, count(core.stream_counters.opaque_connections)}};
   for (const auto& [workload, share] : core.coverage)
     out.capture_coverage.push_back({{"", workload, std::string(name_of(share.role))}, share.ratio()});
+  if (core.prices_updated_s)
+    out.prices_updated.push_back({{core.prices_version}, static_cast<double>(*core.prices_updated_s)});
   for (const char* profile : {"relay", "gogateway", "privaterouter", "litellm", "litellm_spendlogs"})
     out.compat_active.push_back({{profile, "", ""}, 0});
   out.parse_errors = {{{"http1", "head"}, count(protocols.parse_errors)},

@@ -19,6 +19,9 @@ CallTrackerOptions tracker_options(const Config& config) {
   CallTrackerOptions options;
   for (const ProviderRow& row : config.providers) options.hosts.push_back(host_rule(row));
   options.count_estimated_cost = config.prices_count_estimated;
+  options.prices = {.batch_factor = config.prices_batch_factor,
+                    .tier_factors = config.prices_tier_factors,
+                    .discounts = config.prices_discounts};
   options.watched_workloads = config.targets_include;
   for (std::string name : config.identity_header_map) {
     for (char& c : name)

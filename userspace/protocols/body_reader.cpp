@@ -57,7 +57,7 @@ void BodyReader::begin(const CodecContext& context, ExchangeId exchange, Side si
   if (framing == BodyFraming::kSse) events_.emplace<SseDecoder>(context.limits->sse_name_bytes);
   if (framing == BodyFraming::kNdjson) events_.emplace<NdjsonDecoder>();
   if (framing == BodyFraming::kEventStream)
-    events_.emplace<EventStreamDecoder>(context.limits->sse_name_bytes);
+    events_ = std::make_unique<EventStreamDecoder>(context.limits->sse_name_bytes);
   if (framing == BodyFraming::kGrpc)
     events_.emplace<GrpcDecoder>(message_coding, *context.limits, *context.budget);
 }
@@ -104,8 +104,8 @@ void BodyReader::deliver(std::span<const uint8_t> bytes, uint64_t time_ns, Messa
     // How far it came in what is damaged depends on how the bytes were cut.
     body_bytes_ = grpc->whole_bytes();
     fail(Defect::kDecompressError, time_ns, sink);
-  } else if (auto* messages = std::get_if<EventStreamDecoder>(&events_)) {
-    if (!messages->feed(bytes, time_ns, out)) fail(Defect::kParseError, time_ns, sink);
+  } else if (auto* messages = std::get_if<MessagesPtr>(&events_)) {
+    if (!(*messages)->feed(bytes, time_ns, out)) fail(Defect::kParseError, time_ns, sink);
   } else {
     sink.on_body(exchange_, side_, bytes, time_ns);
   }
@@ -125,7 +125,7 @@ void BodyReader::close_events(bool complete, uint64_t time_ns, MessageSink& sink
   if (auto* sse = std::get_if<SseDecoder>(&events_)) sse->finish(time_ns, out);
   if (auto* ndjson = std::get_if<NdjsonDecoder>(&events_)) ndjson->finish(complete, time_ns, out);
   if (auto* grpc = std::get_if<GrpcDecoder>(&events_)) grpc->finish(time_ns, out);
-  if (auto* messages = std::get_if<EventStreamDecoder>(&events_)) messages->finish(time_ns, out);
+  if (auto* messages = std::get_if<MessagesPtr>(&events_)) (*messages)->finish(time_ns, out);
   events_ = std::monostate();
 }
 
@@ -138,8 +138,8 @@ void BodyReader::gap(uint64_t bytes, uint64_t time_ns, MessageSink& sink) {
   auto* ndjson = std::get_if<NdjsonDecoder>(&events_);
   auto* grpc = std::get_if<GrpcDecoder>(&events_);
   if (codings_.count == 0 && grpc && grpc->gap(bytes, time_ns, out)) return;
-  if (auto* messages = std::get_if<EventStreamDecoder>(&events_); messages && codings_.count == 0)
-    return messages->gap(bytes, time_ns, out);
+  if (auto* messages = std::get_if<MessagesPtr>(&events_); messages && codings_.count == 0)
+    return (*messages)->gap(bytes, time_ns, out);
   if (codings_.count != 0 || (!sse && !ndjson)) return fail(Defect::kLostSegment, time_ns, sink);
   if (sse) sse->gap(time_ns, out);
   if (ndjson) ndjson->gap(time_ns, out);

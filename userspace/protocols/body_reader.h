@@ -58,7 +58,9 @@ class BodyReader {
   Side side_ = Side::kRequest;
   CodingList codings_;
   std::array<std::unique_ptr<ContentDecoder>, CodingList::kMax> decoders_;
-  std::variant<std::monostate, SseDecoder, NdjsonDecoder, GrpcDecoder, EventStreamDecoder> events_;
+  // Ten times as large as the others, and rare: every connection would carry room for two.
+  using MessagesPtr = std::unique_ptr<EventStreamDecoder>;
+  std::variant<std::monostate, SseDecoder, NdjsonDecoder, GrpcDecoder, MessagesPtr> events_;
   bool stopped_ = false;  // nothing more is delivered of this body
   Defect defect_ = Defect::kNone;
   uint64_t wire_bytes_ = 0;

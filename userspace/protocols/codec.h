@@ -4,8 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/stats.h"
 #include "llmtap/facts.h"
@@ -23,8 +26,8 @@ inline Defect cut_by(EndReason reason) {
 
 struct ProtocolCounters {
   // Connections, by what their first bytes (or the first certain head) said.
-  uint64_t http1_connections = 0, http2_connections = 0, other_connections = 0;
-  // Recognised and not read: WebSockets, other upgrades and tunnels.
+  uint64_t http1_connections = 0, http2_connections = 0, websocket_connections = 0, other_connections = 0;
+  // Recognised and not read: WebSockets that speak no LLM API, other upgrades and tunnels.
   uint64_t websocket_not_read = 0, tunnels_not_read = 0;
   uint64_t verdicts_wanted = 0, verdicts_muted = 0;  // connections given that verdict
   uint64_t parse_errors = 0;                         // messages that are not what HTTP allows
@@ -41,6 +44,13 @@ struct ProtocolCounters {
   uint64_t resamples = 0;  // muted connections looked at again
 };
 
+// The request that made an HTTP connection a WebSocket, and what its reply said of extensions.
+struct WebSocketUpgrade {
+  std::string target, authority, extensions;
+  HttpVersion version = HttpVersion::kHttp11;
+  std::vector<std::pair<std::string, std::string>> fields;
+};
+
 // A connection that changes its protocol while an exchange goes on (101): what its next codec is told.
 struct Handover {
   const struct Protocol* to = nullptr;
@@ -49,6 +59,7 @@ struct Handover {
   Defect defect = Defect::kNone;
   std::string unread;  // of the answering side, behind the head that changed the protocol
   uint64_t time_ns = 0;
+  std::shared_ptr<WebSocketUpgrade> websocket = nullptr;
 };
 
 // Numbers of the exchanges of one connection, from 0.

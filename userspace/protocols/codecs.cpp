@@ -7,6 +7,7 @@
 #include "base/ascii.h"
 #include "protocols/http1/http1_codec.h"
 #include "protocols/http2/http2_codec.h"
+#include "protocols/websocket/websocket_codec.h"
 
 namespace llmtap {
 namespace {
@@ -82,9 +83,23 @@ constexpr Protocol kHttp1{.name = "http1",
                           .connections = &ProtocolCounters::http1_connections,
                           .upgrade = {},
                           .multiplexed = false};
+constexpr Protocol kWebSocket{.name = "websocket",
+                              .recognise = [](std::string_view) { return FirstBytes::kNo; },
+                              .recognise_inside = nullptr,
+                              .make = [](CodecContext& context) -> std::unique_ptr<Codec> {
+                                return std::make_unique<websocket::WebSocketCodec>(
+                                    context, context.handover && context.handover->websocket
+                                                 ? context.handover->websocket
+                                                 : std::make_shared<WebSocketUpgrade>());
+                              },
+                              .connections = &ProtocolCounters::websocket_connections,
+                              .upgrade = {},
+                              .multiplexed = true};
 constexpr std::array<const Protocol*, 2> kProtocols{&kHttp2, &kHttp1};
 
 }  // namespace
+
+const Protocol& websocket_protocol() { return kWebSocket; }
 
 std::span<const Protocol* const> protocols() { return kProtocols; }
 

@@ -32,6 +32,9 @@ std::span<const Protocol* const> protocols();
 // By the token of an Upgrade field, any case; null if none goes on with the exchange.
 const Protocol* protocol_by_upgrade(std::string_view token);
 
+// What an HTTP/1.1 connection becomes by Upgrade: websocket. It begins with no bytes of its own.
+const Protocol& websocket_protocol();
+
 // Bytes that decide for every protocol.
 inline constexpr size_t kFirstBytes = 24;
 

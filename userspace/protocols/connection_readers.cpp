@@ -173,6 +173,8 @@ void ConnectionReaders::hand_over(Reader& reader) {
   reader.codec = handover.to->make(reader.context);
   counters_.*reader.protocol->connections += 1;
   place(reader, reader.placed_verdict, reader.protocol->name);
+  // What was said of the exchange that ended so is not said of what follows it.
+  set_verdict(reader, Verdict::kWanted);
   const std::string unread = std::move(reader.context.handover->unread);
   const uint64_t time_ns = handover.time_ns;
   reader.context.handover.reset();

@@ -213,6 +213,11 @@ void write_times(ObjectWriter& out, const LlmCall& call) {
   out.number("duration_ms", between(call.request_start_ns, call.end_ns));
   out.number("ttfb_ms", between(call.request_start_ns, call.response_start_ns));
   out.number("ttft_ms", between(call.request_start_ns, call.first_token_ns));
+  // Of a call that speaks: when it was first heard, and when its words came.
+  if (call.first_audio_ns != 0) {
+    out.number("first_audio_ms", between(call.request_start_ns, call.first_audio_ns));
+    out.number("first_text_ms", between(call.request_start_ns, call.first_content_ns));
+  }
   out.number("tpot_ms", per_token(call));
   out.null("queue_ms");
   out.number("overhead_ms", call.gateway.overhead_ms);

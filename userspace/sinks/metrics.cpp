@@ -105,9 +105,9 @@ Metrics::Names Metrics::names_of(const LlmCall& call) {
   return names;
 }
 
-#define W(n) n.ns, n.workload, n.role
-#define DPO(n) n.direction, n.provider, n.operation
-#define DPOM(n) n.direction, n.provider, n.operation, n.model
+#define W(n) (n).ns, (n).workload, (n).role
+#define DPO(n) (n).direction, (n).provider, (n).operation
+#define DPOM(n) (n).direction, (n).provider, (n).operation, (n).model
 
 void Metrics::on_call_finished(const LlmCall& call) {
   const Names n = names_of(call);
@@ -202,6 +202,7 @@ void Metrics::count_stream(const LlmCall& call, const Names& n, const Exemplar* 
   first("content", call.first_content_ns);
   first("reasoning", call.first_reasoning_ns);
   first("tool", call.first_tool_ns);
+  first("audio", call.first_audio_ns);
   if (call.gaps.total > 0) {
     store_.merge(FamilyId::kInterToken, {W(n), DPOM(n)}, call.gaps.counts, call.gaps.sum_seconds);
     store_.observe(FamilyId::kStreamMaxGap, {W(n), DPOM(n)}, call.gaps.max_seconds);

@@ -78,6 +78,7 @@ void set_genai(Attributes out, const LlmCall& call, bool old_names) {
   out.text("gen_ai.response.model", call.response_model);
   if (!call.finish_reasons.empty()) {
     std::vector<nostd::string_view> reasons;
+    reasons.reserve(call.finish_reasons.size());
     for (const std::string& reason : call.finish_reasons) reasons.push_back(view(reason));
     out.span.SetAttribute("gen_ai.response.finish_reasons",
                           nostd::span<const nostd::string_view>(reasons.data(), reasons.size()));

@@ -37,8 +37,9 @@ class HttpSpanExporter : public sdk::trace::SpanExporter {
     const std::unique_ptr<protobuf::Message> request(prototype_->New());
     // Packages do not install the generated headers, so the type is incomplete here. protoc makes
     // Message the first and only base class: both pointers are the same.
-    otlp::OtlpRecordableUtils::PopulateRequest(spans,
-                                               static_cast<TraceRequest*>(static_cast<void*>(request.get())));
+    // NOLINTNEXTLINE(bugprone-casting-through-void)
+    auto* const traces = static_cast<TraceRequest*>(static_cast<void*>(request.get()));
+    otlp::OtlpRecordableUtils::PopulateRequest(spans, traces);
     return client_.Export(*request);
   }
   bool ForceFlush(std::chrono::microseconds timeout) noexcept override { return client_.ForceFlush(timeout); }

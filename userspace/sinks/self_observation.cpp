@@ -130,6 +130,9 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
   families.gauge("llmtap_ring_usage_ratio", "How full the ring buffers are, 0 to 1.", {"ring"},
                  self.ring_usage);
   add_exports(families, self);
+  families.gauge("llmtap_prices_updated_timestamp_seconds",
+                 "Day of the price table in use as Unix time; of its file's last change where it has none.",
+                 {"version"}, self.prices_updated);
   families.gauge("llmtap_compat_active",
                  "1 when a compatibility profile is exposed for that workload; 0 without a workload: off.",
                  {"profile", "namespace", "workload"}, self.compat_active);

@@ -48,7 +48,8 @@ struct SelfObservation {
   std::optional<double> resident_bytes;
   std::vector<Sample> ring_usage;  // ring
   std::vector<ExportCounters> exports;
-  std::vector<Sample> compat_active;  // profile, namespace, workload
+  std::vector<Sample> compat_active;   // profile, namespace, workload
+  std::vector<Sample> prices_updated;  // version; Unix time
 };
 
 // Families without samples are left out.

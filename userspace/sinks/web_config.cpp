@@ -87,7 +87,8 @@ Result<> Reader::read_tls(const YAML::Node& node, WebConfig& config) const {
     } else if (key == "min_version" || key == "max_version") {
       const auto* found = std::ranges::find(kVersions, value, &std::pair<std::string_view, int>::first);
       if (found == kVersions.end())
-        return error_at(mark, key + " is \"" + value + "\", must be one of " + choices(kVersions));
+        return error_at(mark, std::string(key).append(" is \"").append(value).append("\", must be one of " +
+                                                                                     choices(kVersions)));
       (key == "min_version" ? config.tls.min_version : config.tls.max_version) = found->second;
     } else {
       return error_at(entry.first.Mark(), "unknown key \"" + key + "\" in tls_server_config", kTlsKeys);

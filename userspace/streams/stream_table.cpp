@@ -479,15 +479,18 @@ void StreamTable::on_exit(const llmtap_process_event& event) {
     tgids_with_clear_tls_.erase(key.tgid);
     return;
   }
+  const bool not_seen = (event.hdr.flags & LLMTAP_FLAG_NOT_SEEN) != 0;
   // In the order of their ids, so that a replay gives the same calls in the same order.
   std::vector<uint64_t> ordered(ids->second.begin(), ids->second.end());
   std::sort(ordered.begin(), ordered.end());
   for (const uint64_t id : ordered) {
     Connection* conn = find(id);
+    // A socket lives until its last descriptor is closed, which the kernel says: another process may
+    // have it by fork or SCM_RIGHTS.
+    if (conn->facts.source == Source::kSocket && !not_seen) continue;
     const uint64_t start_ns = conn->facts.process.start_ns;
     if (start_ns && key.start_ns && start_ns != key.start_ns) continue;
-    end(*conn, (event.hdr.flags & LLMTAP_FLAG_NOT_SEEN) != 0 ? EndReason::kNotSeen : EndReason::kProcessExit,
-        event.hdr.time_ns);
+    end(*conn, not_seen ? EndReason::kNotSeen : EndReason::kProcessExit, event.hdr.time_ns);
     erase(*conn);
   }
   tgids_with_clear_tls_.erase(key.tgid);

@@ -1,23 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Calls made with a plain HTTP library: raw.py SPEC, the library in spec.client: http.client, requests,
-httpx, httpx_async, aiohttp, curl. Prints one JSON line per call."""
+httpx, httpx_async, aiohttp, curl, curl_bullseye, curl_trixie (build/clients), openssl_ssl, openssl_ex,
+openssl_bio (openssl_api.py). Prints one JSON line per call."""
 import asyncio
 import concurrent.futures
 import os
+import pathlib
 import ssl
 import subprocess
 import sys
 import tempfile
 import urllib.parse
 
+import openssl_api
 from common import Seen, load_spec, request_of, show
 
 
 def with_http_client(spec):
     import http.client
     at = urllib.parse.urlsplit(spec["base"])
-    if at.scheme == "https":
+    if spec["client"] in openssl_api.FORMS:
+        connection = openssl_api.connect(spec["client"], spec["base"], spec["ca"])
+    elif at.scheme == "https":
         connection = http.client.HTTPSConnection(at.hostname, at.port or 443, context=ssl.create_default_context(cafile=spec["ca"]))
     else:
         connection = http.client.HTTPConnection(at.hostname, at.port or 80)
@@ -66,6 +71,10 @@ def with_httpx(spec):
     return call
 
 
+CLIENTS = pathlib.Path(__file__).resolve().parents[3] / "build/clients"
+CURLS = {"curl": "curl", "curl_bullseye": CLIENTS / "bullseye/curl", "curl_trixie": CLIENTS / "trixie/curl"}
+
+
 def with_curl(spec):
     def call(seen):
         url, headers, data = request_of(spec)
@@ -73,7 +82,7 @@ def with_curl(spec):
         with tempfile.NamedTemporaryFile() as file:
             file.write(data)
             file.flush()
-            command = ["curl", "--silent", "--show-error", "--no-buffer", "--http1.1", "--include", "--data-binary", "@" + file.name, url]
+            command = [CURLS[spec["client"]], "--silent", "--show-error", "--no-buffer", "--http1.1", "--include", "--data-binary", "@" + file.name, url]
             if spec.get("ca"):
                 command += ["--cacert", spec["ca"]]
             if "accept-encoding" in headers:
@@ -176,7 +185,8 @@ async def run_tasks(spec, make):
 def main():
     spec = load_spec()
     tasks = {"httpx_async": with_httpx_async, "aiohttp": with_aiohttp}
-    threads = {"http.client": with_http_client, "requests": with_requests, "httpx": with_httpx, "curl": with_curl}
+    threads = {"http.client": with_http_client, "requests": with_requests, "httpx": with_httpx, **dict.fromkeys(CURLS, with_curl),
+               **dict.fromkeys(openssl_api.FORMS, with_http_client)}
     name = spec["client"]
     if name in tasks:
         asyncio.run(run_tasks(spec, tasks[name]))

@@ -64,6 +64,14 @@ TEST(Cost, UnlistedCacheRatesAreTheInputRate) {
       60);
 }
 
+TEST(Cost, AnHourOfCacheFollowsFiveMinutes) {
+  ModelPrice price = model();
+  price.rates[0].cache_write_1h = std::nullopt;
+  EXPECT_DOUBLE_EQ(
+      cost_usd(price, {.input = 10, .output = 0, .cache_write = 10, .cache_write_1h = 5}).value(),
+      5 * 12 + 5 * 12 * 1.6);
+}
+
 TEST(Cost, AMissingRateMakesTheCostUnknown) {
   ModelPrice price = model();
   price.rates[0].output = std::nullopt;
@@ -93,8 +101,10 @@ TEST(Cost, AContextTierHoldsForTheWholeRequest) {
 TEST(Cost, ServiceClasses) {
   ModelPrice price = model();
   const TokenCounts tokens{.input = 10, .output = 1, .cached = 5};
-  EXPECT_DOUBLE_EQ(cost_usd(price, tokens, ServiceTier::kBatch).value(), (50 + 5 + 100) / 2.0);
-  EXPECT_DOUBLE_EQ(cost_usd(price, tokens, ServiceTier::kFlex).value(), 155);
+  EXPECT_DOUBLE_EQ(cost_usd(price, tokens, ServiceTier::kBatch, {}, 0.5).value(), (50 + 5 + 100) / 2.0);
+  EXPECT_DOUBLE_EQ(cost_usd(price, tokens, ServiceTier::kFlex, {}, 1).value(), 155);
+  // Neither a rate nor a factor: not the standard price, and not nothing.
+  EXPECT_FALSE(cost_usd(price, tokens, ServiceTier::kPriority));
   price.rates[index(ServiceTier::kFlex)] = {.input = 5, .output = 60, .cache_read = 0.25};
   EXPECT_DOUBLE_EQ(cost_usd(price, tokens, ServiceTier::kFlex).value(), 5 * 5 + 5 * 0.25 + 60);
   price.rates[index(ServiceTier::kPriority)] = {.input = 20, .output = 200};

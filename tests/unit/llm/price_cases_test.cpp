@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "llm/cost.h"
+#include "llm/price_rules.h"
 
 namespace llmtap {
 namespace {
@@ -23,7 +24,8 @@ TEST_P(PriceCases, AreAsComputed) {
   ASSERT_TRUE(table.has_value());
   const ModelPrice* price = (*table)->find(GetParam().model, GetParam().provider);
   ASSERT_NE(price, nullptr);
-  const auto usd = cost_usd(*price, GetParam().tokens, GetParam().service);
+  const auto usd = cost_usd(*price, GetParam().tokens, GetParam().service, {},
+                            PriceRules{}.class_factor(GetParam().provider, GetParam().service));
   ASSERT_TRUE(usd.has_value());
   EXPECT_NEAR(*usd, GetParam().usd, 1e-12);
 }
@@ -179,6 +181,46 @@ TEST(PriceUnits, FeesAndFactors) {
       cost("hasty", {.input = 2, .output = 3}, {.fast = true, .region = BilledUnits::Region::kUs}).value(),
       33);
   EXPECT_DOUBLE_EQ(cost("local", {.input = 2, .output = 2}, {.region = BilledUnits::Region::kEu}).value(), 5);
+}
+
+TEST(PriceRules, TheUsersFactorsBeatThePublishedOnes) {
+  const auto factor = [](const PriceRules& rules, std::string_view provider, ServiceTier tier) {
+    return rules.class_factor(provider, tier).value_or(-1);
+  };
+  const PriceRules shipped;
+  EXPECT_EQ(factor(shipped, "openai", ServiceTier::kStandard), 1);
+  EXPECT_EQ(factor(shipped, "openai", ServiceTier::kBatch), 0.5);
+  EXPECT_EQ(factor(shipped, "openai", ServiceTier::kFlex), 0.5);
+  EXPECT_EQ(factor(shipped, "groq", ServiceTier::kFlex), 1);
+  EXPECT_EQ(factor(shipped, "aws.bedrock", ServiceTier::kPriority), 1.75);
+  EXPECT_EQ(factor(shipped, "openai", ServiceTier::kPriority), -1);
+  const PriceRules own{.batch_factor = 0.4,
+                       .tier_factors = {{"flex", 0.7}, {"openai/flex", 0.6}, {"openai/priority", 2}},
+                       .discounts = {{"openai", 0.25}}};
+  EXPECT_EQ(factor(own, "openai", ServiceTier::kBatch), 0.4);
+  EXPECT_EQ(factor(own, "openai", ServiceTier::kFlex), 0.6);
+  EXPECT_EQ(factor(own, "groq", ServiceTier::kFlex), 0.7);
+  EXPECT_EQ(factor(own, "openai", ServiceTier::kPriority), 2);
+  EXPECT_EQ(factor(own, "groq", ServiceTier::kPriority), -1);
+  EXPECT_EQ(own.paid("openai"), 0.75);
+  EXPECT_EQ(own.paid("groq"), 1);
+}
+
+TEST(PriceTable, SaysOfWhichDayItIs) {
+  constexpr std::string_view kModel = R"("m": {"input_cost_per_token": 1})";
+  const auto updated = [&](std::string_view version, std::optional<int64_t> file = {}) {
+    const std::string spec = R"({"sample_spec": {"table_version": ")" + std::string(version) + "\"}, ";
+    return PriceTable::parse((version.empty() ? "{" : spec) + std::string(kModel) + "}", "test", "file", file)
+        .value()
+        ->updated_s()
+        .value_or(-1);
+  };
+  EXPECT_EQ(updated("2026-11-21"), 1795219200);
+  EXPECT_EQ(updated("2026-11-21", 5), 1795219200);
+  EXPECT_EQ(updated("spring", 5), 5);
+  EXPECT_EQ(updated("", 5), 5);
+  EXPECT_EQ(updated(""), -1);
+  EXPECT_GT(PriceTable::builtin().value()->updated_s().value_or(0), 1'790'000'000);
 }
 
 TEST(PriceUnits, WhatIsNotListedIsNotFree) {

@@ -77,6 +77,12 @@ constexpr const char* kEvents[][2] = {
      R"({"type":"response.completed","response":{"id":"resp_1","status":"completed","usage":{"input_tokens":N,"output_tokens":N}}})"},
     {"",
      R"({"candidates": [{"content": {"parts": [{"text": "T"}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": N,"candidatesTokenCount": N,"totalTokenCount": N,"promptTokensDetails": [{"modality": "W","tokenCount": N}]},"modelVersion": "g"})"},
+    {"",
+     R"({"candidates": [{"content": {"parts": [{"text": "T"}]}}],"usageMetadata": {"promptTokenCount": N,"candidatesTokenCount": N,"promptTokensDetails": [{"modality": "TEXT","tokenCount": N},{"modality": "AUDIO","tokenCount": N}],"candidatesTokensDetails": [{"modality": "TEXT","tokenCount": N}]}})"},
+    {"",
+     R"({"candidates": [{"content": {"parts": [{"text": "T"}]}}],"usageMetadata": {"promptTokenCount": N,"promptTokensDetails": [{"modality": "TEXT","tokenCount": N},{"modality": "TEXT","tokenCount": N}],"candidatesTokensDetails": [{"modality": "TEXT","tokenCount": N}]}})"},
+    {"",
+     R"({"candidates": [{"content": {"parts": [{"text": "T"}]}}],"usage": {"input_tokens_details": {"audio_tokens": N}},"usageMetadata": {"promptTokensDetails": [{"modality": "AUDIO","tokenCount": N}]}})"},
     {"", R"({"candidates": [{"content": {"parts": [{"text": "T","thought": true},{"text": "T"}]}}]})"},
     {"", R"({"model":"l","created_at":"W","message":{"role":"assistant","content":"T"},"done":false})"},
     {"", R"({"usage":{"output_tokens":N},"usage":{"output_tokens":7},"choices":[{"text":"T"}]})"},
@@ -173,7 +179,7 @@ TEST(EventShape, KnowsWhatMayDiffer) {
   const auto reader = pool.take(listener);
   reader->feed_whole(first);
   EventShape shape;
-  shape.learn(first, reader->spans(), false);
+  shape.learn(first, reader->spans(), {});
   EventShape::Values values;
   ASSERT_TRUE(shape.match(first, values));
   ASSERT_TRUE(shape.match(

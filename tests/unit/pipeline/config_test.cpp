@@ -158,6 +158,12 @@ TEST(ConfigYaml, EveryErrorSaysWhereWhatAndWhatIsValid) {
   EXPECT_THAT(yaml_error("metrics.path: metrics"), HasSubstr("expected a path that begins with /"));
   EXPECT_THAT(yaml_error("metrics.path: /healthz"), HasSubstr("the server does not use itself"));
   EXPECT_THAT(yaml_error("otlp.endpoint: ftp://x"), HasSubstr("expected http://, https://, or host:port"));
+  EXPECT_THAT(yaml_error("prices.batch_factor: half"), HasSubstr("expected a number in 0..100"));
+  EXPECT_THAT(yaml_error("prices.batch_factor: nan"), HasSubstr("expected a number in 0..100"));
+  EXPECT_THAT(yaml_error("prices.discounts: {openai: 5}"),
+              HasSubstr("\"openai\": expected a number in 0..1"));
+  EXPECT_THAT(yaml_error("prices.discounts: {OpenAI: 0.5}"), HasSubstr("expected a provider's name"));
+  EXPECT_THAT(yaml_error("prices.tier_factors: {fast: 2}"), HasSubstr("expected flex, priority, or one"));
   EXPECT_THAT(yaml_error("providers: corp"), HasSubstr("expected a list of {host, provider, dialect}"));
   EXPECT_THAT(yaml_error("providers: [{host: a.b, provider: Corp}]"), HasSubstr("provider \"Corp\""));
   EXPECT_THAT(yaml_error("providers: [{host: a.b, name: corp}]"), HasSubstr("unknown field \"name\""));

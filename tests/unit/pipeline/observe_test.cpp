@@ -143,6 +143,21 @@ TEST(Families, OfAProbeThatHasSeenOneOfEach) {
   EXPECT_THAT(names(metrics.collect()), ElementsAreArray(want));
 }
 
+TEST(Observe, ThePriceTableHasADay) {
+  CoreStats core;
+  core.prices_version = "2026-11-21";
+  core.prices_updated_s = 1'795'219'200;
+  Metrics metrics(Limits{}, {.observe = [&] { return observe(core, {}, CaptureFigures{}, {}); }});
+  for (const CollectedFamily& collected : metrics.collect()) {
+    if (collected.family.name != "llmtap_prices_updated_timestamp_seconds") continue;
+    ASSERT_EQ(collected.family.metric.size(), 1u);
+    EXPECT_EQ(collected.family.metric[0].label[0].value, "2026-11-21");
+    EXPECT_EQ(collected.family.metric[0].gauge.value, 1'795'219'200);
+    return;
+  }
+  FAIL() << "no such family";
+}
+
 TEST(Observe, OpenConnectionsAreAGauge) {
   CoreStats core;
   core.connections = {

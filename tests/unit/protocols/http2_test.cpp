@@ -5,6 +5,7 @@
 
 #include "http2_wire.h"
 #include "recorder.h"
+#include "websocket_wire.h"
 
 namespace llmtap::test::h2 {
 namespace {
@@ -288,6 +289,53 @@ Case websocket() {
   return {"WebSocket", w.script, {"0 > head CONNECT /ws h", "0 < head 200", "0 upgraded ok"}};
 }
 
+// RFC 8441, a call beside it on another stream.
+Case websocket_calls() {
+  Wire w;
+  Deflater client(true);
+  const std::string ask_text = R"({"type":"response.create","model":"m"})", small = client(ask_text);
+  const std::string created = R"({"type":"response.created","response":{"id":"r"}})",
+                    done = R"({"type":"response.completed","response":{"id":"r"}})";
+  w.asks(w.client.headers(1, {{":method", "CONNECT"},
+                              {":protocol", "websocket"},
+                              {":scheme", "https"},
+                              {":path", "/v1/responses"},
+                              {":authority", "h"},
+                              {"sec-websocket-version", "13"}}));
+  w.replies(w.server.headers(1, {{":status", "200"}, {"sec-websocket-extensions", "permessage-deflate"}}));
+  w.asks(data(1, sent(small, kFin | kCompressed | kText)) + w.client.headers(3, get("/b"), kLast));
+  w.replies(data(1, got(created)) + w.server.headers(3, ok(), kLast) + data(1, got(done)));
+  w.asks(data(1, sent(client(ask_text), kFin | kCompressed | kText)));
+  w.replies(frame(FrameType::kRstStream, 0, 1, be(8, 4))).close();
+  const auto n = [](size_t number) { return std::to_string(number); };
+  return {"WebSocketCalls",
+          w.script,
+          {"0 > head CONNECT /v1/responses h",
+           "0 < head 200",
+           "0 upgraded ok",
+           "1 > head GET /v1/responses h",
+           "1 > data " + ask_text,
+           "1 > event [] " + n(ask_text.size()),
+           "1 > end " + n(small.size()) + "/" + n(ask_text.size()) + " ok",
+           "2 > head GET /b api.example",
+           "2 > end 0/0 ok",
+           "1 < head 200",
+           "1 < data " + created,
+           "1 < event [] " + n(created.size()),
+           "2 < head 200",
+           "2 < end 0/0 ok",
+           "2 complete ok",
+           "1 < data " + done,
+           "1 < event [] " + n(done.size()),
+           "1 < end " + n(created.size() + done.size()) + "/" + n(created.size() + done.size()) + " ok",
+           "1 complete ok",
+           "3 > head GET /v1/responses h",
+           "3 > data " + ask_text,
+           "3 > event [] " + n(ask_text.size()),
+           "3 > end 5/" + n(ask_text.size()) + " ok",
+           "3 no_response truncated"}};
+}
+
 Case upgrade_from_http1() {
   Encoder client, server;
   Script script = {ask("GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, "
@@ -355,8 +403,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, Http2Test,
                                            grpc_deflate_and_cut(), push_is_ignored(), client_resets(),
                                            server_resets(), early_reply(), goaway_refuses(),
                                            closed_by_the_client(), closed_by_the_server(),
-                                           leaves_with_the_last_byte(), websocket(), upgrade_from_http1(),
-                                           unknown_frames(), bad_header_block()),
+                                           leaves_with_the_last_byte(), websocket(), websocket_calls(),
+                                           upgrade_from_http1(), unknown_frames(), bad_header_block()),
                          [](const auto& row) { return row.param.name; });
 
 TEST(Http2, FieldsArriveAsSent) {

@@ -163,19 +163,25 @@ TEST_F(StreamTableTest, EndsOfDirectionsAndConnections) {
   expect_balance();
 }
 
-TEST_F(StreamTableTest, AProcessThatEndsTakesItsConnectionsAlong) {
-  conn(2);
-  conn(1);
+TEST_F(StreamTableTest, AProcessThatEndsTakesItsTlsObjectsAlong) {
   llmtap_conn_event other{};
+  other.source = LLMTAP_SOURCE_OPENSSL;
+  conn(2, other);
+  conn(1, other);
   other.hdr.tgid = 43;
   conn(3, other);
-  for (const uint64_t id : {1, 2}) data(id, LLMTAP_READ, 0, "x");
+  conn(4);
+  for (const uint64_t id : {1, 2, 4}) data(id, LLMTAP_READ, 0, "x");
   recorder.lines.clear();
   llmtap_process_event exit{};
   exit.process_start_ns = 5;
   send(exit, LLMTAP_EVENT_EXIT);
   EXPECT_THAT(recorder.lines, ElementsAre("1 end 3", "2 end 3"));
-  EXPECT_EQ(table->open_connections(), 1U);
+  // Its socket may be another process's, too: it goes on until the kernel closes it.
+  EXPECT_EQ(table->open_connections(), 2U);
+  data(4, LLMTAP_READ, 1, "y");
+  conn_end(4, LLMTAP_END_EXIT, 2);
+  EXPECT_EQ(recorder.lines.back(), "4 end 3");
 }
 
 TEST_F(StreamTableTest, TheLongestIdleConnectionGoesFirst) {

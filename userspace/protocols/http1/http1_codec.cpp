@@ -6,6 +6,7 @@
 #include "base/ascii.h"
 #include "base/check.h"
 #include "protocols/codecs.h"
+#include "protocols/websocket/upgrade.h"
 
 namespace llmtap::http1 {
 namespace {
@@ -161,6 +162,9 @@ BodyPlan Http1Codec::on_request(const Head& head, const HeadInfo& info) {
   exchange.is_head = head.method == "HEAD";
   exchange.is_connect = head.method == "CONNECT";
   if (head.malformed || info.oversized) exchange.defect = Defect::kParseError;
+  websocket_ = names_websocket(head.upgrade)
+                   ? websocket::asked_for(head.target, head.authority, head.fields, HttpVersion::kHttp11)
+                   : nullptr;
   request_body_.begin(context_, exchange.id, Side::kRequest, head.codings, head.framing);
   sink_->on_request_head(
       *context_.facts, exchange.id,
@@ -236,8 +240,9 @@ bool Http1Codec::hand_over(const Head& head, uint64_t time_ns) {
 }
 
 BodyPlan Http1Codec::upgrade(const Head& head, uint64_t time_ns) {
-  (names_websocket(head.upgrade) ? context_.counters->websocket_not_read
-                                 : context_.counters->tunnels_not_read)++;
+  const bool websocket = names_websocket(head.upgrade);
+  const bool read = websocket && websocket_ && exchanges_.size() == 1;
+  if (!read) (websocket ? context_.counters->websocket_not_read : context_.counters->tunnels_not_read)++;
   Exchange& front = exchanges_.front();
   front.response_ended = true;
   front.request_ended = true;
@@ -245,6 +250,10 @@ BodyPlan Http1Codec::upgrade(const Head& head, uint64_t time_ns) {
   end_all(ExchangeEnd::How::kLost, Defect::kParseError, time_ns);
   requests_.stop();
   finished_ = true;
+  if (read) {
+    websocket::agree(*websocket_, head.fields);
+    context_.handover = Handover{&websocket_protocol(), {}, false, Defect::kNone, {}, time_ns, websocket_};
+  }
   return {BodyPlan::Kind::kStop, 0};
 }
 

@@ -2,6 +2,7 @@
 // HTTP/1.0 and 1.1: pairs the messages of both sides into exchanges (RFC 9112).
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,8 +60,9 @@ class Http1Codec : public Codec, private FramingListener {
   CodecContext& context_;
   Framing requests_, responses_;
   BodyReader request_body_, response_body_;
-  std::vector<Exchange> exchanges_;  // outstanding, oldest first
-  MessageSink* sink_ = nullptr;      // during a call
+  std::vector<Exchange> exchanges_;              // outstanding, oldest first
+  MessageSink* sink_ = nullptr;                  // during a call
+  std::shared_ptr<WebSocketUpgrade> websocket_;  // asked for by the last request
   bool finished_ = false, confirmed_ = false;
   bool pipelined_ = false;  // this client sends requests before the reply to the last
   bool request_over_ = false, response_over_ = false;

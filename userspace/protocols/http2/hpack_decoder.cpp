@@ -190,7 +190,7 @@ bool HpackDecoder::name_by_index(size_t index) {
 
 void HpackDecoder::end_literal(HpackFieldSink& sink) {
   sink.on_field({literal_.name, literal_.value, literal_.name_known, literal_.value_known});
-  if (insert_) table_.insert(std::move(literal_));
+  if (insert_) table_.insert(std::exchange(literal_, {}));
 }
 
 }  // namespace llmtap::http2

@@ -40,9 +40,9 @@ constexpr Code make_code() {
   for (size_t bits = kShortest; bits <= kLongest; ++bits) {
     code.first[bits] = static_cast<uint32_t>(next);
     code.begin[bits] = at;
-    for (uint16_t symbol = 0; symbol < kBits.size(); ++symbol)
+    for (size_t symbol = 0; symbol < kBits.size(); ++symbol)
       if (kBits[symbol] == bits) {
-        code.symbols[at++] = symbol;
+        code.symbols[at++] = static_cast<uint16_t>(symbol);
         ++next;
       }
     code.end[bits] = next << (32 - bits);

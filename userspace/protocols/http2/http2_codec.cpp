@@ -175,6 +175,7 @@ void Http2Codec::on_lost(Side side, Defect defect, uint64_t time_ns) {
     if (half.pending) decide_head(side, stream, time_ns);
     half.body.gap(0, time_ns, *sink_);
   }
+  for (auto& [number, tunnel] : tunnels_) tunnel->gap(side, 0, time_ns, *sink_);
   if (!streams_.empty() && sweep_ns_ == 0) sweep_ns_ = time_ns + context_.limits->http2_doubt_ns;
 }
 

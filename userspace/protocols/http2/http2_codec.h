@@ -48,12 +48,15 @@ class Http2Codec : public Codec, private FrameListener {
   struct Stream {
     ExchangeId id;
     std::array<Half, 2> halves;
-    bool is_connect = false, is_websocket = false;  // RFC 9113 8.5, RFC 8441
+    bool is_connect = false;                                // RFC 9113 8.5
+    std::shared_ptr<WebSocketUpgrade> websocket = nullptr;  // RFC 8441
     Defect defect = Defect::kNone;
     uint64_t last_ns = 0;
     Half& half(Side side) { return halves[static_cast<size_t>(side)]; }
   };
   using Streams = std::map<uint32_t, Stream>;
+  // Streams that became WebSockets.
+  using Tunnels = std::map<uint32_t, std::unique_ptr<Codec>>;
   // A header block (4.3), and what is kept per direction.
   struct Lane {
     Lane(Side side, bool preface, CodecContext& context, Http2Codec& codec)
@@ -89,6 +92,8 @@ class Http2Codec : public Codec, private FrameListener {
   void on_data(Side, uint32_t number, std::span<const uint8_t>, uint64_t time_ns);
   void on_data_lost(Side, uint32_t number, uint64_t bytes, uint64_t time_ns);
   void on_stream_end(Side, uint32_t number, uint64_t time_ns);
+  void open_tunnel(uint32_t number, const Head& reply, Stream&);
+  void end_tunnel(Tunnels::iterator, Side, EndReason, uint64_t time_ns);
   void on_reset(Side, uint32_t number, uint64_t time_ns);
   void on_goaway(Side, uint32_t last_stream, uint64_t time_ns);
 
@@ -112,6 +117,7 @@ class Http2Codec : public Codec, private FrameListener {
   CodecContext& context_;
   std::array<Lane, 2> lanes_;  // by Side
   Streams streams_;
+  Tunnels tunnels_;
   uint32_t last_request_stream_ = 0;
   std::deque<uint32_t> closed_;  // the latest
   MessageSink* sink_ = nullptr;  // during a call

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "protocols/http2/http2_codec.h"
+#include "protocols/websocket/upgrade.h"
 
 namespace llmtap::http2 {
 namespace {
@@ -92,7 +93,7 @@ void Http2Codec::on_response_fields(uint32_t number, uint64_t time_ns) {
   if (lane.damaged) keep_first(stream.defect, lane.lost ? Defect::kLostSegment : Defect::kParseError);
   begin_head(Side::kResponse, stream, lane.fields, lane.block_start_ns, time_ns, !lane.end_stream);
   if (stream.is_connect && head.status >= 200 && head.status < 300) {
-    (stream.is_websocket ? context_.counters->websocket_not_read : context_.counters->tunnels_not_read)++;
+    open_tunnel(number, head, stream);
     half.ended = stream.half(Side::kRequest).ended = true;
     end_stream(found, ExchangeEnd::How::kUpgraded, time_ns);
   }
@@ -133,7 +134,8 @@ void Http2Codec::deliver_head(Side side, Stream& stream, const FieldList& fields
   stream.half(side).body.begin(context_, stream.id, side, shape.codings, shape.framing, shape.message_coding);
   if (side == Side::kRequest) {
     stream.is_connect = head.method == "CONNECT";
-    stream.is_websocket = head.protocol == "websocket";
+    if (stream.is_connect && head.protocol == "websocket")
+      stream.websocket = websocket::asked_for(head.path, head.authority, head.fields, HttpVersion::kHttp2);
     // RFC 9113 8.5: the authority alone, unless extended (RFC 8441).
     const std::string_view target = stream.is_connect && head.path.empty() ? head.authority : head.path;
     sink_->on_request_head(
@@ -165,6 +167,8 @@ void Http2Codec::on_trailers(Side side, Streams::iterator stream, uint64_t time_
 }
 
 void Http2Codec::on_data(Side side, uint32_t number, std::span<const uint8_t> bytes, uint64_t time_ns) {
+  if (const auto tunnel = tunnels_.find(number); tunnel != tunnels_.end())
+    return tunnel->second->feed(side, {bytes, 0, time_ns}, *sink_);
   auto found = streams_.find(number);
   if (found == streams_.end()) {
     // Of a reply that was under way: only events can be read from their middle.
@@ -200,6 +204,8 @@ void Http2Codec::on_data(Side side, uint32_t number, std::span<const uint8_t> by
 }
 
 void Http2Codec::on_data_lost(Side side, uint32_t number, uint64_t bytes, uint64_t time_ns) {
+  if (const auto tunnel = tunnels_.find(number); tunnel != tunnels_.end())
+    return tunnel->second->gap(side, bytes, time_ns, *sink_);
   const auto found = streams_.find(number);
   if (found == streams_.end()) return;
   Stream& stream = found->second;
@@ -212,6 +218,8 @@ void Http2Codec::on_data_lost(Side side, uint32_t number, uint64_t bytes, uint64
 }
 
 void Http2Codec::on_stream_end(Side side, uint32_t number, uint64_t time_ns) {
+  if (const auto tunnel = tunnels_.find(number); tunnel != tunnels_.end())
+    return end_tunnel(tunnel, side, EndReason::kClosed, time_ns);
   const auto found = streams_.find(number);
   if (found != streams_.end()) end_half(side, found, time_ns);
 }
@@ -276,6 +284,8 @@ void Http2Codec::end_stream(Streams::iterator found, ExchangeEnd::How how, uint6
 
 void Http2Codec::on_reset(Side side, uint32_t number, uint64_t time_ns) {
   using How = ExchangeEnd::How;
+  if (const auto tunnel = tunnels_.find(number); tunnel != tunnels_.end())
+    return end_tunnel(tunnel, side, EndReason::kClosed, time_ns);
   const auto found = streams_.find(number);
   if (found == streams_.end()) return;
   // RFC 9113 8.1: a server that has answered may so ask for no more of the request.
@@ -306,6 +316,8 @@ void Http2Codec::end_unanswered(uint64_t time_ns) {
   // Who read the other's end of file, or was reset, did not go first himself.
   const bool by_client =
       client_went_first_ && reason != EndReason::kPeerClosed && reason != EndReason::kReset;
+  while (!tunnels_.empty())
+    end_tunnel(tunnels_.begin(), by_client ? Side::kRequest : Side::kResponse, reason, time_ns);
   while (!streams_.empty()) {
     const auto front = streams_.begin();
     if (end_whole_response(front, time_ns)) continue;
