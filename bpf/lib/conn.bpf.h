@@ -217,7 +217,7 @@ __noinline int conn_say_end(struct conn *conn, __u32 reason)
 
 /* TCP's own position of the direction runs ahead of ours when bytes passed beside the hooks: io_uring,
  * preadv2, a 32-bit program. `moved` bytes are not yet in our offset. */
-static __always_inline __s32 conn_ahead(struct conn *conn, int direction, __u64 moved)
+static __always_inline __s32 conn_ahead(const struct conn *conn, int direction, __u64 moved)
 {
 	return tcp_position(conn->sk, direction) - conn->base[direction] -
 	       (__u32)(conn->offset[direction] + moved);
@@ -225,13 +225,13 @@ static __always_inline __s32 conn_ahead(struct conn *conn, int direction, __u64 
 
 /* At a turn. A call still in progress in another thread has moved TCP's position and not ours: nothing to
  * be said before it returns. */
-static __always_inline __u64 conn_unseen(struct conn *conn, int direction, __u64 moved)
+static __always_inline __u64 conn_unseen(struct conn *conn, int direction, __u64 moved, __u32 own_calls)
 {
 	__s32 ahead;
 
 	direction &= 1;
 	if (conn->source != LLMTAP_SOURCE_SOCKET || !conn->http || conn->final != FINAL_NO ||
-	    conn->busy[direction] || !tcp_position_is_of_calls(conn->sk))
+	    conn->busy[direction] > own_calls || !tcp_position_is_of_calls(conn->sk))
 		return 0;
 	ahead = conn_ahead(conn, direction, moved);
 	/* Another thread's bytes were in TCP's books when the entry was made and not in ours. */
@@ -256,6 +256,13 @@ static __always_inline void conn_settle_direction(struct conn *conn, int directi
 	conn->lost_reason[direction] = reason;
 }
 
+static __always_inline __u64 ciphertext_uncounted(const struct conn *conn, int direction, __u64 moved)
+{
+	__s32 ahead = conn_ahead(conn, direction, moved);
+
+	return ahead > 0 && tcp_position_is_of_calls(conn->sk) ? ahead : 0;
+}
+
 /* The calls of nobody will move this socket's bytes any more. */
 static __always_inline void conn_settle(struct conn *conn, int fin_sent)
 {
@@ -267,6 +274,11 @@ static __always_inline void conn_settle(struct conn *conn, int fin_sent)
 	    tcp_position_is_of_calls(conn->sk)) {
 		conn_settle_direction(conn, LLMTAP_READ, reason, 0);
 		conn_settle_direction(conn, LLMTAP_WRITE, reason, fin_sent);
+	}
+	/* Known ciphertext is not counted call by call. */
+	if (conn->final == FINAL_TLS && conn->sk) {
+		conn->offset[LLMTAP_READ] += ciphertext_uncounted(conn, LLMTAP_READ, 0);
+		conn->offset[LLMTAP_WRITE] += ciphertext_uncounted(conn, LLMTAP_WRITE, fin_sent);
 	}
 	/* The peer was gone when the program wrote, and nothing came from it after that. */
 	if (conn->write_failed && !(conn->ended & (1 << LLMTAP_END_EOF)))

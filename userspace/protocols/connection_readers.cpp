@@ -222,7 +222,9 @@ void ConnectionReaders::exchange_verdict(uint64_t connection_id, Verdict verdict
   else
     known.other_exchanges++;
   if (!known.protocol || !known.protocol->multiplexed) {
-    place(known, verdict, known.placed_protocol);
+    if (verdict == Verdict::kRepeats && !(known.codec && known.codec->allow_repeats()))
+      verdict = Verdict::kTimes;
+    place(known, verdict == Verdict::kRepeats ? Verdict::kTimes : verdict, known.placed_protocol);
     verdicts_.set_verdict(connection_id, verdict);
   }
 }
