@@ -86,6 +86,7 @@ struct GatewayFacts {
   std::optional<double> key_tpm_limit, key_rpm_limit;
   std::optional<double> overhead_ms, response_duration_ms;
   std::optional<bool> cache_hit;  // by a cache status header
+  std::string provider;           // whom it asked, in its own words; empty: it does not say
 };
 
 // Gaps between consecutive token-bearing events, in the ITL buckets of the metric reference
@@ -125,6 +126,10 @@ struct LlmCall {
   std::optional<uint64_t> choice_count;
   std::string service_tier;
   uint32_t sdk_retry_count = 0;
+  std::string idempotency_sha256;  // of the key's header; the key itself is never kept
+  std::string retry_of;            // request_id of the first attempt; empty: this is it, or nothing says
+  // MCP: the JSON-RPC method ("other" if the protocol has no such method), and the tool it calls.
+  std::string mcp_method, mcp_tool;
 
   // Response.
   int status = 0;  // 0: no reply
@@ -151,6 +156,7 @@ struct LlmCall {
   InterTokenGaps gaps;
 
   TokenCounts tokens;
+  uint64_t batch_results = 0;  // of a batch, read by this exchange; tokens and cost are their sums
   std::optional<double> cost_usd;
   CostSource cost_source = CostSource::kNone;
   bool cost_booked = false;  // by links/: this hop carries the chain's cost

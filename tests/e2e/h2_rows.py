@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """End-to-end rows over HTTP/2: h2_rows.py --llmtap build/dev/llmtap [--only TEXT] [-v]
 
-Clients speak HTTP/2, over TLS (libssl, and OpenSSL inside node) to nginx, in clear text to nginx and
+Clients speak HTTP/2, over TLS (libssl, OpenSSL inside node, and Go's own, which only nginx's side shows) to nginx, in clear text to nginx and
 nghttpx (prior knowledge, and HTTP/1.1's Upgrade); both pass the calls on in HTTP/1.1 to the LLM server
 that keeps the ledger. What llmtap says of each hop must be the ledger's, each call exactly once.
 """
@@ -16,11 +16,12 @@ import sys
 import tempfile
 
 from compare import line_problems, row_problems, total
-from harness import Failure, Stack, children, free_port, get, lines_of, need, stop, wait_for, can_connect
+from harness import Failure, Stack, children, client_python, free_port, get, lines_of, need, stop, wait_for, can_connect
 from rows import ROUTES, Row, usage
 
 PROXIED = [("client", "outbound"), ("proxy", "inbound"), ("proxy", "outbound"), ("server", "inbound")]
-ROUTES.update({"nginx_h2": PROXIED, "nginx_h2c": PROXIED, "nghttpx_h2c": PROXIED})
+# Go's TLS is its own: no library to hook.
+ROUTES.update({"nginx_h2": PROXIED, "nginx_h2c": PROXIED, "nghttpx_h2c": PROXIED, "nginx_h2_unhooked": PROXIED[1:]})
 PATHS = {"openai_chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
 
 NODE_CLIENT = """
@@ -36,6 +37,53 @@ for (let i = 0; i < spec.calls; i++) {
   stream.on('error', () => {});
   stream.end(spec.body);
 }
+"""
+
+GO_CLIENT = """
+package main
+
+import (
+	"bytes"; "crypto/tls"; "crypto/x509"; "encoding/json"; "fmt"; "io"; "net/http"; "os"; "sync"
+)
+
+func main() {
+	var spec struct { Url, Body, Ca string; Headers map[string]string; Calls int }
+	if err := json.Unmarshal([]byte(os.Args[1]), &spec); err != nil { panic(err) }
+	roots, pem := x509.NewCertPool(), []byte(nil)
+	pem, _ = os.ReadFile(spec.Ca)
+	roots.AppendCertsFromPEM(pem)
+	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	var all sync.WaitGroup
+	for i := 0; i < spec.Calls; i++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			request, _ := http.NewRequest("POST", spec.Url, bytes.NewReader([]byte(spec.Body)))
+			for name, value := range spec.Headers { request.Header.Set(name, value) }
+			reply, err := client.Do(request)
+			if err != nil { panic(err) }
+			if reply.ProtoMajor != 2 { panic(reply.Proto) }
+			io.Copy(io.Discard, reply.Body)
+			reply.Body.Close()
+		}()
+	}
+	all.Wait()
+	fmt.Println("done")
+}
+"""
+
+HTTPX_CLIENT = """
+import asyncio, json, ssl, sys, httpx
+spec = json.loads(sys.argv[1])
+async def one(client):
+    async with client.stream("POST", spec["url"], content=spec["body"], headers=spec["headers"]) as reply:
+        assert reply.http_version == "HTTP/2", reply.http_version
+        async for _ in reply.aiter_bytes():
+            pass
+async def main():
+    async with httpx.AsyncClient(http2=True, http1=False, trust_env=False, timeout=60, verify=ssl.create_default_context(cafile=spec["ca"])) as client:
+        await asyncio.gather(*(one(client) for _ in range(spec["calls"])))
+asyncio.run(main())
 """
 
 # One connection, driven over stdin: "GET path count" or "POST model count", one after the other.
@@ -68,6 +116,8 @@ def rows():
         Row("node http2", "node", "openai_chat", True, via="nginx_h2", plan=quick, calls=6),
         Row("node http2 leaves in the stream", "node", "anthropic", True, via="nginx_h2", plan=left, spec={"abort_after": 5},
             outcome="client_aborted"),
+        Row("httpx, 8 calls at once on one connection", "httpx", "openai_chat", True, via="nginx_h2", plan=usage(chunks=20), calls=8),
+        Row("Go net/http, seen at nginx", "go", "anthropic", True, via="nginx_h2_unhooked", plan=usage(chunks=20), calls=8),
         Row("rate limited", "curl", "openai_chat", via="nginx_h2", plan={"status": 429, "retry-after": 7}, outcome="rate_limited"),
         Row("h2load, 1,000 calls, 40 at once on one connection", "h2load", "openai_chat", via="nginx_h2", plan=quick, calls=1000),
         Row("prior knowledge, curl", "curl_prior", "openai_chat", True, via="nginx_h2c", plan=quick),
@@ -106,8 +156,8 @@ http {{
 """)
         process = self.stack.start(["nginx", "-c", config, "-p", folder, "-e", folder / "nginx-h2.log"], "nginx-h2")
         wait_for("nginx listens", lambda: can_connect(tls), 20, process)
-        self.ports.update(nginx_h2=tls, nginx_h2c=clear)
-        self.pids.update(nginx_h2=children(process.pid), nginx_h2c=children(process.pid))
+        self.ports.update(nginx_h2=tls, nginx_h2_unhooked=tls, nginx_h2c=clear)
+        self.pids.update(dict.fromkeys(("nginx_h2", "nginx_h2_unhooked", "nginx_h2c"), children(process.pid)))
 
     def nghttpx(self):
         port = free_port()
@@ -117,7 +167,7 @@ http {{
         self.ports["nghttpx_h2c"], self.pids["nghttpx_h2c"] = port, {process.pid} | children(process.pid)
 
     def command(self, row, model):
-        base = f"{'https' if row.via == 'nginx_h2' else 'http'}://127.0.0.1:{self.ports[row.via]}"
+        base = f"{'http' if row.via.endswith('h2c') else 'https'}://127.0.0.1:{self.ports[row.via]}"
         body = {"model": model, "messages": [{"role": "user", "content": "say something"}], "stream": row.stream}
         if row.dialect == "anthropic":
             body["max_tokens"] = 64
@@ -135,6 +185,11 @@ http {{
         if row.client == "node":
             return ["node", "-e", NODE_CLIENT, json.dumps({"base": base, "path": PATHS[row.dialect], "ca": self.stack.ca, "calls": row.calls,
                                                            "headers": headers, "body": json.dumps(body), **row.spec})]
+        spec = {"url": url, "body": json.dumps(body), "ca": self.stack.ca, "headers": headers, "calls": row.calls}
+        if row.client == "httpx":
+            return [client_python(), "-c", HTTPX_CLIENT, json.dumps(spec)]
+        if row.client == "go":
+            return [self.go(), json.dumps(spec)]
         flags = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         if row.client == "h2load":
             return ["h2load", "-n", row.calls, "-c", 1, "-m", 40, "-d", file, *flags, url]
@@ -147,6 +202,14 @@ http {{
         post = [*flags, "--data-binary", f"@{file}"]
         version = "--http2-prior-knowledge" if row.client == "curl_prior" else "--http2"
         return [*curl, version, "--parallel", "--parallel-max", row.calls, *post, *["-o", "/dev/null", url] * row.calls]
+
+    def go(self):
+        program = self.stack.folder / "go-client"
+        if not program.exists():
+            (self.stack.folder / "client.go").write_text(GO_CLIENT)
+            subprocess.run(["go", "build", "-o", program, "client.go"], cwd=self.stack.folder, check=True, timeout=300,
+                           env={**os.environ, "GO111MODULE": "off", "CGO_ENABLED": "0"})
+        return program
 
     def call(self, row, model):
         process = subprocess.Popen([str(part) for part in self.command(row, model)], stdin=subprocess.DEVNULL,
@@ -250,6 +313,9 @@ def main():
     for tool in ("curl", "nghttp", "h2load", "nghttpx", "nginx", "node"):
         need(shutil.which(tool), f"{tool} is not installed: run scripts/setup")
     chosen = [] if arguments.sessions else [row for row in rows() if arguments.only in row.name]
+    if not shutil.which("go"):
+        print("go is not installed: its row is left out", file=sys.stderr)
+        chosen = [row for row in chosen if row.client != "go"]
     folder, bad = arguments.keep or tempfile.mkdtemp(prefix="llmtap-h2-"), 0
     os.makedirs(folder, exist_ok=True)
     try:

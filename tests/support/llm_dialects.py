@@ -117,7 +117,8 @@ class OpenAiChat(Dialect):
     def usage_reported(self, plan, body, stream):
         if not plan.usage:
             return False
-        return not stream or bool((body.get("stream_options") or {}).get("include_usage"))
+        # 2: as those providers do that send it whether it was asked for or not.
+        return not stream or plan.usage == 2 or bool((body.get("stream_options") or {}).get("include_usage"))
 
     def reply(self, plan, body, rid):
         message = {"role": "assistant", "content": plan.text(), "refusal": None, "annotations": []}
@@ -522,6 +523,42 @@ class BedrockInvoke(Anthropic):
     message = BedrockConverse.message
 
 
+class Cohere(Dialect):
+    name, operation = "cohere", "chat"
+
+    def usage(self, plan):
+        # What the tokenizer saw is more than what is billed.
+        return {"billed_units": {"input_tokens": plan.input_tokens, "output_tokens": plan.output_tokens},
+                "tokens": {"input_tokens": plan.input_tokens + 60, "output_tokens": plan.output_tokens + 2}}
+
+    def usage_reported(self, plan, body, stream):
+        return bool(plan.usage)
+
+    def finish(self, plan):
+        return "COMPLETE"
+
+    def reply(self, plan, body, rid):
+        value = {"id": "c-1", "finish_reason": self.finish(plan),
+                 "message": {"role": "assistant", "content": [{"type": "text", "text": plan.text()}]}}
+        return {**value, "usage": self.usage(plan)} if plan.usage else value
+
+    def stream(self, plan, body, rid):
+        def event(name, content=False, **fields):
+            return self.event({"type": name, **fields}, name), content, False
+        yield event("message-start", id="c-1", delta={"message": {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}})
+        yield event("content-start", index=0, delta={"message": {"content": {"type": "text", "text": ""}}})
+        for word in plan.words():
+            yield event("content-delta", True, index=0, delta={"message": {"content": {"text": word}}})
+        yield event("content-end", index=0)
+        yield event("message-end", delta={"finish_reason": self.finish(plan), **({"usage": self.usage(plan)} if plan.usage else {})})
+
+    def error(self, plan, message):
+        return {"id": "c-1", "message": message}
+
+    def stream_error(self, plan, message):
+        return self.event({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": message}}, "message-end"), False, False
+
+
 def route(method, path, query, body):
     """(dialect, model, stream) of a request, or None."""
     model = body.get("model", "") if isinstance(body, dict) else ""
@@ -539,6 +576,8 @@ def route(method, path, query, body):
     if path.startswith("/model/"):
         model, verb = path.removeprefix("/model/").rsplit("/", 1)
         return BedrockConverse() if verb.startswith("converse") else BedrockInvoke(), model, verb.endswith("-stream")
+    if path.endswith("/v2/chat"):
+        return Cohere(), model, stream
     if path.endswith("/messages"):
         return Anthropic(), model, stream
     if path.endswith("/api/chat") or path.endswith("/api/generate"):

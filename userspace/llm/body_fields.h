@@ -21,7 +21,7 @@ enum class RequestField : uint16_t {
   kGenerate,  // Responses over WebSocket: false warms up
   kMessages, kContents, kInput, kPrompt, kSystem, kInstructions, kAnthropicVersion, kParts, kImage,
   kInferenceConfig, kImageSize, kImageQuality, kQuery, kParameters, kIncremental, kInputsText, kTextInput,
-  kPlainText, kInputIds, kSamplingParams, kPredict,
+  kPlainText, kInputIds, kSamplingParams, kPredict, kRpcVersion, kRpcMethod, kRpcTool,
 };
 
 // Numbers of a usage object, by spelling.
@@ -99,7 +99,7 @@ enum class ReplyField : uint16_t {
   kTokenText, kTokenSpecial, kGeneratedText,     // TGI: a token, and at the end all of them again
   kOutputOpen, kMetaInfo, kTgiToken, kTextOutput, kModelName, kInstance, kLlamaStop, kStopType,
   kRequestId, kTrafficType, kInputModality, kInputCount, kOutputModality, kOutputCount, kWriteTtl,
-  kWriteCount, kPredictedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal,
+  kWriteCount, kPredictedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal, kRpcVersion, kToolFailed, kCustomId,
   kInterrupted,  // Gemini Live: by the one who speaks
 };
 // clang-format on

@@ -7,6 +7,7 @@
 #include "llm/estimate.h"
 #include "llm/finish_class.h"
 #include "llm/identity.h"
+#include "llm/mcp.h"
 #include "llm/open_exchange.h"
 #include "llm/rate_limit_headers.h"
 #include "llm/redact.h"
@@ -45,6 +46,15 @@ void take_request(LlmCall& call, const CallState& state) {
   // It fills the provider's cache: no answer is meant to come.
   if (f.generate == false) call.operation = "warmup";
   if (call.end_user_sha256.empty()) call.end_user_sha256 = hash_end_user(f.end_user);
+  if (state.dialect == Dialect::kMcp) {
+    call.mcp_method = mcp_method_label(f.rpc_method);
+    // Of a resource or a prompt the name is content.
+    if (call.mcp_method == "tools/call") call.mcp_tool = mask_secrets(bounded_label(f.rpc_tool));
+    return;
+  }
+  if (call.gateway.name == "cloudflare" && call.gateway.provider.empty())
+    if (const size_t slash = call.requested_model.find('/'); slash != std::string::npos)
+      call.gateway.provider = call.requested_model.substr(0, slash);
   // Without a good reply, what was asked for has to do. Ollama streams unless told not to.
   const bool ollama = state.dialect == Dialect::kOllamaChat || state.dialect == Dialect::kOllamaGenerate;
   if (call.status < 200 || call.status >= 300)
@@ -110,7 +120,7 @@ void classify_finish(LlmCall& call, const ReplyFacts& f, Dialect dialect) {
 // Of the others only the end of the body tells.
 bool ends_with_an_event(Dialect dialect) {
   return dialect != Dialect::kOpenAiEmbeddings && dialect != Dialect::kOpenAiImages &&
-         dialect != Dialect::kOpenAiAudio && dialect != Dialect::kTriton;
+         dialect != Dialect::kOpenAiAudio && dialect != Dialect::kTriton && dialect != Dialect::kMcp;
 }
 
 TextMeter meter(std::initializer_list<TextCount> counts) {
@@ -172,6 +182,23 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
     call.tokens.source = TokenSource::kEstimated;
     ++counters.tokens_estimated;
   }
+}
+
+// The sums of a file that was read to its end for the first time.
+void take_batch(LlmCall& call, const BatchResults& batch, CallTrackerCounters& counters) {
+  call.operation = "batches";
+  call.service_tier = "batch";
+  call.stream = false;
+  call.batch_results = batch.lines();
+  call.response_model = bounded_label(batch.model());
+  call.tokens = batch.tokens();
+  if (call.tokens.source == TokenSource::kNone) return;
+  call.cost_usd = batch.usd();
+  call.price_missing = !call.cost_usd;
+  if (call.cost_usd)
+    call.cost_source = CostSource::kPriceTable;
+  else
+    ++counters.price_missing;
 }
 
 void set_ids(LlmCall& call, const ClockFacts& clock) {
@@ -239,6 +266,10 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
     call.error_code = masked_code.empty() ? masked_type : masked_code;
     if (!f.error && f.records == 0) call.error_code.clear();
     if (call.error_code.empty()) call.error_code = state.header_error;
+    if (const auto rpc = mcp_error_class(masked_code); !rpc.empty() && state.dialect == Dialect::kMcp)
+      call.error_class = rpc;
+  } else if (f.tool_failed && state.dialect == Dialect::kMcp) {
+    call.error_class = "tool_error";
   }
   const double waited =
       static_cast<double>(call.end_ns - std::min(call.end_ns, call.request_start_ns)) * 1e-9;
@@ -246,7 +277,7 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
       .status = call.status,
       .error_class = cut && end.how == How::kComplete ? std::string_view("truncated") : call.error_class,
       .budget_exceeded = is_budget_error(error),
-      .stream_error = f.error && success,
+      .stream_error = (f.error || (f.tool_failed && state.dialect == Dialect::kMcp)) && success,
       .content_blocked = success && (call.finish_class == "filter" || f.prompt_blocked),
       .timed_out = exchange.first_reply_ns == 0 && waited >= context.options.patience_seconds &&
                    (end.how == How::kClientAborted || end.how == How::kNoResponse),
@@ -265,7 +296,7 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
     if (call.outcome == Outcome::kTimeout) call.error_class = "timeout";
   }
 
-  if (f.error && success) {
+  if (f.error && success && state.dialect != Dialect::kMcp) {
     call.abort = AbortReason::kUpstreamErrorEvent;
   } else if (call.outcome == Outcome::kTimeout && call.status == 0) {
     call.abort = AbortReason::kIdleTimeout;
@@ -284,9 +315,15 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
     call.incomplete = Incomplete::kNo;
   if (call.incomplete == Incomplete::kNo && cut) call.incomplete = Incomplete::kTruncated;
 
-  count_or_estimate(call, exchange, f, whole, context.pending, context.counters);
-  price_call(call, state, f, context);
+  if (state.batch && state.batch->lines() > 0) {
+    if (body_complete && context.counted_batches.add(state.batch_id))
+      take_batch(call, *state.batch, context.counters);
+  } else if (state.dialect != Dialect::kMcp) {
+    count_or_estimate(call, exchange, f, whole, context.pending, context.counters);
+    price_call(call, state, f, context);
+  }
   set_ids(call, context.clock);
+  if (state.dialect != Dialect::kMcp) call.retry_of = context.attempts.link(call);
 }
 
 }  // namespace llmtap

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <tuple>
 
+#include "llm/call_begin.h"
 #include "llm/gateway_headers.h"
 #include "llm/header_usage.h"
-#include "llm/identity.h"
 #include "llm/open_exchange.h"
 #include "llm/rate_limit_headers.h"
 #include "llm/recognise.h"
@@ -110,6 +110,9 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     state.upgrade = evidence.upgrade;
     state.certain_upgrade = evidence.upgrade && evidence.certain;
     state.json_request = evidence.json;
+    state.may_be_mcp = evidence.mcp;
+    if (http.method == "GET" && is_batch_results(http.route))
+      state.batch_id = evidence.host + std::string(path_of(head.target));
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
     if (evidence.multipart && state.request) state.request->set_multipart();
     LlmCall& call = state.call;
@@ -132,7 +135,8 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
       open_if_recognised(*exchange);
     }
   } else {
-    give_up(*exchange);
+    // The same bytes would be weighed the same; but a reply may make another protocol of the connection.
+    give_up(*exchange, head.header("upgrade").empty() ? Verdict::kRepeats : Verdict::kTimes);
   }
   http.role = roles_.role(workload);
   http.watched = roles_.serves(workload) ||
@@ -148,6 +152,10 @@ void CallTracker::open_if_recognised(OpenExchange& exchange) {
   exchange.kind = OpenExchange::Kind::kCall;
   call.dialect = dialect_name(state.dialect);
   call.operation = state.route.known ? state.route.operation : dialect_operation(state.dialect);
+  if (state.dialect == Dialect::kMcp) {
+    call.operation = dialect_operation(state.dialect);
+    call.provider = "mcp";
+  }
   if (call.provider.empty())
     call.provider = state.route.family.starts_with("bedrock") ? std::string_view("aws.bedrock")
                     : state.anthropic_header                  ? std::string_view("anthropic")
@@ -155,7 +163,8 @@ void CallTracker::open_if_recognised(OpenExchange& exchange) {
   if (state.request && !state.request->facts().model.empty())
     call.requested_model = bounded_label(state.request->facts().model);
   const std::string& workload = call.process->workload;
-  roles_.saw(workload, call.direction);
+  // A tool's server is no inference server, and nothing of it is watched for being one.
+  if (state.dialect != Dialect::kMcp) roles_.saw(workload, call.direction);
   call.role = roles_.role(workload);
   ++counters_.calls_opened;
   verdicts_.set_verdict(exchange.connection_id, Verdict::kWanted);
@@ -163,14 +172,14 @@ void CallTracker::open_if_recognised(OpenExchange& exchange) {
 }
 
 // Not an LLM call. Bodies are no longer worth their copy; of a watched workload the heads are (D25).
-void CallTracker::give_up(OpenExchange& exchange) {
+void CallTracker::give_up(OpenExchange& exchange, Verdict unwatched) {
   exchange.kind = OpenExchange::Kind::kNotLlm;
   exchange.state.reset();
   const std::string& workload = exchange.http.process->workload;
   const bool watched =
       exchange.http.watched || roles_.serves(workload) ||
       std::ranges::find(options_.watched_workloads, workload) != options_.watched_workloads.end();
-  verdicts_.set_verdict(exchange.connection_id, watched ? Verdict::kHeads : Verdict::kTimes);
+  verdicts_.set_verdict(exchange.connection_id, watched ? Verdict::kHeads : unwatched);
 }
 
 void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId id,
@@ -233,10 +242,13 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   call.retry_after_seconds = limits.retry_after_seconds;
   if (call.gateway.name == "litellm" && call.direction == CallDirection::kInbound)
     roles_.is_gateway(call.process->workload);
-  if (kind.readable || head.status >= 400) {
+  if (!state.batch_id.empty() && head.status == 200)
+    state.batch = std::make_unique<BatchResults>(call.provider, prices_, options_.prices);
+  if (kind.readable || head.status >= 400 || state.batch) {
     state.reply = std::make_unique<ReplyReader>(limits_, records_);
     if (call.stream && !kind.stream) state.reply->set_body_is_stream();
     if (state.request_facts.incremental) state.reply->set_incremental();
+    state.reply->set_batch(state.batch.get());
   }
 }
 
@@ -254,8 +266,9 @@ void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes,
     state.request->feed(text(bytes));
     books_.bytes_out += bytes.size();
     if (exchange->kind == OpenExchange::Kind::kUndecided) {
-      const Dialect shape = state.request->shape(state.anthropic_header);
-      if ((state.route.known && state.request->confirms_known_path()) || shape != Dialect::kNone) {
+      const Dialect shape = request_shape(state);
+      if ((state.route.known && state.route.family != "mcp" && state.request->confirms_known_path()) ||
+          shape != Dialect::kNone) {
         if (state.dialect == Dialect::kNone) state.dialect = shape;
         ++counters_.by_body;
         open_if_recognised(*exchange);
@@ -364,7 +377,8 @@ void CallTracker::finish(OpenExchange& exchange, const ExchangeEnd& end) {
     if (end.connection != nullptr) call.connection = *end.connection;
     call.request_bytes = http.request_bytes;
     call.response_bytes = http.response_bytes;
-    complete_call(exchange, end, {options_, prices_.get(), clock_, counters_, pending_});
+    complete_call(exchange, end,
+                  {options_, prices_.get(), clock_, counters_, pending_, counted_batches_, attempts_});
     call.role = roles_.role(call.process->workload);
     ++counters_.calls_finished;
     sink_.on_call_finished(call);

@@ -11,6 +11,7 @@
 
 #include "base/flat_map.h"
 #include "base/stats.h"
+#include "llm/attempts.h"
 #include "llm/pending_responses.h"
 #include "llm/price_rules.h"
 #include "llm/providers.h"
@@ -85,7 +86,7 @@ class CallTracker : public MessageSink {
   OpenExchange* add(const ConnectionFacts&, ExchangeId);
   void body(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns, bool event);
   void open_if_recognised(OpenExchange&);
-  void give_up(OpenExchange&);
+  void give_up(OpenExchange&, Verdict unwatched = Verdict::kTimes);
   void finish(OpenExchange&, const ExchangeEnd&);
 
   const Limits limits_;
@@ -100,7 +101,8 @@ class CallTracker : public MessageSink {
   RecordPool records_;  // of all open replies: before open_
   StageBooks books_;
   CallTrackerCounters counters_;
-  PendingResponses pending_;
+  PendingResponses pending_, counted_batches_;
+  Attempts attempts_;
   FlatMap<ExchangeId, OpenExchange, ExchangeHash> open_;
   // Bodies come in runs of one exchange.
   ExchangeId last_id_;

@@ -32,6 +32,7 @@ constexpr DialectRow kDialects[] = {
     {Dialect::kLmStudio, "lm_studio", "chat"},
     {Dialect::kOpenAiImages, "openai_images", "image_generation"},
     {Dialect::kOpenAiAudio, "openai_audio", "audio_transcription"},
+    {Dialect::kMcp, "mcp", "mcp"},
 };
 
 struct FamilyRow {

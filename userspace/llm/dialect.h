@@ -31,6 +31,7 @@ enum class Dialect : uint8_t {
   kLmStudio,
   kOpenAiImages,
   kOpenAiAudio,
+  kMcp,
 };
 
 // The value of LlmCall::dialect; empty for kNone.

@@ -70,7 +70,8 @@ bool is_modal_count(uint16_t field) {
 
 TextCount* text_of(uint16_t field, bool thought, ReplyTexts& texts) {
   switch (static_cast<ReplyField>(field)) {
-    case ReplyField::kContent: return &texts.content;
+    case ReplyField::kContent:
+    case ReplyField::kTextOutput: return &texts.content;
     case ReplyField::kChoiceText: return &texts.choice_text;
     case ReplyField::kReasoning: return &texts.reasoning;
     case ReplyField::kToolText: return &texts.tool_text;

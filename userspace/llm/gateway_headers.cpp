@@ -8,7 +8,7 @@ namespace llmtap {
 
 namespace {
 
-constexpr size_t kMaxIdBytes = 128;
+constexpr size_t kMaxIdBytes = 128, kMaxProviderBytes = 64;
 
 // Most specific first: an answer of LiteLLM behind Cloudflare carries both families.
 struct Mark {
@@ -101,12 +101,32 @@ std::string printable_id(std::string_view value) {
                                                                              : std::string();
 }
 
+std::string_view before_slash(std::string_view text) {
+  const size_t slash = text.find('/');
+  return slash == std::string_view::npos ? std::string_view() : text.substr(0, slash);
+}
+
 }  // namespace
 
 void add_gateway_request_headers(GatewayFacts& facts, std::span<const HeaderField> request_headers) {
   if (facts.name.empty()) facts.name = recognised(request_headers, kRequestMarks);
   if (facts.name == "envoy_ai_gateway")
     facts.model_group = mask_secrets(bounded_label(header(request_headers, "x-ai-eg-model")));
+  for (const std::string_view name : {"x-portkey-provider", "x-ai-eg-upstream-host"})
+    if (facts.provider.empty())
+      facts.provider = mask_secrets(bounded_label(header(request_headers, name), kMaxProviderBytes));
+}
+
+void add_cloudflare_path(GatewayFacts& facts, std::string_view path) {
+  facts.name = "cloudflare";
+  for (int i = 0; i < 4; ++i) {
+    const size_t slash = path.find('/');
+    if (slash == std::string_view::npos) return;
+    path.remove_prefix(slash + 1);
+  }
+  const std::string_view provider = path.substr(0, path.find_first_of("/?"));
+  // Below compat, the model's name says whom it goes to.
+  if (provider != "compat") facts.provider = mask_secrets(bounded_label(provider, kMaxProviderBytes));
 }
 
 void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderField> response_headers) {
@@ -123,8 +143,15 @@ void add_gateway_response_headers(GatewayFacts& facts, std::span<const HeaderFie
       facts.call_id = mask_secrets(bounded_label(field.value));
     else if (field.name == "x-kong-llm-model" || field.name == "x-portkey-provider-model")
       facts.model_id = mask_secrets(bounded_label(field.value));
+    else if (field.name == "x-portkey-provider" || field.name == "x-provider-name")
+      facts.provider = mask_secrets(bounded_label(field.value, kMaxProviderBytes));
     else if (field.name == "pydantic-ai-gateway-price-estimate")
       facts.response_cost_usd = usd(field.value);
+  }
+  if (facts.name == "kong") {
+    // "openai/gpt-4o"
+    facts.provider = bounded_label(before_slash(facts.model_id), kMaxProviderBytes);
+    facts.call_id = printable_id(header(response_headers, "x-kong-request-id"));
   }
 }
 

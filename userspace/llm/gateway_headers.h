@@ -14,6 +14,8 @@ namespace llmtap {
 // Adds what a request's headers say: that it is meant for portkey, helicone, cloudflare, … Only the
 // name is set.
 void add_gateway_request_headers(GatewayFacts&, std::span<const HeaderField> request_headers);
+// /v1/{account}/{gateway}/{provider}/… of Cloudflare's host.
+void add_cloudflare_path(GatewayFacts&, std::string_view path);
 
 // Adds what a reply's headers say. `name` is one of litellm, portkey, helicone, cloudflare, kong,
 // envoy_ai_gateway, pydantic; a reply's evidence beats a request's.

@@ -74,6 +74,13 @@ std::string base64url_decoded(std::string_view text) {
 
 }  // namespace
 
+std::string idempotency_sha256(std::span<const HeaderField> request_headers) {
+  for (const std::string_view name : {"idempotency-key", "amz-sdk-invocation-id"})
+    if (const std::string_view key = trimmed(header(request_headers, name)); !key.empty())
+      return sha256_hex(key);
+  return {};
+}
+
 std::string credential_sha256(std::span<const HeaderField> request_headers) {
   for (const std::string_view name : kKeyHeaders)
     if (const std::string_view key = key_of(header(request_headers, name)); !key.empty())

@@ -11,6 +11,9 @@
 
 namespace llmtap {
 
+// What makes attempts at one request the same to their receiver: Idempotency-Key, AWS's invocation id.
+std::string idempotency_sha256(std::span<const HeaderField> request_headers);
+
 // SHA-256 of the API key (as LiteLLM stores it) from Authorization: Bearer, x-api-key, api-key,
 // x-goog-api-key, x-litellm-api-key, Ocp-Apim-Subscription-Key, in this order; "Bearer " is stripped.
 // Empty: no key. Signatures (AWS4-HMAC-SHA256) and Basic are not keys.

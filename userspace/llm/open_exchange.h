@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "llm/batch_results.h"
 #include "llm/call_tracker.h"
 #include "llm/pending_responses.h"
 #include "llm/reply_reader.h"
@@ -19,14 +20,17 @@ struct CallState {
   Dialect dialect = Dialect::kNone;
   std::unique_ptr<RequestReader> request;  // until the request ends
   RequestFacts request_facts;              // once it has
-  std::unique_ptr<ReplyReader> reply;
-  UsageNumbers header_usage;  // counts that stand in the reply's head
+  UsageNumbers header_usage;               // counts that stand in the reply's head
   std::string header_error;
   bool anthropic_header = false;
   bool json_request = false, json_reply = false;
   bool cut_request = false;
   bool websocket = false;
   bool upgrade = false, certain_upgrade = false;  // asks for a WebSocket; on a path that says it is an LLM's
+  bool may_be_mcp = false;
+  std::string batch_id;  // of a file that may hold a batch's results
+  std::unique_ptr<BatchResults> batch;
+  std::unique_ptr<ReplyReader> reply;  // ends before `batch`
 };
 
 class OpenExchange {
@@ -56,6 +60,8 @@ struct FinishContext {
   const ClockFacts& clock;
   CallTrackerCounters& counters;
   PendingResponses& pending;
+  PendingResponses& counted_batches;
+  Attempts& attempts;
 };
 
 // Completes state->call from all that was read.

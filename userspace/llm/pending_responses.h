@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Responses that run in the background: asked for once, polled often, their tokens counted once.
+// Responses that run in the background: asked for once, polled often, their tokens counted once. And
+// files of results: downloaded often, counted once.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +16,12 @@ class PendingResponses {
   // More are not polled at once; the oldest is forgotten, and its tokens stay uncounted.
   static constexpr size_t kMax = 4096;
 
-  void add(std::string_view id) {
-    if (id.empty() || std::ranges::find(ids_, hash(id)) != ids_.end()) return;
+  // Whether it is new.
+  bool add(std::string_view id) {
+    if (id.empty() || std::ranges::find(ids_, hash(id)) != ids_.end()) return false;
     if (ids_.size() == kMax) ids_.pop_front();
     ids_.push_back(hash(id));
+    return true;
   }
   // Whether it was pending. From now on it is not.
   bool take(std::string_view id) {

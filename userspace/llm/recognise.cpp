@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/ascii.h"
+#include "llm/mcp.h"
 
 namespace llmtap {
 namespace {
@@ -60,9 +61,8 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   const HostFacts host = host_of(connection, head, direction);
   e.host = host.name;
   e.upgrade = !head.websocket && asks_for_websocket(head);
-  if (route.family == "mcp" || (head.method == "CONNECT" && !e.upgrade) || head.method == "OPTIONS" ||
-      head.method == "HEAD")
-    return e;
+  if ((head.method == "CONNECT" && !e.upgrade) || head.method == "OPTIONS" || head.method == "HEAD") return e;
+  if (route.family == "mcp" && head.method != "POST") return e;
   const ProviderMatch match = providers.match(host.bare, host.port, path_of(head.target));
   const bool post = head.method == "POST";
   const std::string type = lowered(media_type(head.header("content-type")));
@@ -87,6 +87,7 @@ RequestEvidence weigh_request(const ConnectionFacts& connection, const RequestHe
   const bool header_says =
       route.known && route.family == "anthropic" && !head.header("anthropic-version").empty();
   const bool beside_calls = route.known && !route.inference && workload_known && route.family != "mcp";
+  e.mcp = post && e.json && (route.family == "mcp" || may_be_mcp(head));
   const bool maybe = post && ((route.known && route.family != "mcp" && (e.json || type.empty())) || e.json ||
                               (head.fields_unknown && type.empty()));
   e.weight = host_says || path_says || header_says || beside_calls ? Weight::kCertain

@@ -32,6 +32,7 @@ struct RequestEvidence {
   Dialect dialect = Dialect::kNone;  // that the user's row of the host says
   bool json = false;                 // the request's body is JSON by its content type
   bool multipart = false;            // a form that carries a model's name
+  bool mcp = false;                  // a JSON-RPC message may be one of MCP
   bool read_body = false;
   bool upgrade = false;  // asks for a WebSocket
   bool certain = false;  // a refused upgrade is a call

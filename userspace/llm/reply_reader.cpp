@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "llm/batch_results.h"
 #include "llm/event_shape.h"
 #include "llm/reply_shape.h"
 
@@ -164,8 +165,8 @@ bool ReplyReader::learn(std::string_view data, std::string_view name) {
   if (!record_open_ || !r.ended || reader_->records() != 1 || reader_->malformed()) return false;
   const std::string_view type = !r.type.empty() ? std::string_view(r.type) : name;
   if (is_terminator(type) || type == "error" || r.error || r.done || !r.top_message.empty() ||
-      !r.top_code.empty() || !r.items.empty() || r.repeats || r.images > 0 || r.interrupted ||
-      is_last_event(type))
+      !r.top_code.empty() || !r.items.empty() || r.repeats || r.images > 0 || r.batch_line || r.tool_failed ||
+      r.interrupted || is_last_event(type))
     return false;
   for (const ReplyRecord::Finish& finish : r.finishes)
     if (is_reason(finish.reason)) return false;
@@ -217,6 +218,11 @@ void ReplyReader::apply(std::string_view event_name, uint64_t time_ns, bool chun
   if (learned_) learned_->current = false;
   ++facts_.records;
   if (facts_.shape == Dialect::kNone) facts_.shape = record_shape();
+  if (batch_ != nullptr && r.batch_line) {
+    batch_->add(r);
+    return;
+  }
+  facts_.tool_failed |= r.tool_failed;
   if (facts_.shape == Dialect::kNone && chunk && is_converse_event(event_name))
     facts_.shape = Dialect::kBedrockConverse;
   // A type in the JSON beats the event's name; some servers send only one of them.

@@ -26,6 +26,7 @@ struct ReplyFacts {
   std::vector<std::string> tool_names;
   TextCount content, reasoning, tool_text;
   bool error = false;
+  bool tool_failed = false;  // MCP: the call was answered, the tool failed
   std::string error_type, error_code, error_message;
   bool terminal = false;     // the event that ends a stream of this dialect
   bool finish_seen = false;  // a finish reason
@@ -43,6 +44,8 @@ struct ReplyFacts {
            last_token_ns = 0;
   InterTokenGaps gaps;
 };
+
+class BatchResults;
 
 class ReplyReader final : private RecordListener {
  public:
@@ -66,6 +69,8 @@ class ReplyReader final : private RecordListener {
 
   // Records of a plain body are chunks of a stream (Gemini's array, lines under another name).
   void set_body_is_stream() { body_is_stream_ = true; }
+  // Lines of a batch's results are added there, and are nothing else. It outlives the reader.
+  void set_batch(BatchResults* batch) { batch_ = batch; }
   // The request asked for pieces where this dialect sends the whole text so far.
   void set_incremental() { incremental_ = true; }
   // By the records so far, the one being read included.
@@ -100,6 +105,7 @@ class ReplyReader final : private RecordListener {
   RecordPool& pool_;
   std::unique_ptr<RecordReader> reader_;  // inside a record only
   std::unique_ptr<Learned> learned_;
+  BatchResults* batch_ = nullptr;
   ReplyFacts facts_;
   std::vector<uint64_t> tools_seen_, searches_seen_;
   TextCount content_seen_, reasoning_seen_;

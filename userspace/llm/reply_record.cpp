@@ -75,8 +75,8 @@ void ReplyRecord::clear() {
   predicted_tokens = 0;
   images = 0;
   seconds.reset();
-  refused = repeats = output = meta_info = tgi_token = token_special = generated_text = text_output =
-      llama_stop = false;
+  json_rpc = tool_failed = batch_line = refused = repeats = output = meta_info = tgi_token = token_special =
+      generated_text = text_output = llama_stop = false;
   error = done = has_done = choices = candidates = usage_metadata = embedding = created_at = message =
       bedrock_output = ended = false;
 }
@@ -218,6 +218,8 @@ void RecordReader::on_json_string(uint16_t field, const JsonPlace& place, std::s
     case ReplyField::kOutputModality: detail_at(place, true, false).kind = value; break;
     case ReplyField::kWriteTtl: detail_at(place, false, true).kind = value; break;
     case ReplyField::kSpeed: r.speed = value; break;
+    case ReplyField::kRpcVersion: r.json_rpc = value == "2.0"; break;
+    case ReplyField::kCustomId: r.batch_line = true; break;
     case ReplyField::kGeo: r.geo = value; break;
     default: break;
   }
@@ -265,6 +267,7 @@ void RecordReader::on_json_bool(uint16_t field, const JsonPlace& place, bool val
       break;
     case ReplyField::kPartThought: part_at(place).thought = value; break;
     case ReplyField::kTokenSpecial: record_.token_special = value; break;
+    case ReplyField::kToolFailed: record_.tool_failed = value; break;
     case ReplyField::kLlamaStop: record_.llama_stop = true; break;
     case ReplyField::kInterrupted: record_.interrupted = value; break;
     default: break;

@@ -78,6 +78,8 @@ struct ReplyRecord {
   std::optional<double> seconds;
   bool repeats = false;  // has one of the texts that may repeat others
   bool refused = false, interrupted = false;
+  bool json_rpc = false, tool_failed = false;  // MCP
+  bool batch_line = false;                     // one result of a batch
   bool output = false, meta_info = false, tgi_token = false, token_special = false, generated_text = false,
        text_output = false, llama_stop = false;
   bool error = false, done = false, has_done = false, choices = false, candidates = false,

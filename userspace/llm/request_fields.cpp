@@ -117,6 +117,9 @@ constexpr RequestRow kRequestRows[] = {
     {"texts[]", RequestField::kPromptText, JsonWant::kText},
     {"message", RequestField::kPromptText, JsonWant::kText},
     {"content.parts[].text", RequestField::kPromptText, JsonWant::kText},
+    {"jsonrpc", RequestField::kRpcVersion},
+    {"method", RequestField::kRpcMethod},
+    {"params.name", RequestField::kRpcTool},
     {"requests[].content.parts[].text", RequestField::kPromptText, JsonWant::kText},
 };
 

@@ -52,12 +52,14 @@ void read_request_headers(LlmCall& call, const RequestHead& head, const Route& r
     call.key_sha256 = sha256_hex(percent_decoded(key));
   call.end_user_sha256 = end_user_sha256(head.headers, options.end_user_headers);
   call.sdk_retry_count = sdk_retry_count(head.headers);
+  call.idempotency_sha256 = idempotency_sha256(head.headers);
   call.request_id = request_id_header(head.headers);
   if (const auto trace = parse_traceparent(head.header("traceparent"))) {
     call.trace_id = trace->trace_id;
     call.parent_span_id = trace->parent_span_id;
   }
   add_gateway_request_headers(call.gateway, head.headers);
+  if (call.host == "gateway.ai.cloudflare.com") add_cloudflare_path(call.gateway, path_of(head.target));
 }
 
 }  // namespace llmtap

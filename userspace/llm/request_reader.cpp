@@ -75,6 +75,9 @@ void RequestReader::on_json_string(uint16_t field, const JsonPlace& place, std::
     case RequestField::kImageSize: facts_.image_size = value; break;
     case RequestField::kImageQuality: facts_.image_quality = value; break;
     case RequestField::kQuery: facts_.has_input = true; break;
+    case RequestField::kRpcVersion: facts_.json_rpc = value == "2.0"; break;
+    case RequestField::kRpcMethod: facts_.rpc_method = value; break;
+    case RequestField::kRpcTool: facts_.rpc_tool = value; break;
     default: break;
   }
 }

@@ -17,6 +17,7 @@ struct RequestFacts {
   std::optional<uint64_t> max_tokens, choice_count;
   std::optional<double> temperature, top_p;
   std::string image_size, image_quality;
+  std::string rpc_method, rpc_tool;
   uint64_t characters = 0, wide = 0;  // of all text parts
   uint64_t messages = 0;
   uint64_t fingerprint = 0;  // hash of the last user message's last text
@@ -24,7 +25,7 @@ struct RequestFacts {
        has_prompt = false, has_system = false, has_instructions = false, has_anthropic_version = false,
        has_media = false, has_inference_config = false, has_parameters = false, has_inputs = false,
        has_text_input = false, has_plain_text = false, has_sampling = false, has_predict = false,
-       incremental = false;
+       incremental = false, json_rpc = false;
 };
 
 class RequestReader final : public JsonHandler {

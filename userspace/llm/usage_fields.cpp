@@ -111,9 +111,10 @@ constexpr UsageRow kOtherUsageRows[] = {
 
 // Anthropic's message_start and the Responses events wrap the object; Groq's streams and Cohere's
 // message-end have it elsewhere; Converse streams send it as `metadata`.
-constexpr std::string_view kUsagePlaces[] = {
-    "usage.",       "message.usage.",  "response.usage.",   "x_groq.usage.",
-    "delta.usage.", "metadata.usage.", "interaction.usage."};
+constexpr std::string_view kUsagePlaces[] = {"usage.", "message.usage.", "response.usage.", "x_groq.usage.",
+                                             "delta.usage.", "metadata.usage.", "interaction.usage.",
+                                             // Lines of a batch's results: OpenAI's, Anthropic's.
+                                             "response.body.usage.", "result.message.usage."};
 
 }  // namespace
 

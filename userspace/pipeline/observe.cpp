@@ -77,6 +77,7 @@ std::string_view verdict_name(Verdict verdict) {
     case Verdict::kUndecided: return "undecided";
     case Verdict::kWanted: return "wanted";
     case Verdict::kHeads: return "heads";
+    case Verdict::kRepeats:  // of a connection the readers count it as this
     case Verdict::kTimes: return "times";
     case Verdict::kMuted: return "muted";
   }

@@ -100,6 +100,9 @@ class Codec {
   virtual void end(Side, EndReason, uint64_t time_ns, MessageSink&) = 0;
   // Nothing more will come of this connection: it changed its protocol, or we gave up on it.
   virtual bool finished() const = 0;
+  // Whether the request just begun is the only one without its reply. Then whole exchanges may be skipped
+  // from here on, in both directions, until another request is fed.
+  virtual bool allow_repeats() { return false; }
   // A first message was found. Until then a connection met in the middle may be anything.
   virtual bool confirmed() const = 0;
 };

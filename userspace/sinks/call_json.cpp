@@ -253,6 +253,20 @@ void write_rest(ObjectWriter& out, const LlmCall& call) {
   out.null("correlation");
 }
 
+// Of few calls: such a key is absent where it has nothing to say.
+void write_special(ObjectWriter& out, const LlmCall& call) {
+  const auto text = [&](std::string_view key, std::string_view value) {
+    if (!value.empty()) out.text(key, value);
+  };
+  text("retry_of", call.retry_of);
+  text("idempotency_sha256", call.idempotency_sha256);
+  text("gateway", call.gateway.name);
+  text("gateway_provider", call.gateway.provider);
+  text("mcp_method", call.mcp_method);
+  text("mcp_tool", call.mcp_tool);
+  if (call.batch_results > 0) out.number("batch_results", call.batch_results);
+}
+
 }  // namespace
 
 std::string rfc3339_ms(uint64_t wall_ns) {
@@ -274,6 +288,7 @@ std::string call_json(const LlmCall& call) {
   write_model_and_tokens(out, call);
   write_times(out, call);
   write_rest(out, call);
+  write_special(out, call);
   return out.finish();
 }
 

@@ -40,6 +40,8 @@ enum class FamilyId : size_t {
   kRateLimitReset,
   kRetryAfter,
   kToolCalls,
+  kMcpCalls,
+  kMcpDuration,
   kExchangesIncomplete,
   kHttpRequests,
   kHttpDuration,

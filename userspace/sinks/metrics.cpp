@@ -112,6 +112,7 @@ Metrics::Names Metrics::names_of(const LlmCall& call) {
 void Metrics::on_call_finished(const LlmCall& call) {
   const Names n = names_of(call);
   land(calls_, call.exchange);
+  if (!call.mcp_method.empty()) return count_mcp(call, n);
   const std::string status{caps_.admit("status", "", std::to_string(call.status), kStatusCodes, call.end_ns)};
   store_.add(
       FamilyId::kRequests,
@@ -146,6 +147,20 @@ void Metrics::on_call_finished(const LlmCall& call) {
   }
   if (call.price_missing) store_.add(FamilyId::kPriceMissing, {n.provider, n.model}, 1);
   if (options_.genai_names) count_genai(call, n, exemplar ? &traced : nullptr);
+}
+
+// Tools are run by servers of the user's own: no tokens, no price, and none of the models' rates.
+void Metrics::count_mcp(const LlmCall& call, const Names& n) {
+  const std::string server{caps_.admit("endpoint", n.workload, or_unknown(call.host),
+                                       limits_.endpoints_per_workload, call.end_ns)};
+  const std::string tool{call.mcp_tool.empty() ? ""
+                                               : caps_.admit("tool", n.workload, call.mcp_tool,
+                                                             limits_.tools_per_workload, call.end_ns)};
+  const std::string_view status = call.outcome == Outcome::kOk ? "ok" : "error";
+  store_.add(FamilyId::kMcpCalls, {W(n), n.direction, server, call.mcp_method, tool, status}, 1);
+  if (const double duration = seconds_between(call.request_start_ns, call.end_ns); duration >= 0)
+    store_.observe(FamilyId::kMcpDuration, {W(n), n.direction, server, call.mcp_method, tool, status},
+                   duration);
 }
 
 void Metrics::count_incomplete(const LlmCall& call, const Names& n) {

@@ -66,6 +66,7 @@ class Metrics : public CallSink, public prometheus::Collectable {
   };
 
   Names names_of(const LlmCall&);
+  void count_mcp(const LlmCall& call, const Names& n);
   void count_incomplete(const LlmCall&, const Names&);
   void count_sizes_and_tokens(const LlmCall&, const Names&);
   void count_stream(const LlmCall&, const Names&, const Exemplar*);

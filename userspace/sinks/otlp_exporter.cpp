@@ -98,6 +98,8 @@ void set_genai(Attributes out, const LlmCall& call, bool old_names) {
   }
   out.text("gen_ai.conversation.id", call.conversation_id);
   if (call.tool_names.size() == 1) out.text("gen_ai.tool.name", call.tool_names.front());
+  out.text("gen_ai.tool.name", call.mcp_tool);
+  out.text("mcp.method.name", call.mcp_method);
   if (call.provider == "openai" && (call.operation == "chat" || call.operation == "responses"))
     out.text("openai.api.type", call.operation == "chat" ? "chat_completions" : "responses");
 }

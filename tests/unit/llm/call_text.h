@@ -55,6 +55,9 @@ inline std::string call_text(const LlmCall& c) {
   out << " " << kTokenSources[int(c.tokens.source)] << "\ncost=" << optional(c.cost_usd) << " "
       << kCostSources[int(c.cost_source)] << "\nprice_missing=" << c.price_missing
       << "\ngateway=" << c.gateway.name << "," << c.gateway.model_group << "," << c.gateway.model_id
+      << "\ngateway_call=" << c.gateway.call_id << "," << c.gateway.provider << ","
+      << (c.gateway.cache_hit ? (*c.gateway.cache_hit ? "hit" : "miss") : "") << "\nmcp=" << c.mcp_method
+      << "," << c.mcp_tool << "\nbatch_results=" << c.batch_results << "\nretry_of=" << c.retry_of
       << "\nsdk_retries=" << c.sdk_retry_count << "\nchoices=" << optional(c.choice_count)
       << "\ngaps=" << c.gaps.total;
   const auto ms = [](uint64_t ns) { return ns / 1'000'000; };

@@ -299,7 +299,8 @@ TEST(CallTracker, PlainExchangeIsNoCall) {
   EXPECT_EQ(run.sink.http_finished[0].route, "/health");
   EXPECT_EQ(run.sink.http_finished[0].status, 200);
   EXPECT_FALSE(run.sink.http_finished[0].watched);
-  EXPECT_THAT(run.sink.verdicts, ::testing::ElementsAre(Verdict::kTimes, Verdict::kTimes));
+  // The first by its head alone, the second when its reply was read.
+  EXPECT_THAT(run.sink.verdicts, ::testing::ElementsAre(Verdict::kRepeats, Verdict::kTimes));
   EXPECT_EQ(run.tracker.counters().not_llm, 2u);
 }
 
@@ -605,6 +606,72 @@ TEST(CallTracker, EndBringsBytesOfCutBodiesAndLateAddresses) {
   const LlmCall& call = run.sink.finished.at(0);
   EXPECT_EQ(call.request_bytes, 11u);
   EXPECT_EQ(call.connection.remote.port, 4711);
+}
+
+TEST(Batches, AreCountedAtTheirFirstWholeDownload) {
+  const std::string line =
+      R"({"custom_id":"1","response":{"body":{"object":"chat.completion","model":"m","usage":{"prompt_tokens":3,"completion_tokens":4}}}})";
+  const auto download = [&](const std::string& id) {
+    return ExchangeText{"GET /v1/files/" + id + "/content HTTP/1.1\nhost: api.openai.com\n\n",
+                        "HTTP/1.1 200 OK\ncontent-type: application/octet-stream\n\n" + line + "\n" + line};
+  };
+  ExchangeText cut = download("file-1");
+  cut.how = How::kClientAborted;
+  cut.defect = Defect::kTruncated;
+  Tracked run;
+  run.play(cut, 1 << 20, client_connection(), 0);
+  run.play(download("file-1"), 1 << 20, client_connection(), 1);
+  run.play(download("file-1"), 1 << 20, client_connection(), 2);
+  run.play(download("file-2"), 1 << 20, client_connection(), 3);
+  ASSERT_EQ(run.sink.finished.size(), 4u);
+  for (const size_t counted : {1u, 3u}) {
+    EXPECT_EQ(run.sink.finished[counted].tokens.input, 6u) << counted;
+    EXPECT_EQ(run.sink.finished[counted].tokens.output, 8u) << counted;
+    EXPECT_EQ(run.sink.finished[counted].operation, "batches");
+  }
+  for (const size_t not_counted : {0u, 2u})
+    EXPECT_FALSE(run.sink.finished[not_counted].tokens.input) << not_counted;
+}
+
+ExchangeText attempt(const std::string& fields, const std::string& message, bool ok) {
+  return {"POST /v1/chat/completions HTTP/1.1\nhost: api.openai.com\ncontent-type: application/json\n" +
+              fields + "\n{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"" + message +
+              "\"}]}",
+          json_reply("{}", ok ? "200 OK" : "500 Internal Server Error")};
+}
+
+TEST(Attempts, AreLinkedByTheirKeyToTheFirst) {
+  Tracked run;
+  const std::string key = "idempotency-key: stainless-node-retry-1\nx-stainless-retry-count: ";
+  run.play(attempt(key + "0\nx-request-id: a\n", "hi", false), 1 << 20, client_connection(), 0);
+  run.play(attempt(key + "1\nx-request-id: b\n", "hi", false), 1 << 20, client_connection(), 1);
+  run.play(attempt("idempotency-key: other\nx-request-id: c\n", "hi", true), 1 << 20, client_connection(), 2);
+  run.play(attempt(key + "2\nx-request-id: d\n", "hi", true), 1 << 20, client_connection(), 3);
+  std::vector<std::string> retry_of;
+  for (const LlmCall& call : run.sink.finished) retry_of.push_back(call.retry_of);
+  EXPECT_THAT(retry_of, ::testing::ElementsAre("", "a", "", "a"));
+  EXPECT_EQ(run.sink.finished[0].idempotency_sha256.size(), 64u);
+  EXPECT_EQ(run.sink.finished[0].idempotency_sha256, run.sink.finished[3].idempotency_sha256);
+}
+
+TEST(Attempts, WithoutAKeyAreLinkedByTheirMessageAndCount) {
+  Tracked run;
+  const auto count = [](int n, const std::string& id) {
+    return "x-stainless-retry-count: " + std::to_string(n) + "\nx-request-id: " + id + "\n";
+  };
+  run.play(attempt(count(0, "a"), "hi", false), 1 << 20, client_connection(), 0);
+  run.play(attempt(count(1, "b"), "hi", false), 1 << 20, client_connection(), 1);
+  run.play(attempt(count(1, "c"), "another", true), 1 << 20, client_connection(), 2);
+  // The same message again, from the beginning: no retry.
+  run.play(attempt(count(0, "d"), "hi", false), 1 << 20, client_connection(), 3);
+  run.play(attempt(count(1, "e"), "hi", true), 1 << 20, client_connection(), 4);
+  ConnectionFacts stranger = client_connection();
+  stranger.id = 8;
+  stranger.process.tgid = 43;
+  run.play(attempt(count(1, "f"), "hi", true), 1 << 20, stranger, 0);
+  std::vector<std::string> retry_of;
+  for (const LlmCall& call : run.sink.finished) retry_of.push_back(call.retry_of);
+  EXPECT_THAT(retry_of, ::testing::ElementsAre("", "a", "", "", "d", ""));
 }
 
 }  // namespace

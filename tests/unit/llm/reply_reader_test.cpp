@@ -86,6 +86,7 @@ constexpr const char* kEvents[][2] = {
     {"", R"({"candidates": [{"content": {"parts": [{"text": "T","thought": true},{"text": "T"}]}}]})"},
     {"", R"({"model":"l","created_at":"W","message":{"role":"assistant","content":"T"},"done":false})"},
     {"", R"({"usage":{"output_tokens":N},"usage":{"output_tokens":7},"choices":[{"text":"T"}]})"},
+    {"", R"({"model_name":"m","model_version":"1","text_output":"T"})"},
     {"", "[DONE]"},
 };
 

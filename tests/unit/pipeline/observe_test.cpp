@@ -55,6 +55,8 @@ constexpr const char* kCallFamilies[] = {
     "llmtap_in_flight_oldest_seconds",
     "llmtap_in_flight_requests",
     "llmtap_inter_token_seconds",
+    "llmtap_mcp_call_duration_seconds",
+    "llmtap_mcp_calls_total",
     "llmtap_output_tokens_per_second",
     "llmtap_price_missing_total",
     "llmtap_rate_limited_total",
@@ -123,6 +125,11 @@ TEST(Families, OfAProbeThatHasSeenOneOfEach) {
   served.price_missing = true;
   served.abort = AbortReason::kClientClosed;
   calls.push_back(served);
+  LlmCall mcp = streamed_call();
+  mcp.operation = mcp.provider = "mcp";
+  mcp.mcp_method = "tools/call";
+  mcp.mcp_tool = "look";
+  calls.push_back(mcp);
   for (const LlmCall& call : calls) {
     metrics.on_call_open(call);
     metrics.on_call_finished(call);

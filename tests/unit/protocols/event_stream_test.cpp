@@ -6,6 +6,7 @@
 
 #include "event_stream_wire.h"
 #include "recorder.h"
+#include "split.h"
 
 namespace llmtap::test {
 namespace {
@@ -72,23 +73,7 @@ std::string case_name(const ::testing::TestParamInfo<Case>& row) { return row.pa
 class EventStreamTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(EventStreamTest, DecodesTheSameHoweverItIsSplit) {
-  const Case& row = GetParam();
-  ASSERT_EQ(decode({row.body}), row.want);
-  for (size_t cut = 0; cut <= row.body.size(); ++cut)
-    ASSERT_EQ(decode({row.body.substr(0, cut), row.body.substr(cut)}), row.want) << "split at byte " << cut;
-  std::vector<std::string> bytes;
-  for (const char c : row.body) bytes.push_back(std::string(1, c));
-  ASSERT_EQ(decode(bytes), row.want) << "byte by byte";
-  for (unsigned seed = 0; seed < 300; ++seed) {
-    std::mt19937 random(seed);
-    std::vector<std::string> pieces;
-    for (size_t at = 0; at < row.body.size();) {
-      const size_t n = random() % 9;
-      pieces.push_back(row.body.substr(at, n));
-      at += n;
-    }
-    ASSERT_EQ(decode(pieces), row.want) << "seed " << seed;
-  }
+  expect_same_however_split(decode, GetParam().body, GetParam().want);
 }
 
 std::string all_header_types() {

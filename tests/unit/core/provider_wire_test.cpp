@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every case of tests/unit/llm/provider_cases as bytes on a connection: HTTP/1.1 in chunks, the same
+// compressed, and HTTP/2. scripts/provider-conformance counts the cases that passed here.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "protocols/connection_readers.h"
+#include "unit/core/gzip.h"
+#include "unit/llm/call_text.h"
+#include "unit/llm/provider_case.h"
+#include "unit/protocols/event_stream_wire.h"
+#include "unit/protocols/http2_wire.h"
+#include "unit/protocols/recorder.h"
+
+namespace llmtap::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::filesystem::path folder() {
+  return std::filesystem::path(LLMTAP_SOURCE_DIR) / "tests/unit/llm/provider_cases";
+}
+
+// A message of a case, taken apart.
+struct Message {
+  std::string start;
+  h2::Fields fields;
+  std::vector<std::string> pieces;  // of the body, as a server would write them
+
+  explicit Message(const std::string& text) {
+    const size_t blank = text.find("\n\n");
+    std::istringstream head(text.substr(0, blank));
+    std::getline(head, start);
+    for (std::string line; std::getline(head, line);) {
+      const size_t colon = line.find(": ");
+      fields.emplace_back(line.substr(0, colon), line.substr(colon + 2));
+    }
+    if (blank != std::string::npos) cut(text.substr(blank + 2));
+  }
+  std::string field(const std::string& name) const {
+    for (const auto& [key, value] : fields)
+      if (key == name) return value;
+    return {};
+  }
+  std::string word(int index) const {
+    std::istringstream in(start);
+    std::string word;
+    while (index-- >= 0) in >> word;
+    return word;
+  }
+
+ private:
+  void cut(const std::string& body) {
+    const std::string type = field("content-type");
+    const bool aws = type.starts_with("application/vnd.amazon");
+    const std::string end = type.starts_with("text/event-stream") || aws ? "\n\n"
+                            : type == "application/x-ndjson"             ? "\n"
+                                                                         : "";
+    for (size_t at = 0; at < body.size();) {
+      size_t next = end.empty() ? std::string::npos : body.find(end, at);
+      next = next == std::string::npos ? body.size() : next + end.size();
+      const std::string piece = body.substr(at, next - at);
+      pieces.push_back(aws ? aws_message(piece) : piece);
+      at = next;
+    }
+  }
+  static std::string aws_message(const std::string& event) {
+    std::istringstream in(event);
+    std::string name, data;
+    for (std::string line; std::getline(in, line);) {
+      if (line.starts_with("event: ")) name = line.substr(7);
+      if (line.starts_with("data: ")) data = line.substr(6);
+    }
+    if (name == "chunk") return chunk_message(data);
+    return name.ends_with("Exception") ? exception_message(name, data) : event_message(name, data);
+  }
+};
+
+enum class Form { kHttp1, kCompressed, kHttp2 };
+constexpr const char* kFormNames[] = {"http1", "compressed", "h2"};
+
+Script http1(const Message& request, const Message& reply, const ProviderCase& c, bool compressed) {
+  std::string asked = request.start + "\r\n", body;
+  for (const auto& [name, value] : request.fields) asked += name + ": " + value + "\r\n";
+  for (const std::string& piece : request.pieces) body += piece;
+  if (!body.empty()) asked += "content-length: " + std::to_string(body.size()) + "\r\n";
+  Script script{ask(asked + "\r\n" + body)};
+  std::string head = reply.start + "\r\n";
+  for (const auto& [name, value] : reply.fields) head += name + ": " + value + "\r\n";
+  if (compressed) head += "content-encoding: gzip\r\n";
+  script.push_back(test::reply(head + "transfer-encoding: chunked\r\n\r\n"));
+  Gzip gzip;
+  for (const std::string& piece : reply.pieces) {
+    const std::string sent = compressed ? gzip.add(piece) : piece;
+    std::ostringstream size;
+    size << std::hex << sent.size();
+    script.push_back(test::reply(size.str() + "\r\n" + sent + "\r\n"));
+  }
+  if (c.text.how == ExchangeEnd::How::kComplete) {
+    const std::string last = compressed ? gzip.finish() : "";
+    std::ostringstream size;
+    size << std::hex << last.size();
+    script.push_back(test::reply((last.empty() ? "" : size.str() + "\r\n" + last + "\r\n") + "0\r\n\r\n"));
+  }
+  script.push_back(
+      close_by(c.text.how == ExchangeEnd::How::kServerAborted ? EndReason::kPeerClosed : EndReason::kClosed));
+  return script;
+}
+
+Script http2(const Message& request, const Message& reply, const ProviderCase& c) {
+  h2::Encoder asking, answering;
+  h2::Fields fields{{":method", request.word(0)}, {":scheme", "https"}, {":path", request.word(1)}};
+  if (const std::string host = request.field("host"); !host.empty()) fields.emplace_back(":authority", host);
+  for (const auto& field : request.fields)
+    if (field.first != "host") fields.push_back(field);
+  const bool bodiless = request.pieces.empty();
+  const auto flags = [](bool last) {
+    return static_cast<uint8_t>(h2::kEndHeaders | (last ? h2::kEndStream : 0));
+  };
+  std::string asked = h2::kPreface + h2::kSettings + asking.headers(1, fields, flags(bodiless));
+  for (size_t i = 0; i < request.pieces.size(); ++i)
+    asked += h2::data(1, request.pieces[i], i + 1 == request.pieces.size() ? h2::kEndStream : 0);
+  Script script{ask(asked)};
+  h2::Fields answer{{":status", reply.word(1)}};
+  answer.insert(answer.end(), reply.fields.begin(), reply.fields.end());
+  const bool complete = c.text.how == ExchangeEnd::How::kComplete;
+  script.push_back(
+      test::reply(h2::kSettings + answering.headers(1, answer, flags(complete && reply.pieces.empty()))));
+  for (size_t i = 0; i < reply.pieces.size(); ++i)
+    script.push_back(test::reply(
+        h2::data(1, reply.pieces[i], complete && i + 1 == reply.pieces.size() ? h2::kEndStream : 0)));
+  if (c.text.how == ExchangeEnd::How::kClientAborted) script.push_back(ask(h2::reset(1)));
+  if (c.text.how == ExchangeEnd::How::kServerAborted) script.push_back(test::reply(h2::reset(1)));
+  script.push_back(close_by(EndReason::kClosed));
+  return script;
+}
+
+std::vector<LlmCall> calls_of_case(const Script& script, size_t piece) {
+  static const std::shared_ptr<const PriceTable> prices =
+      PriceTable::load((folder() / "prices.json").string()).value();
+  RecordingSink sink;
+  CallTracker tracker({}, {}, {}, sink, sink);
+  tracker.set_prices(prices);
+  tracker.on_clock({.monotonic_ns = 0, .boottime_ns = 0, .realtime_ns = 1'700'000'000'000'000'000});
+  ConnectionReaders readers({}, tracker, sink);
+  const ConnectionFacts facts = client_facts();
+  readers.on_open(facts);
+  uint64_t now = 0, offsets[2] = {};
+  for (const Step& step : script) {
+    now += 10 * kMs;
+    if (step.kind == Step::Kind::kEnd) readers.on_end(facts, step.reason, now);
+    uint64_t& offset = offsets[step.direction == Direction::kRead];
+    for (size_t at = 0; at < step.bytes.size(); at += piece) {
+      const std::string part = step.bytes.substr(at, piece);
+      readers.on_chunk(facts, step.direction, {bytes_of(part), offset, now});
+      offset += part.size();
+    }
+  }
+  return sink.finished;
+}
+
+struct WireCase {
+  ProviderCase c;
+  Form form = Form::kHttp1;
+};
+void PrintTo(const WireCase& row, std::ostream* out) { *out << row.c.where; }
+
+std::vector<WireCase> wire_cases() {
+  std::vector<WireCase> all;
+  for (const ProviderCase& c : CaseReader::read_folder(folder())) {
+    // The upgrade of HTTP/1.1 has no like in HTTP/2, and its reply is no body.
+    if (c.text.reply.starts_with("HTTP/1.1 101") || c.text.reply.empty()) continue;
+    for (const Form form : {Form::kHttp1, Form::kCompressed, Form::kHttp2})
+      if (form != Form::kCompressed || c.text.reply.find("\n\n") + 2 < c.text.reply.size())
+        all.push_back({c, form});
+  }
+  return all;
+}
+
+class ProviderWire : public ::testing::TestWithParam<WireCase> {};
+
+TEST_P(ProviderWire, MakesTheCall) {
+  const auto& [c, form] = GetParam();
+  SCOPED_TRACE(c.where);
+  const Message request(c.text.request), reply(c.text.reply);
+  const Script script =
+      form == Form::kHttp2 ? http2(request, reply, c) : http1(request, reply, c, form == Form::kCompressed);
+  for (const size_t piece : {1u << 20, 7u}) {
+    const std::vector<LlmCall> calls = calls_of_case(script, piece);
+    if (c.no_call) {
+      EXPECT_TRUE(calls.empty()) << piece;
+      continue;
+    }
+    ASSERT_EQ(calls.size(), 1u) << piece;
+    const std::string text = call_text(calls[0]);
+    EXPECT_THAT(text, HasSubstr("\nprovider=" + c.provider.substr(0, c.provider.find('/')) +
+                                "\noperation=" + c.operation + "\n"));
+    // Times are those of the case played as text.
+    for (const std::string& want : c.want)
+      if (want.find("_ms=") == std::string::npos) {
+        EXPECT_THAT(text, HasSubstr("\n" + want + "\n")) << piece;
+      }
+  }
+  RecordProperty("provider", c.provider);
+  RecordProperty("operation", c.operation);
+  RecordProperty("form", kFormNames[static_cast<size_t>(form)]);
+}
+
+std::string case_name(const ::testing::TestParamInfo<WireCase>& info) {
+  const ProviderCase& c = info.param.c;
+  std::string name = c.provider + "_" + c.operation + "_" + c.kind + "_" + c.name + "_" +
+                     kFormNames[static_cast<size_t>(info.param.form)];
+  std::ranges::replace_if(name, [](char ch) { return !std::isalnum(ch); }, '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ProviderWire, ::testing::ValuesIn(wire_cases()), case_name);
+
+}  // namespace
+}  // namespace llmtap::test
