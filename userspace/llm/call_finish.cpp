@@ -236,6 +236,11 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
   }
   take_request(call, state);
   take_reply(call, f);
+  // A WebSocket met in the middle: no path says which API. Realtime's messages name no model.
+  if (state.websocket && !state.route.known && call.operation == "other") {
+    const bool named = !state.request_facts.model.empty() || !f.model.empty();
+    call.operation = named ? dialect_operation(state.dialect) : "realtime";
+  }
   classify_finish(call, f, state.dialect);
 
   const bool success = call.status >= 200 && call.status < 300;
