@@ -86,7 +86,9 @@ static __always_inline int tls_is_muted(struct conn *conn, const struct tls_call
 		return 0;
 	if (conn->final == FINAL_OTHER)
 		return 1;
-	if (conn->direction != direction || verdict_now(conn) != LLMTAP_VERDICT_MUTED)
+	if (is_reply_to_repeat(conn, direction))
+		conn->direction = direction;
+	else if (conn->direction != direction || verdict_now(conn) != LLMTAP_VERDICT_MUTED)
 		return 0;
 	__sync_fetch_and_add(&conn->offset[direction],
 			     direction == LLMTAP_WRITE && call->bytes ? call->bytes : 1);
@@ -185,16 +187,6 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 			     kind == LLMTAP_HOOK_SET_CONNECT ? LLMTAP_ROLE_CLIENT : LLMTAP_ROLE_SERVER);
 		return 1;
 	}
-	thread = thread_make(pid_tgid);
-	if (!thread) {
-		count_lost(LLMTAP_LOST_MAP_FULL, 0);
-		return 1;
-	}
-	if (!on_own_stack(thread, call.sp)) {
-		process_switches(tgid);
-		return 1;
-	}
-	call.entry_time_ns = bpf_ktime_get_ns();
 	if (kind == LLMTAP_HOOK_READ || kind == LLMTAP_HOOK_WRITE) {
 		/* int: a negative number is an error path of the library. */
 		__s64 bytes = (__s32)PT_REGS_PARM3(ctx);
@@ -207,6 +199,19 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 		/* Both read before the choice: the verifier refuses a computed context offset. */
 		call.count_pointer = kind == LLMTAP_HOOK_WRITE_COUNT5 ? fifth : fourth;
 	}
+	/* Before anything that only a return needs. */
+	if (session && conn && tls_is_muted(conn, &call))
+		return 1;
+	thread = thread_make();
+	if (!thread) {
+		count_lost(LLMTAP_LOST_MAP_FULL, 0);
+		return 1;
+	}
+	if (!on_own_stack(thread, call.sp)) {
+		process_switches(tgid);
+		return 1;
+	}
+	call.entry_time_ns = bpf_ktime_get_ns();
 	/* Before the call, so that a socket call inside finds it; announced, so that userspace can
 	 * drop it when its process ends without SSL_free. */
 	if (!conn) {
@@ -217,8 +222,6 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 		}
 		conn->tls_object = call.ssl;
 	}
-	if (session && tls_is_muted(conn, &call))
-		return 1;
 	if (tls_is_handshake(kind) && !conn->moved) {
 		__u8 role = kind == LLMTAP_HOOK_CONNECT	 ? LLMTAP_ROLE_CLIENT
 			    : kind == LLMTAP_HOOK_ACCEPT ? LLMTAP_ROLE_SERVER
@@ -290,7 +293,7 @@ static __always_inline int tls_leave(struct pt_regs *ctx)
 
 	if (process_excluded(pid_tgid >> 32))
 		return 0;
-	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	thread = thread_find();
 	if (!thread)
 		return 0;
 	taken = tls_take(thread, sp, &call);

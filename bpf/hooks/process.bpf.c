@@ -27,12 +27,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 
-	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
 	/* A thread other than the leader takes over the leader's id. */
-	if ((__u32)old_pid != (__u32)pid_tgid) {
-		pid_tgid = (pid_tgid >> 32 << 32) | (__u32)old_pid;
-		bpf_map_delete_elem(&thread_by_id, &pid_tgid);
-	}
+	thread_forget(old_pid);
 	if (process_may_be_flagged(pid_tgid >> 32)) {
 		__u32 tgid = pid_tgid >> 32;
 		__u32 *flags = bpf_map_lookup_elem(&process_flags, &tgid);
@@ -50,8 +46,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u32 tgid = pid_tgid >> 32;
 
-	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
-	call_ends(pid_tgid);
+	thread_forget(pid_tgid);
 	/* do_exit() has counted this thread off already. */
 	if (task->signal->live.counter)
 		return 0;

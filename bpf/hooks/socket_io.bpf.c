@@ -10,6 +10,22 @@ enum io_form {
 	IO_BYPASS,    /* no user memory */
 };
 
+/* Ciphertext behind the hello, and whose it is is known: neither a record nor a connection can come of its
+ * bytes. They are counted at the socket's close, by TCP's own position. */
+static __always_inline int is_known_ciphertext(const struct conn *socket, const struct thread *thread,
+					       __u8 direction)
+{
+	if (socket->final != FINAL_TLS || !socket->tls_conn_id || !socket->hello_known[LLMTAP_READ] ||
+	    !socket->hello_known[LLMTAP_WRITE] ||
+	    socket->offset[LLMTAP_READ] < socket->hello_end[LLMTAP_READ] ||
+	    socket->offset[LLMTAP_WRITE] < socket->hello_end[LLMTAP_WRITE])
+		return 0;
+	/* Another TLS object over the same socket: a proxy's, or one that follows. */
+	if (thread->tls_depth && !thread->tls[thread->tls_top & (LLMTAP_TLS_NESTING - 1)].bound)
+		return 0;
+	return direction == LLMTAP_READ || !thread->pending_ssl;
+}
+
 static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64 count, __u32 flags)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -28,7 +44,7 @@ static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64
 	conn = conn_find(sk, 0);
 	if (conn && conn->final == FINAL_OTHER)
 		return 0;
-	thread = thread_make(pid_tgid);
+	thread = thread_make();
 	if (!thread) {
 		count_lost(LLMTAP_LOST_MAP_FULL, 0);
 		return 0;
@@ -37,13 +53,15 @@ static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64
 	thread->io.inode = inode;
 	thread->io.pointer = pointer;
 	thread->io.count = count;
-	thread->io.entry_time_ns = bpf_ktime_get_ns();
 	thread->io.flags = flags;
 	thread->io.fd = fd;
 	thread->io.direction = direction;
 	thread->io.active = 1;
 	thread->io.counted = 0;
-	call_begins(pid_tgid);
+	thread->io.ciphertext = conn && is_known_ciphertext(conn, thread, direction);
+	if (thread->io.ciphertext)
+		return 0;
+	thread->io.entry_time_ns = bpf_ktime_get_ns();
 	if (conn && conn->http && count) {
 		__sync_fetch_and_add(&conn->busy[direction & 1], 1);
 		thread->io.counted = 1;
@@ -117,6 +135,7 @@ static __noinline int msg_moved(struct thread *thread, __u64 msg, __u64 bytes, _
 {
 	struct moved moved = {.bytes = bytes,
 			      .direction = direction,
+			      .counted = thread->io.counted,
 			      .entry_time_ns = thread->io.entry_time_ns};
 
 	/* iov, iovlen: the stack of the call chain is full. */
@@ -171,24 +190,23 @@ static __always_inline void io_uncount(struct thread *thread)
 /* The thread whose noted call returns, or nothing. */
 static __always_inline struct thread *io_returns(void)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread;
+	struct thread *thread = thread_find();
 
-	if (!call_may_be_noted(pid_tgid))
-		return 0;
-	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
 	if (!thread || !thread->io.active)
 		return 0;
 	thread->io.active = 0;
-	call_ends(pid_tgid);
 	return thread;
 }
 
-static __always_inline int io_done(struct thread *thread, __s64 ret, __u8 direction, enum io_form form)
+static __always_inline int io_result(struct thread *thread, __s64 ret, __u8 direction, enum io_form form)
 {
 	struct conn *conn;
 
-	io_uncount(thread);
+	if (ret > 0 && thread->io.ciphertext) {
+		if (direction == LLMTAP_READ)
+			thread->last_tls_read = thread->io.sk;
+		return 0;
+	}
 	if (ret <= 0) {
 		conn = conn_find(thread->io.sk, 0);
 		if (!conn)
@@ -218,11 +236,20 @@ static __always_inline int io_done(struct thread *thread, __s64 ret, __u8 direct
 			      .bytes = ret,
 			      .iovecs = form == IO_VECTOR ? thread->io.count : 0,
 			      .direction = direction,
+			      .counted = thread->io.counted,
 			      .entry_time_ns = thread->io.entry_time_ns};
 
 	if (form == IO_BYPASS || (thread->io.flags & MSG_TRUNC && direction == LLMTAP_READ))
 		moved.loss = LLMTAP_LOST_BYPASS;
 	return io_moved(thread, &moved);
+}
+
+static __always_inline int io_done(struct thread *thread, __s64 ret, __u8 direction, enum io_form form)
+{
+	io_result(thread, ret, direction, form);
+	/* Not before our offset has moved with TCP's. */
+	io_uncount(thread);
+	return 0;
 }
 
 static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
@@ -261,11 +288,10 @@ IO_CALL(sendfile64, LLMTAP_WRITE, IO_BYPASS, 2, 3, -1)
 /* splice moves between a pipe and a file: at most one end is a socket. */
 SYSCALL_ENTER(splice)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct thread *thread;
 
 	io_enter(args->arg[0], LLMTAP_READ, LLMTAP_READ, args->arg[4], 0);
-	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	thread = thread_find();
 	if (!thread || !thread->io.active)
 		io_enter(args->arg[2], LLMTAP_WRITE, LLMTAP_WRITE, args->arg[4], 0);
 	return 0;

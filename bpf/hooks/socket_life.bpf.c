@@ -136,7 +136,6 @@ static __always_inline void compat_closes(__u64 sk, const struct conn *conn)
  * both sides are hooked, or finish a FIN exchange. */
 static __always_inline int is_being_closed(const struct sock *sk, int old_state, int new_state)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct socket *socket = sk->sk_socket;
 	struct thread *thread;
 
@@ -148,7 +147,7 @@ static __always_inline int is_being_closed(const struct sock *sk, int old_state,
 	if (sk->sk_shutdown != 3 || !sk->sk_lock.owned ||
 	    (new_state == TCP_CLOSE && fin_went_in(old_state)))
 		return 0;
-	thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	thread = thread_find();
 	return !thread || !thread->io.active;
 }
 

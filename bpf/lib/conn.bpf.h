@@ -174,13 +174,13 @@ __noinline int conn_say_end(struct conn *conn, __u32 reason)
 /* TCP's own position of the direction runs ahead of ours when bytes passed beside the hooks: io_uring,
  * preadv2, a 32-bit program. `moved` bytes are not yet in our offset. A call still in progress in
  * another thread has moved TCP's position and not ours: nothing to be said before it returns. */
-static __always_inline __u64 conn_unseen(struct conn *conn, int direction, __u64 moved)
+static __always_inline __u64 conn_unseen(struct conn *conn, int direction, __u64 moved, __u32 own_calls)
 {
 	__s32 ahead;
 
 	direction &= 1;
 	if (conn->source != LLMTAP_SOURCE_SOCKET || !conn->http || conn->final != FINAL_NO ||
-	    conn->busy[direction] || !tcp_position_is_of_calls(conn->sk))
+	    conn->busy[direction] > own_calls || !tcp_position_is_of_calls(conn->sk))
 		return 0;
 	ahead = tcp_position(conn->sk, direction) - conn->base[direction] -
 		(__u32)(conn->offset[direction] + moved);
@@ -190,17 +190,30 @@ static __always_inline __u64 conn_unseen(struct conn *conn, int direction, __u64
 	return ahead > 0 ? ahead : 0;
 }
 
+static __always_inline __u64 ciphertext_uncounted(const struct conn *conn, int direction, __u64 moved)
+{
+	__s32 ahead = tcp_position(conn->sk, direction) - conn->base[direction] -
+		      (__u32)(conn->offset[direction] + moved);
+
+	return ahead > 0 && tcp_position_is_of_calls(conn->sk) ? ahead : 0;
+}
+
 /* The calls of nobody will move this socket's bytes any more. */
 static __always_inline void conn_settle(struct conn *conn, int fin_sent)
 {
 	__u32 reason = current_is_compat() ? LLMTAP_LOST_COMPAT : LLMTAP_LOST_UNSEEN;
-	__u64 read = conn_unseen(conn, LLMTAP_READ, 0);
-	__u64 written = conn_unseen(conn, LLMTAP_WRITE, fin_sent);
+	__u64 read = conn_unseen(conn, LLMTAP_READ, 0, 0);
+	__u64 written = conn_unseen(conn, LLMTAP_WRITE, fin_sent, 0);
 
 	if (read + written)
 		count_lost(reason, read + written);
 	conn->offset[LLMTAP_READ] += read;
 	conn->offset[LLMTAP_WRITE] += written;
+	/* Known ciphertext is not counted call by call. */
+	if (conn->final == FINAL_TLS && conn->sk) {
+		conn->offset[LLMTAP_READ] += ciphertext_uncounted(conn, LLMTAP_READ, 0);
+		conn->offset[LLMTAP_WRITE] += ciphertext_uncounted(conn, LLMTAP_WRITE, fin_sent);
+	}
 	/* The peer was gone when the program wrote, and nothing came from it after that. */
 	if (conn->write_failed && !(conn->ended & (1 << LLMTAP_END_EOF)))
 		conn_say_end(conn, LLMTAP_END_RESET);

@@ -160,8 +160,7 @@ advance:
 #ifdef LLMTAP_COMPATIBLE
 __noinline int emit_record_of_thread(__u64 from, __u64 captured, __u64 original)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	struct thread *thread = thread_find();
 
 	return thread ? emit_one(&thread->emission, from, captured, original) : 0;
 }

@@ -9,6 +9,7 @@
 #define LLMTAP_VERDICT_SLOTS 65536
 #define LLMTAP_SAMPLE_BYTES 512
 #define LLMTAP_HEADS_BYTES 16384
+#define LLMTAP_REPEAT_BYTES 512
 #define LLMTAP_HELLO_BYTES 4096
 #define LLMTAP_MAX_IOVECS 1024 /* UIO_MAXIOV */
 #define LLMTAP_MAX_MESSAGES 65536
@@ -122,6 +123,10 @@ struct conn {
 	__u64 offset[2];
 	__u64 hello_end[2];   /* TLS on a socket: copy up to this offset */
 	__u64 turn_bytes;
+	__u64 request_hash;   /* lib/repeat.bpf.h: of the latest, and since when it is the same */
+	__u64 request_time_ns;
+	__u32 request_bytes;  /* 0: none to compare with */
+	__u32 request_sequence;
 	__u32 base[2];        /* tcp_position() minus offset, when the entry was made */
 	__u32 busy[2];        /* calls in progress, counted while `http` */
 	__u32 sequence[2];
@@ -150,7 +155,10 @@ struct conn {
 	__u8 fin_sent;
 	__u8 write_failed;
 	__u8 compat;          /* opened by a 32-bit program */
-	__u8 pad[6];
+	__u8 request_direction;
+	__u8 repeating;       /* the exchange in progress is one of those */
+	__u8 pipelines;       /* requests before the reply to the last: no turn tells them apart */
+	__u8 pad[3];
 	__u8 head[2 * LLMTAP_HEAD_BYTES]; /* first bytes of the turn; twice, for the verifier's bound */
 };
 
@@ -164,101 +172,6 @@ struct {
 	__type(value, struct conn);
 } conn_by_key SEC(".maps");
 
-/* One call of a TLS library that a thread is in. */
-struct tls_call {
-	__u64 sp; /* stack pointer at entry, 0: free. Pairs entry and return whatever happens between */
-	__u64 ssl;
-	__u64 buffer;
-	__u64 bytes;
-	__u64 count_pointer;
-	__u64 entry_time_ns;
-	__u8 kind;
-	__u8 inner;           /* wrapped by a call that is counted */
-	__u8 tail_calls;      /* further entries at the same stack pointer */
-	__u8 early;           /* inside SSL_write_early_data or SSL_read_early_data */
-	__u8 bound;           /* its socket is known and said */
-	__u8 pad[3];
-};
-
-/* What one returned call moved. */
-struct moved {
-	__u64 pointer;       /* buffer, or array of `iovecs` iovecs */
-	__u64 bytes;
-	__u64 iovecs;
-	__u64 entry_time_ns;
-	__u8 direction;
-	__u8 loss;           /* nonzero: the bytes cannot be copied, and why */
-	__u8 early_data;
-	__u8 pad[5];
-};
-
-/* One call's worth of a direction's stream, as it is being emitted. Scalars only: it is the context
- * of bpf_loop. */
-struct emission {
-	__u64 conn_id;
-	__u64 pid_tgid;
-	__u64 time_ns;
-	__u64 entry_time_ns;
-	__u64 offset;
-	__u64 pointer;       /* user memory of the next byte, or the iovec array */
-	__u64 left;          /* bytes of the call not yet stood for by a record */
-	__u64 copy_left;     /* of them, to be copied */
-	__u64 iovec_skip;
-	__u32 sequence;
-	__u16 flags;
-	__u8 direction;
-	__u8 source;
-	__u8 loss;           /* why the rest after copy_left is not copied */
-	__u8 message_class;
-	__u8 urgent;
-	__u8 pad[5];
-	__u32 iovecs_left;
-};
-
-/* The system call a thread is in. */
-struct io_call {
-	__u64 sk;
-	__u64 inode;
-	__u64 pointer;
-	__u64 count;
-	__u64 entry_time_ns;
-	__u32 flags;
-	__s32 fd;
-	__u8 active;
-	__u8 direction;
-	__u8 counted;         /* in `busy` of the connection */
-	__u8 pad[5];
-};
-
-struct thread {
-	struct io_call io;
-	struct tls_call tls[LLMTAP_TLS_NESTING];
-	__u32 tls_depth;
-	__u32 tls_top;        /* index of the latest entry */
-	__u64 last_tls_read;  /* sk of the last socket with ciphertext read here */
-	__u64 pending_ssl;    /* TLS object whose ciphertext is to be written next */
-	__u64 stack_low;      /* of the stack that the kernel or the thread library gave it */
-	__u64 stack_high;
-#ifdef LLMTAP_COMPATIBLE
-	/* Global functions take numbers only: what they work on is the thread's. */
-	struct moved moved;
-	struct emission emission;
-#endif
-};
-
-/* pid_tgid -> what the thread is doing. Made at a thread's first hooked call, deleted when it exits.
- * Not LRU: eviction would drop calls without a word. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LLMTAP_MAX_THREADS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct thread);
-} thread_by_id SEC(".maps");
-
-#include "lib/filters.bpf.h"
-
-static const struct thread no_thread = {};
 static const struct conn no_conn = {};
 
 /* When the current process started, in the unit of /proc/PID/stat (10 ms ticks of the boot clock), so that
@@ -338,16 +251,6 @@ static __always_inline __u64 new_conn_id(void)
 #else
 	return first_conn_id + __sync_fetch_and_add(&conns_made, 1);
 #endif
-}
-
-static __always_inline struct thread *thread_make(__u64 pid_tgid)
-{
-	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
-
-	if (thread)
-		return thread;
-	bpf_map_update_elem(&thread_by_id, &pid_tgid, &no_thread, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
 }
 
 #endif

@@ -13,6 +13,8 @@ static __always_inline __u64 verdict_word(const struct conn *conn)
 	return *word;
 }
 
+#include "lib/repeat.bpf.h"
+
 /* A verdict other than WANTED counts, but for HTTP/2, for the turn that userspace had seen when it gave it: the
  * latest record it knew must belong to the current turn. */
 static __always_inline __u8 verdict_now(const struct conn *conn)
@@ -104,6 +106,7 @@ static __always_inline __u64 copy_limit(struct conn *conn, const struct moved *m
 		*emit = 0;
 		return 0;
 	case LLMTAP_VERDICT_TIMES:
+	case LLMTAP_VERDICT_REPEATS:
 		return 0;
 	case LLMTAP_VERDICT_HEADS:
 		return conn->turn_bytes < LLMTAP_HEADS_BYTES
@@ -140,7 +143,7 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	__u8 direction;
 	__u64 offset, limit, unseen = 0;
 	__u8 verdict;
-	int emit = 1, turn = 0;
+	int emit = 1, turn = 0, begins;
 
 	direction = moved->direction & 1;
 	/* Ciphertext behind the hello: counted, never a record. */
@@ -149,11 +152,20 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 		__sync_fetch_and_add(&conn->offset[direction], moved->bytes);
 		return 0;
 	}
-	if (!conn->moved || conn->direction != direction) {
-		turn = conn->moved;
-		conn->turned |= conn->moved;
+	if (is_reply_to_repeat(conn, direction)) {
+		conn->direction = direction;
+		__sync_fetch_and_add(&conn->offset[direction], moved->bytes);
+		return 0;
+	}
+	begins = !conn->moved || conn->direction != direction || conn->repeating;
+	if (begins) {
+		turn = conn->moved && conn->direction != direction;
+		conn->turned |= turn;
+		/* A repeat is whole: what follows without a reply is another request. */
+		conn->pipelines |= conn->repeating && !turn;
+		conn->repeating = 0;
 		/* A gap in front of this call's bytes. */
-		unseen = conn_unseen(conn, direction, moved->bytes);
+		unseen = conn_unseen(conn, direction, moved->bytes, moved->counted);
 		conn->moved = 1;
 		conn->direction = direction;
 		conn->turn_bytes = 0;
@@ -162,6 +174,8 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 			conn->head_bytes = 0;
 			conn->message_class = LLMTAP_CLASS_UNKNOWN;
 		}
+	} else if (conn->request_direction == direction) {
+		conn->request_bytes = 0;
 	}
 	if (unseen) {
 		/* Our count moves with TCP's; the offset of the next record shows the gap. */
@@ -179,6 +193,10 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	    conn->message_class != LLMTAP_CLASS_UNKNOWN) {
 		conn->hello_known[direction] = 1;
 		conn->hello_end[direction] = offset - conn->turn_bytes + hello_bytes(conn);
+	}
+	if (begins && request_repeats(conn, moved, e->sequence)) {
+		conn->repeating = 1;
+		return 0;
 	}
 	verdict = verdict_now(conn);
 	limit = copy_limit(conn, moved, offset, verdict, &emit);
@@ -225,8 +243,7 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 #ifdef LLMTAP_COMPATIBLE
 __noinline int stream_bytes_of_thread(__u64 object, __u64 owner)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	struct thread *thread = thread_find();
 	struct conn *conn = conn_find(object, owner);
 
 	if (!thread || !conn)
@@ -237,8 +254,7 @@ __noinline int stream_bytes_of_thread(__u64 object, __u64 owner)
 
 static __always_inline int stream_bytes(struct conn *conn, const struct moved *moved)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = bpf_map_lookup_elem(&thread_by_id, &pid_tgid);
+	struct thread *thread = thread_find();
 
 	if (!thread)
 		return 0;

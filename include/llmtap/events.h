@@ -75,6 +75,7 @@ enum llmtap_verdict {
 	LLMTAP_VERDICT_HEADS = 2,       /* first 16 KiB of each turn, then lengths */
 	LLMTAP_VERDICT_TIMES = 3,       /* length and time of each call, no bytes */
 	LLMTAP_VERDICT_MUTED = 4,       /* nothing; only the offsets advance */
+	LLMTAP_VERDICT_REPEATS = 5,     /* as TIMES; the same request again, and its reply: nothing */
 };
 
 /* Why bytes that a program moved did not reach a record. Index of the per-CPU counters. */

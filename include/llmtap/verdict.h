@@ -14,6 +14,7 @@ enum class Verdict : uint8_t {
   kHeads = LLMTAP_VERDICT_HEADS,
   kTimes = LLMTAP_VERDICT_TIMES,
   kMuted = LLMTAP_VERDICT_MUTED,
+  kRepeats = LLMTAP_VERDICT_REPEATS,  // of an HTTP/1 request that its head alone shows to be no LLM call
 };
 
 class VerdictSink {

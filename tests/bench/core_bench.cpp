@@ -170,6 +170,7 @@ int main(int argc, char** argv) {
       {"gemini_sse", streams({"gemini"})},
       {"ollama_ndjson", streams({"ollama"})},
       {"openai_chat_sse_1000_streams", streams({"openai_chat", 1000, 200})},
+      {"openai_responses_websocket", [=] { return websocket_traffic(64, 500, bytes); }},
       {"agent_requests_64k", bodies(BodyKind::kAgentRequests)},
       {"image_requests_1m", bodies(BodyKind::kImageRequests)},
       {"replies_64k", bodies(BodyKind::kReplies)},

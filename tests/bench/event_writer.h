@@ -84,7 +84,7 @@ class EventWriter {
     traffic_.records.resize(at + (event.hdr.size + 7) / 8);
     auto* to = reinterpret_cast<char*>(&traffic_.records[at]);
     std::memcpy(to, &event, sizeof(event));
-    std::memcpy(to + sizeof(event), payload.data(), payload.size());
+    if (!payload.empty()) std::memcpy(to + sizeof(event), payload.data(), payload.size());
   }
 
   void data(uint64_t id, uint8_t direction, std::string_view bytes, bool turn) {

@@ -48,6 +48,9 @@ http {{
   }}
 }}
 """)
+        # No request as the one before it.
+        self.varied = folder / "varied.lua"
+        self.varied.write_text('local n = 0\nrequest = function() n = n + 1; return wrk.format("GET", "/" .. n) end\n')
         self.process = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-p", folder, "-e", folder / "error.log"])
 
     def __enter__(self):
@@ -62,10 +65,10 @@ http {{
     def __exit__(self, *_):
         stop(self.process)
 
-    def load(self, seconds):
+    def load(self, seconds, varied):
         before = cpu_seconds(self.worker)
-        run = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", f"https://127.0.0.1:{self.port}/"], capture_output=True, text=True,
-                             timeout=seconds + 60, check=True)
+        run = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", *(["-s", self.varied] if varied else []),
+                              f"https://127.0.0.1:{self.port}/"], capture_output=True, text=True, timeout=seconds + 60, check=True)
         cpu = cpu_seconds(self.worker) - before
         requests = int(re.search(r"(\d+) requests in", run.stdout)[1])
         bad = sum(map(int, re.findall(r"(?:Non-2xx or 3xx responses: |connect |read |write |timeout )(\d+)", run.stdout)))
@@ -76,14 +79,14 @@ http {{
 def measure_nginx(lab):
     """Throughput kept at full load, keep-alive, and the worker's CPU for a request. CPU decides where the
     throughput's interval is wider than five points."""
-    modes, seconds = ["off", "places", "hooks", "exported", "llmtap"], 1 if lab.quick else 4
+    modes, seconds = ["off", "places", "hooks", "exported", "llmtap", "places varied", "llmtap varied"], 1 if lab.quick else 4
     lost = []
 
     def one(mode):
         # A new nginx each time: none keeps connections that another probe had classified.
-        with lab.probe(mode) as daemon, Nginx(lab) as nginx:
+        with lab.probe(mode.split()[0]) as daemon, Nginx(lab) as nginx:
             before = daemon.cpu_seconds() if daemon else 0
-            result = nginx.load(seconds)
+            result = nginx.load(seconds, mode.endswith("varied"))
             if daemon:
                 lost.append(daemon.losses())
                 result["daemon_us"] = (daemon.cpu_seconds() - before) / result["requests"] * 1e6
@@ -91,7 +94,7 @@ def measure_nginx(lab):
 
     rounds = alternate(modes, lab.rounds, one, lab.say)
     lines = []
-    for mode in modes[1:]:
+    for mode in modes[1:5]:
         lines.append(Line("nginx", f"throughput kept: {mode}", Figure.of(rounds, share(mode, "off", "per_second")), "of off",
                           medians={one: median_of(one, "per_second")(rounds) for one in ("off", mode)}))
     lines.append(Line("nginx", "broad: throughput, against empty programs at the same places",
@@ -101,6 +104,11 @@ def measure_nginx(lab):
                       Figure.of(rounds, share("llmtap", "places", "cpu_us")), "x", "<=", 1 / 0.9,
                       {mode: median_of(mode, "cpu_us")(rounds) for mode in modes}))
     lines.append(Line("nginx", "broad: the daemon's CPU for a request", Figure.of(rounds, median_of("llmtap", "daemon_us")), "us"))
+    # A request that is the same as the one before it is skipped; this is what others cost.
+    for what, field in (("throughput", "per_second"), ("CPU of a request", "cpu_us")):
+        lines.append(Line("nginx", f"broad, no two requests alike: {what}, against empty programs at the same places",
+                          Figure.of(rounds, share("llmtap varied", "places varied", field)), "x",
+                          medians={mode: median_of(mode, field)(rounds) for mode in modes[5:]}))
     if lab.built("capture.narrow"):
         lines.append(Line("nginx", "narrowed: throughput, against empty system call hooks",
                           Figure.of(rounds, share("llmtap", "hooks", "per_second")), "x", ">=", 0.9))

@@ -55,6 +55,9 @@ struct StreamKind {
 };
 Traffic stream_traffic(const StreamKind& kind, uint64_t target_bytes);
 
+// The same on WebSockets, an event a frame.
+Traffic websocket_traffic(uint32_t streams, uint32_t events_per_call, uint64_t target_bytes);
+
 enum class BodyKind : uint8_t {
   kAgentRequests,  // 64 KiB conversations with tools and tool results, short replies
   kImageRequests,  // 1 MiB, nearly all of it one base64 image

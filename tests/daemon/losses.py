@@ -252,8 +252,7 @@ for connection in connections:
 def entries_of(tap, pids):
     """Entries of the kernel side that belong to these processes, by map."""
     left = collections.Counter()
-    owner = {"conn_by_key": lambda key, value: value["tgid"], "thread_by_id": lambda key, value: key >> 32,
-             "process_flags": lambda key, value: key}
+    owner = {"conn_by_key": lambda key, value: value["tgid"], "process_flags": lambda key, value: key}
     for number in maps_of(tap["process"]):
         name = bpftool("map", "show", "id", number)["name"]
         if name in owner:

@@ -3,7 +3,7 @@
 """Puts a secret everywhere a call can hold one, and looks for it in everything that llmtap says.
 
 Each place gets its own secret, so that a finding names its place. Prompts and completions count as
-secrets too. Looked at: /metrics, /api/calls, the request log, standard error and output.
+secrets too. The same on WebSockets, where keys lie in subprotocols too. Looked at: /metrics, /api/calls, the request log, standard error and output.
 """
 import argparse
 import base64
@@ -13,8 +13,9 @@ import sys
 import tempfile
 import urllib.parse
 
+import ws_rows
 from books import settle
-from harness import CLIENTS, Failure, Stack, get, lines_of, need, stop, wait_for
+from harness import CLIENTS, SUPPORT, Failure, Stack, client_python, get, lines_of, need, stop, wait_for
 
 # Credentials by name, and names that no list knows.
 HEADERS = ("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "x-amz-security-token",
@@ -63,6 +64,38 @@ def specs(secrets, base, ca):
                        "body": {name: secrets.new(f"body field {name} of {place}") for name in BODY}}
 
 
+def on_websockets(secrets, stack, server, model):
+    """Responses asked for, secrets in each."""
+    calls = 0
+    for tls in (True, False):
+        for api, path in (("realtime", f"/v1/realtime?model={model}"), ("responses", "/v1/responses?"), ("live", ws_rows.LIVE_PATH.partition("key=")[0])):
+            place = f"{api} on a WebSocket{'' if tls else ' in clear text'}"
+
+            def new(what):
+                return secrets.new(f"{what} of {place}")
+            query = "&".join(f"{name}={new(f'query {name}')}" for name in QUERIES)
+            headers = {name: secrets.new(f"header {name} of {place}", FORMS.get(name, "{}")) for name in HEADERS}
+            protocols = ["realtime", f"openai-insecure-api-key.{new('the subprotocol')}", f"openai-organization.{new('an organisation in a subprotocol')}"]
+            body = {name: new(f"body field {name}") for name in BODY}
+            if api == "realtime":
+                messages = [{"type": "session.update", "session": {"instructions": new("session")}},
+                            {"type": "input_audio_buffer.append", "audio": new("audio")},
+                            {"type": "response.create", "response": {"instructions": new("prompt"), "metadata": {"user": new("user")}}},
+                            {"type": "response.create", "response": {"metadata": {"error": new("error message")}}}]
+            elif api == "responses":
+                messages = [{"type": "response.create", "model": model, "instructions": new("prompt"), **body,
+                             "input": [{"role": "user", "content": new("input")}], "prompt_cache_key": new("cache key")}]
+            else:
+                turn = {"role": "user", "parts": [{"text": new("prompt")}]}
+                messages = [{"setup": {"model": f"models/{model}", "systemInstruction": {"parts": [{"text": new("system")}]}}},
+                            {"clientContent": {"turns": [turn], "turnComplete": True}, **body}]
+            for compression in (None, "deflate"):
+                ws_rows.call(stack, server, ws_rows.Row(place, "python", api, tls, compression), model, path=f"{path}{'&' if '=' in path else ''}{query}",
+                             headers=headers, subprotocols=protocols, messages=messages, at_once=api == "realtime", answers=2 if api == "realtime" else None)
+                calls += 2 if api == "realtime" else 1
+    return calls
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--llmtap", required=True)
@@ -75,6 +108,8 @@ def main():
     secrets, problems = Secrets(), []
     # A word of every completion that the server makes.
     secrets.places["jumps"] = "the completion"
+    secrets.places["word word"] = "the completion on a WebSocket"
+    secrets.places["UklGUklG"] = "the voice on a WebSocket"
     try:
         with Stack(folder) as stack:
             server = stack.server()
@@ -85,8 +120,10 @@ def main():
                 for spec in specs(secrets, f"{scheme}://127.0.0.1:{port}", stack.ca if scheme == "https" else None):
                     stack.client(spec)
                     calls += 1
-            want = 2 * calls
             model = f"canary{os.getpid()}"
+            process = stack.start([client_python(), SUPPORT / "ws_server.py", "--certs", stack.certs, "--ledger", stack.folder / "ws.ledger"], "ws")
+            calls += on_websockets(secrets, stack, wait_for("the server listens", lambda: lines_of(stack.folder / "ws.out"), 20, process)[0], model)
+            want = 2 * calls
             # Nothing seen would be nothing leaked: every call must be in the log.
             wait_for(f"the log has {want} lines", lambda: sum(line.get("requested_model") == model for line in lines_of(tap["log"])) >= want, 30, tap["process"])
             pages = {path: get(tap["port"], path) for path in ("/metrics", "/api/calls")}

@@ -12,7 +12,8 @@ import difflib
 import pathlib
 import sys
 
-from rows import all_rows
+import ws_rows
+from rows import NODE, OPENSSL, all_rows
 
 BEGIN, END = "<!-- matrix:begin -->", "<!-- matrix:end -->"
 CLIENTS = {
@@ -29,6 +30,13 @@ DIALECTS = {
     "ollama": "Ollama chat", "ollama_generate": "Ollama generate", "bedrock_converse": "Bedrock Converse",
     "bedrock_invoke": "Bedrock InvokeModel",
 }
+
+
+WEBSOCKET_CLIENTS = {
+    "python": "Python websockets", "openai_sdk": "openai (Python)", "genai_sdk": "google-genai (Python)", "node": "ws (Node)",
+    "node_openai": "openai (Node)", "node_http2": "ws on HTTP/2 (Node)",
+}
+WEBSOCKET_APIS = {"responses": "OpenAI Responses", "lanes": "Responses with lanes", "realtime": "OpenAI Realtime", "live": "Gemini Live"}
 
 
 def listed(values):
@@ -51,7 +59,18 @@ def table():
                      f"{listed(row.encoding for row in rows if row.encoding)} | {also} |")
     other = [row for row in all_rows() if row.outcome != "ok" or row.outcomes or row.heavy]
     lines += ["", "Also rows of that table: " + "; ".join(row.name for row in other) + "."]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *websocket_table()])
+
+
+def websocket_table():
+    lines = ["| client on WebSockets | TLS library | APIs | compressed | also |", "| --- | --- | --- | --- | --- |"]
+    for client, name in WEBSOCKET_CLIENTS.items():
+        rows = [row for row in ws_rows.ROWS if row.client == client and row.api in WEBSOCKET_APIS]
+        forget = {bool(row.options.get("serverNoContextTakeover")) for row in rows if row.compression}
+        compressed = listed(["deflate"] * (False in forget) + ["deflate without context takeover"] * (True in forget))
+        lines.append(f"| {name} | {NODE if client.startswith('node') else OPENSSL} | {listed(WEBSOCKET_APIS[row.api] for row in rows)} | "
+                     f"{compressed} | {'' if all(row.tls for row in rows) else 'clear text'} |")
+    return lines
 
 
 def main():

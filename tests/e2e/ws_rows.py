@@ -34,6 +34,7 @@ ROWS = [
     Row("node_openai realtime", "node_openai", "realtime"),
     Row("node_openai responses", "node_openai", "responses"),
     Row("ws responses over HTTP/2", "node_http2", "responses"),
+    Row("websockets without an LLM", "python", "chat", True, "deflate"),
 ]
 LIVE_PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=AIzaTest0123456789"
 
@@ -48,6 +49,8 @@ def messages(row, model):
         if row.client == "genai_sdk":
             return [{"turns": turn, "turn_complete": True}] * 4
         return [{"setup": {"model": f"models/{model}"}}] + [{"clientContent": {"turns": [turn], "turnComplete": True}}] * 4
+    if row.api == "chat":
+        return [{"echo": number, "type": "response.message"} for number in range(20)]
     text = [{"role": "user", "content": "say something " * 20}]
     ask = {"type": "response.create", "model": model, "instructions": "Be short."}
     if row.api == "lanes":
@@ -56,7 +59,7 @@ def messages(row, model):
 
 
 def path_of(row, model):
-    return {"realtime": f"/v1/realtime?model={model}", "live": LIVE_PATH}.get(row.api, "/v1/responses")
+    return {"realtime": f"/v1/realtime?model={model}", "live": LIVE_PATH, "chat": "/chat"}.get(row.api, "/v1/responses")
 
 
 def call(stack, server, row, model, **more):
@@ -107,6 +110,12 @@ def run_row(stack, tap, server, ledger, row, model):
         return [line for line in lines_of(path) if model in (line.get("model"), line.get("requested_model"))]
     try:
         pid = call(stack, server, row, model, ledger=str(ledger))
+        if row.api == "chat":
+            # What comes behind it is seen when it has been read.
+            call(stack, server, row._replace(api="responses"), model)
+        if row.api == "chat":
+            wait_for("the log", lambda: len(of_model(tap["log"])) >= 8, 20, tap["process"])
+            return [f"a call of {line['operation']}" for line in lines_of(tap["log"]) if line["pid"] == pid]
         # Both ends of HTTP/2 are in one process.
         pids = (pid, pid if row.client == "node_http2" else server["pid"])
         wait_for("the log", lambda: len(of_model(tap["log"])) >= 8, 20, tap["process"])

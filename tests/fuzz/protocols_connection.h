@@ -39,7 +39,9 @@ class ReadConnection {
     LLMTAP_CHECK(books.bytes_in == books.bytes_out + books.bytes_lost);
     LLMTAP_CHECK(readers_.counters().exchanges_begun == readers_.counters().exchanges_ended);
     LLMTAP_CHECK(readers_.decoder_bytes() == 0);
-    return readers_.counters().resyncs + readers_.counters().http2_resyncs == 0 ? trace_.text : std::string();
+    const ProtocolCounters& counters = readers_.counters();
+    const uint64_t resyncs = counters.resyncs + counters.http2_resyncs + counters.websocket_resyncs;
+    return resyncs == 0 ? trace_.text : std::string();
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <set>
 #include <thread>
 
 #include "capture_fixture.h"
@@ -293,6 +294,60 @@ TEST_F(TlsTest, AMutedCallPaysNoReturn) {
   expect_success(tgid);
   EXPECT_EQ(client->written(), kRequest + kRequest);
   EXPECT_EQ(client->stream[LLMTAP_WRITE].gap_bytes, part.size());
+}
+
+// The same request again, and its reply: nothing. Any other is copied whole.
+TEST_F(TlsTest, ARepeatedRequestIsNotCopiedAgain) {
+  std::array<int, 2> gate{};
+  ASSERT_EQ(pipe(gate.data()), 0);
+  const std::string health = "GET /health HTTP/1.1\r\nHost: here\r\n\r\n";
+  const std::string fine = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
+  const auto exchanges = [&](const auto& each) {
+    for (int i = 0; i < 21; ++i)
+      if (!each(health, fine)) return false;
+    return each(kRequest, kReply) && each(health, fine);
+  };
+  const uint32_t tgid = fork_body([&] {
+    return tls_exchange(
+        contexts_,
+        [&](SSL* ssl) {
+          int done = 0;
+          return exchanges([&](const std::string& request, const std::string& reply) {
+            char go = 0;
+            return tls_write_all(ssl, request) && tls_read(ssl, reply.size()) == reply &&
+                   (done++ != 0 || ::read(gate[0], &go, 1) == 1);
+          });
+        },
+        [&](SSL* ssl) {
+          return exchanges([&](const std::string& request, const std::string& reply) {
+            return tls_read(ssl, request.size()) == request && tls_write_all(ssl, reply);
+          });
+        });
+  });
+  // The verdict is of the request's own record: given when that is the latest.
+  std::set<uint64_t> judged;
+  seen_.on_data = [&](const llmtap_data_event& event) {
+    if (event.message_class != LLMTAP_CLASS_HTTP1_REQUEST || event.source != LLMTAP_SOURCE_OPENSSL ||
+        event.hdr.tgid != tgid || event.original_bytes != health.size())
+      return;
+    judged.insert(event.hdr.conn_id);
+    probe_->set_verdict(event.hdr.conn_id, Verdict::kRepeats);
+  };
+  poll_until([&] { return judged.size() == 2; });
+  ASSERT_EQ(::write(gate[1], "x", 1), 1);
+  poll_until([&] { return seen_.exits.contains(tgid); });
+  seen_.on_data = nullptr;
+  expect_success(tgid);
+  const auto connections = seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL);
+  ASSERT_EQ(connections.size(), 2U);
+  for (const SeenConnection* connection : connections) {
+    const bool is_client = connection->facts.role == LLMTAP_ROLE_CLIENT;
+    const SeenStream& requests = connection->stream[is_client ? LLMTAP_WRITE : LLMTAP_READ];
+    const SeenStream& replies = connection->stream[is_client ? LLMTAP_READ : LLMTAP_WRITE];
+    EXPECT_EQ(requests.bytes, health + kRequest + health);
+    EXPECT_EQ(replies.bytes, fine + kReply + fine);
+    EXPECT_EQ(requests.gap_bytes, 20 * health.size());
+  }
 }
 
 class TwoProgramsTest : public CaptureTest {};

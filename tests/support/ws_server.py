@@ -15,7 +15,7 @@ import urllib.parse
 
 from websockets.asyncio.server import serve
 
-WORDS, SOUND = "word " * 40, "UklGRg==" * 30
+WORDS, SOUND = "word " * 40, "UklG" * 40
 
 
 class Server:
@@ -50,7 +50,11 @@ class Server:
             message = json.loads(text)
             if message["type"] != "response.create":
                 continue
-            cancelled = (message.get("response") or {}).get("metadata", {}).get("end") == "cancelled"
+            metadata = (message.get("response") or {}).get("metadata", {})
+            if "error" in metadata:
+                await socket.send(json.dumps({"type": "error", "error": {"type": "invalid_request_error", "code": "invalid_value", "message": metadata["error"]}}))
+                continue
+            cancelled = metadata.get("end") == "cancelled"
             entry = self.entry(model=model, operation="realtime", audio=True, outcome="client_aborted" if cancelled else "ok")
             response = {"object": "realtime.response", "id": entry["id"], "status": "in_progress", "status_details": None, "output": [], "usage": None}
 

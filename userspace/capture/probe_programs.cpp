@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -176,6 +177,8 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   constants->own_tgid = options.exclude_own_process ? own_tgid() : 0;
   // Later runs on this boot begin above earlier ones, and ids stay below 2^53 for JSON.
   constants->first_conn_id = unix_seconds() << 20;
+  if (getrandom(&constants->hash_seed, sizeof(constants->hash_seed), 0) < 0)
+    constants->hash_seed = unix_seconds();
   constants->wakeup_bytes = options.ring_bytes / 32;
   constants->turn_cap_bytes = options.turn_cap_bytes;
   constants->exact_records = features.exact_records;
@@ -188,6 +191,7 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
         {skeleton->maps.thread_by_id, kFixedThreads},
         {skeleton->maps.process_flags, bpf_map__max_entries(skeleton->maps.process_flags)}};
     for (const auto& [map, entries] : fixed) {
+      if (bpf_map__type(map) != BPF_MAP_TYPE_HASH) continue;
       bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~static_cast<uint32_t>(BPF_F_NO_PREALLOC));
       bpf_map__set_max_entries(map, entries);
     }

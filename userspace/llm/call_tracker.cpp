@@ -135,7 +135,8 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
       open_if_recognised(*exchange);
     }
   } else {
-    give_up(*exchange);
+    // The same bytes would be weighed the same; but a reply may make another protocol of the connection.
+    give_up(*exchange, head.header("upgrade").empty() ? Verdict::kRepeats : Verdict::kTimes);
   }
   http.role = roles_.role(workload);
   http.watched = roles_.serves(workload) ||
@@ -171,14 +172,14 @@ void CallTracker::open_if_recognised(OpenExchange& exchange) {
 }
 
 // Not an LLM call. Bodies are no longer worth their copy; of a watched workload the heads are (D25).
-void CallTracker::give_up(OpenExchange& exchange) {
+void CallTracker::give_up(OpenExchange& exchange, Verdict unwatched) {
   exchange.kind = OpenExchange::Kind::kNotLlm;
   exchange.state.reset();
   const std::string& workload = exchange.http.process->workload;
   const bool watched =
       exchange.http.watched || roles_.serves(workload) ||
       std::ranges::find(options_.watched_workloads, workload) != options_.watched_workloads.end();
-  verdicts_.set_verdict(exchange.connection_id, watched ? Verdict::kHeads : Verdict::kTimes);
+  verdicts_.set_verdict(exchange.connection_id, watched ? Verdict::kHeads : unwatched);
 }
 
 void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId id,

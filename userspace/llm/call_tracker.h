@@ -86,7 +86,7 @@ class CallTracker : public MessageSink {
   OpenExchange* add(const ConnectionFacts&, ExchangeId);
   void body(ExchangeId, Side, std::span<const uint8_t> bytes, uint64_t time_ns, bool event);
   void open_if_recognised(OpenExchange&);
-  void give_up(OpenExchange&);
+  void give_up(OpenExchange&, Verdict unwatched = Verdict::kTimes);
   void finish(OpenExchange&, const ExchangeEnd&);
 
   const Limits limits_;

@@ -77,6 +77,7 @@ std::string_view verdict_name(Verdict verdict) {
     case Verdict::kUndecided: return "undecided";
     case Verdict::kWanted: return "wanted";
     case Verdict::kHeads: return "heads";
+    case Verdict::kRepeats:  // of a connection the readers count it as this
     case Verdict::kTimes: return "times";
     case Verdict::kMuted: return "muted";
   }
@@ -142,6 +143,9 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
                       {{"http1", "oversized_head"}, count(protocols.oversized_heads)},
                       {{"http1", "coding"}, count(protocols.decode_errors)},
                       {{"http1", "resync"}, count(protocols.resyncs)},
+                      {{"websocket", "frame"}, count(protocols.websocket_frame_errors)},
+                      {{"websocket", "coding"}, count(protocols.websocket_decode_errors)},
+                      {{"websocket", "resync"}, count(protocols.websocket_resyncs)},
                       {{"http2", "frame"}, count(protocols.http2_frame_errors)},
                       {{"http2", "head"}, count(protocols.http2_header_errors)},
                       {{"http2", "unknown_field"}, count(protocols.http2_unknown_fields)},

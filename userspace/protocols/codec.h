@@ -30,10 +30,11 @@ struct ProtocolCounters {
   // Recognised and not read: WebSockets that speak no LLM API, other upgrades and tunnels.
   uint64_t websocket_not_read = 0, tunnels_not_read = 0;
   uint64_t verdicts_wanted = 0, verdicts_muted = 0;  // connections given that verdict
-  uint64_t parse_errors = 0;                         // messages that are not what HTTP allows
-  uint64_t oversized_heads = 0;                      // of them, heads beyond Limits::head_bytes
-  uint64_t resyncs = 0;                              // times a stream was lost and hunted for its next head
-  uint64_t decode_errors = 0;  // bodies whose coding was damaged, unsupported or over a bound
+  uint64_t websocket_frame_errors = 0, websocket_decode_errors = 0, websocket_resyncs = 0;
+  uint64_t parse_errors = 0;     // messages that are not what HTTP allows
+  uint64_t oversized_heads = 0;  // of them, heads beyond Limits::head_bytes
+  uint64_t resyncs = 0;          // times a stream was lost and hunted for its next head
+  uint64_t decode_errors = 0;    // bodies whose coding was damaged, unsupported or over a bound
   uint64_t pipeline_overflows = 0;
   uint64_t exchanges_begun = 0, exchanges_ended = 0;
   uint64_t http2_frame_errors = 0;    // frames that the standard does not allow
@@ -99,6 +100,9 @@ class Codec {
   virtual void end(Side, EndReason, uint64_t time_ns, MessageSink&) = 0;
   // Nothing more will come of this connection: it changed its protocol, or we gave up on it.
   virtual bool finished() const = 0;
+  // Whether the request just begun is the only one without its reply. Then whole exchanges may be skipped
+  // from here on, in both directions, until another request is fed.
+  virtual bool allow_repeats() { return false; }
   // A first message was found. Until then a connection met in the middle may be anything.
   virtual bool confirmed() const = 0;
 };

@@ -7,6 +7,7 @@
 #include "base/ascii.h"
 #include "protocols/http1/http1_codec.h"
 #include "protocols/http2/http2_codec.h"
+#include "protocols/websocket/llm_frame.h"
 #include "protocols/websocket/websocket_codec.h"
 
 namespace llmtap {
@@ -85,7 +86,7 @@ constexpr Protocol kHttp1{.name = "http1",
                           .multiplexed = false};
 constexpr Protocol kWebSocket{.name = "websocket",
                               .recognise = [](std::string_view) { return FirstBytes::kNo; },
-                              .recognise_inside = nullptr,
+                              .recognise_inside = websocket::llm_frame_in,
                               .make = [](CodecContext& context) -> std::unique_ptr<Codec> {
                                 return std::make_unique<websocket::WebSocketCodec>(
                                     context, context.handover && context.handover->websocket
@@ -95,7 +96,7 @@ constexpr Protocol kWebSocket{.name = "websocket",
                               .connections = &ProtocolCounters::websocket_connections,
                               .upgrade = {},
                               .multiplexed = true};
-constexpr std::array<const Protocol*, 2> kProtocols{&kHttp2, &kHttp1};
+constexpr std::array<const Protocol*, 3> kProtocols{&kHttp2, &kWebSocket, &kHttp1};
 
 }  // namespace
 

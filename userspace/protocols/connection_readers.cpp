@@ -213,7 +213,9 @@ void ConnectionReaders::exchange_verdict(uint64_t connection_id, Verdict verdict
   if (found == nullptr) return;
   Reader& known = *found;
   if (!known.protocol || !known.protocol->multiplexed) {
-    place(known, verdict, known.placed_protocol);
+    if (verdict == Verdict::kRepeats && !(known.codec && known.codec->allow_repeats()))
+      verdict = Verdict::kTimes;
+    place(known, verdict == Verdict::kRepeats ? Verdict::kTimes : verdict, known.placed_protocol);
     return verdicts_.set_verdict(connection_id, verdict);
   }
   // Of a watched workload every head is of interest.

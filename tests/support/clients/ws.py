@@ -19,10 +19,10 @@ async def websockets(spec):
         for turn in [pending] if spec.get("at_once") else [[message] for message in pending]:
             for message in turn:
                 await socket.send(json.dumps(message))
-            left = len(turn)
+            left = spec.get("answers") or len(turn)
             while left:
                 reply = json.loads(await socket.recv())
-                left -= reply.get("type") in LAST or "turnComplete" in reply.get("serverContent", {}) or "echo" in reply
+                left -= reply.get("type") in (*LAST, "error") or "turnComplete" in reply.get("serverContent", {}) or "setupComplete" in reply or "echo" in reply
 
 
 def openai(spec):

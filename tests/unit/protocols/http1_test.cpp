@@ -244,6 +244,37 @@ TEST(Http1Loss, SaysWhyTheReplyWasNotSeen) {
   EXPECT_EQ(last_line({ask(kGet), reply("HTTP/1.1 twohundred OK\r\n\r\n"), gone}), "1 lost parse");
 }
 
+// Repeats of a request that is none of ours, and their replies, are not copied.
+TEST(Http1Loss, SkippedRepeatsAreWholeExchanges) {
+  Recorder recorder;
+  ConnectionReaders readers({}, recorder, recorder);
+  const ConnectionFacts facts = client_facts();
+  const auto feed = [&](Direction direction, const std::string& bytes, uint64_t time_ns) {
+    readers.on_chunk(facts, direction, {bytes_of(bytes), 0, time_ns});
+  };
+  feed(Direction::kWrite, kGet, 1);
+  readers.exchange_verdict(facts.id, Verdict::kRepeats);
+  EXPECT_EQ(recorder.verdict, Verdict::kRepeats);
+  feed(Direction::kRead, kOk, 2);
+  readers.on_gap(facts, Direction::kWrite, 100, 3);
+  feed(Direction::kWrite, kGet, 3);
+  readers.on_gap(facts, Direction::kRead, 100, 4);
+  readers.on_end(facts, EndReason::kReset, 5);
+  EXPECT_TRUE(recorder.lines.back().starts_with("1 no_response")) << recorder.lines.back();
+  EXPECT_EQ(readers.counters().resyncs, 0U);
+}
+
+// Two requests of one call: nobody can say which of them the same bytes would repeat.
+TEST(Http1Loss, NoRepeatsWherePipelined) {
+  Recorder recorder;
+  ConnectionReaders readers({}, recorder, recorder);
+  const ConnectionFacts facts = client_facts();
+  const std::string both = kGet + kGet;
+  readers.on_chunk(facts, Direction::kWrite, {bytes_of(both), 0, 1});
+  readers.exchange_verdict(facts.id, Verdict::kRepeats);
+  EXPECT_EQ(recorder.verdict, Verdict::kTimes);
+}
+
 // The second exchange must come out whole wherever in the first `lost` bytes are missing.
 void expect_next_exchange_intact(const std::string& request, const std::string& response, size_t lost,
                                  bool in_reply) {

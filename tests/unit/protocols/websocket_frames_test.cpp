@@ -69,7 +69,7 @@ TEST_P(RecordedFrames, AreReadAsPythonsParserReadsThem) {
   EXPECT_EQ(texts_of(whole, ">"), asked);
   EXPECT_EQ(texts_of(whole, "<"), answered);
   EXPECT_EQ(whole.lines.back(), "3 complete ok");
-  EXPECT_EQ(whole.counters.parse_errors, 0U);
+  EXPECT_EQ(whole.counters.websocket_frame_errors, 0U);
   EXPECT_EQ(whole.decoder_bytes, 0U);
   EXPECT_EQ(run(script, client_facts(), every_byte).lines, whole.lines);
   for (unsigned seed = 0; seed < 30; ++seed) {
@@ -158,11 +158,11 @@ TEST(WebSocketFrames, WhatTheStandardForbidsEndsTheReading) {
       const Outcome outcome = run(on_socket({ask(sent(kAsk)), reply(got(kCreated) + bad), reply(got(kDone))}),
                                   client_facts(), bytewise ? Cutter(every_byte) : Cutter(no_cut));
       EXPECT_TRUE(outcome.lines.back().starts_with("1 lost parse")) << outcome.lines.back();
-      EXPECT_EQ(outcome.counters.parse_errors, 1U);
+      EXPECT_EQ(outcome.counters.websocket_frame_errors, 1U);
       EXPECT_EQ(outcome.books.bytes_in, outcome.books.bytes_out + outcome.books.bytes_lost);
     }
   const Outcome unmasked = run(on_socket({ask(got(kAsk)), reply(got(kCreated))}));
-  EXPECT_EQ(unmasked.counters.parse_errors, 1U);
+  EXPECT_EQ(unmasked.counters.websocket_frame_errors, 1U);
 }
 
 TEST(WebSocketFrames, AnEndlessMessageTakesNoMemory) {

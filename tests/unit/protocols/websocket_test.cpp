@@ -161,7 +161,7 @@ TEST(WebSocket, DamagedFramesEndTheReading) {
                                  got("x", kFin | kCompressed | kText)}) {
     const Outcome outcome = run(on_socket({ask(sent(kAsk)), reply(got(kCreated) + bad), reply(got(kDone))}));
     EXPECT_EQ(outcome.lines.back(), "1 lost parse after " + number(kCreated.size()));
-    EXPECT_EQ(outcome.counters.parse_errors, 1U);
+    EXPECT_EQ(outcome.counters.websocket_frame_errors, 1U);
   }
 }
 
@@ -176,7 +176,7 @@ TEST(WebSocket, AGapAnywhereNeverMakesATextThatWasNotSent) {
                            reply(body.substr(end)), ask(sent(kAsk)), reply(again)}));
         ASSERT_EQ(outcome.counters.exchanges_begun, outcome.counters.exchanges_ended);
         ASSERT_EQ(outcome.books.bytes_in, outcome.books.bytes_out + outcome.books.bytes_lost);
-        ASSERT_EQ(outcome.counters.parse_errors, 0U) << begin << ", " << end;
+        ASSERT_EQ(outcome.counters.websocket_frame_errors, 0U) << begin << ", " << end;
         for (size_t i = 0; i + 1 < outcome.lines.size(); ++i)
           if (outcome.lines[i].find(" < data ") != std::string::npos &&
               !outcome.lines[i + 1].ends_with("incomplete")) {
@@ -282,6 +282,24 @@ TEST(WebSocket, AnAnswerMayBeReadFirst) {
   EXPECT_THAT(recorder.lines, ::testing::IsSupersetOf({"1 > data " + kAsk, std::string("1 complete ok"),
                                                        "2 > data " + kAsk, std::string("2 complete ok")}));
   EXPECT_EQ(recorder.lines.back(), "2 complete ok");
+}
+
+TEST(WebSocket, OneThatWasThereBeforeIsKnownByItsFrames) {
+  for (const Role role : {Role::kClient, Role::kUnknown}) {
+    const Outcome outcome =
+        run({reply(got(R"({"chat":1})")), reply("rest of something"), reply(got(kDelta)), reply(got(kDone)),
+             ask(sent(kAsk)), reply(got(kCreated)), reply(got(kDone)), close_by(EndReason::kClosed)},
+            client_facts(role, false));
+    EXPECT_EQ(outcome.counters.websocket_connections, 1U);
+    EXPECT_THAT(outcome.lines, ::testing::Contains("0 complete mid"));
+    EXPECT_THAT(outcome.lines, ::testing::Contains("1 > data " + kAsk));
+    EXPECT_EQ(outcome.lines.back(), "1 complete ok");
+    EXPECT_EQ(outcome.books.bytes_in, outcome.books.bytes_out + outcome.books.bytes_lost);
+  }
+  const Outcome other = run({ask(sent(R"({"type":"chat"})")), reply(got(R"({"type":"response.text"})")),
+                             close_by(EndReason::kClosed)},
+                            client_facts(Role::kClient, false));
+  EXPECT_EQ(other.counters.websocket_connections, 0U);
 }
 
 TEST(WebSocket, TypesThatLookAlikeAreNoCalls) {

@@ -59,13 +59,23 @@ void Http1Codec::feed(Side side, const StreamChunk& chunk, MessageSink& sink) {
     return;
   }
   release_held();
+  skips_reply_ = false;
   responses_.feed(chunk.bytes, chunk.time_ns);
+}
+
+bool Http1Codec::allow_repeats() {
+  // A request in the middle of which this one's reply comes is none that stands alone.
+  repeats_ = exchanges_.size() == 1 && !pipelined_ && !responses_.hunting();
+  return repeats_;
 }
 
 void Http1Codec::gap(Side side, uint64_t bytes, uint64_t time_ns, MessageSink& sink) {
   sink_ = &sink;
   release_held();
-  (side == Side::kRequest ? requests_ : responses_).gap(bytes, time_ns);
+  Framing& framing = side == Side::kRequest ? requests_ : responses_;
+  // Were it not whole messages, what follows would be no head.
+  if ((repeats_ || (skips_reply_ && side == Side::kResponse)) && framing.between_messages()) return;
+  framing.gap(bytes, time_ns);
 }
 
 Http1Codec::Exchange& Http1Codec::begin_exchange(uint64_t time_ns) {
@@ -132,6 +142,8 @@ BodyPlan Http1Codec::on_head(Side side, const Head& head, const HeadInfo& info) 
 
 BodyPlan Http1Codec::on_request(const Head& head, const HeadInfo& info) {
   using Kind = BodyPlan::Kind;
+  skips_reply_ = repeats_;
+  repeats_ = false;
   // A client asks again when it has its reply: what is still open lost its own. (A pipelining one
   // does not wait, but then nobody can tell whose reply comes next.)
   if (responses_.hunting() && confirmed_)

@@ -21,6 +21,7 @@ class Http1Codec : public Codec, private FramingListener {
   void end(Side, EndReason, uint64_t time_ns, MessageSink&) override;
   bool finished() const override { return finished_; }
   bool confirmed() const override { return confirmed_; }
+  bool allow_repeats() override;
 
  private:
   struct Exchange {
@@ -66,6 +67,8 @@ class Http1Codec : public Codec, private FramingListener {
   bool pipelined_ = false;  // this client sends requests before the reply to the last
   bool request_over_ = false, response_over_ = false;
   bool client_went_first_ = false;
+  bool repeats_ = false;      // whole exchanges may have been skipped since the last request
+  bool skips_reply_ = false;  // and their replies, before the next
   EndReason response_end_ = EndReason::kClosed;
   // A reply read by one thread before the write of its request returned in another comes out of
   // order: kept until the request, whose entry time proves that it was earlier.

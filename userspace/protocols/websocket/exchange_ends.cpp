@@ -28,8 +28,7 @@ ResponseExchanges::Exchange* ResponseExchanges::begin_exchange(bool asked, uint6
   Exchange& exchange = open_.emplace_back();
   exchange.id = {context_.facts->id, context_.numbers.take()};
   exchange.asked = asked;
-  if (!asked && asks_lost_) exchange.defect = Defect::kLostSegment;
-  if (!asked) asks_lost_ = false;
+  if (!asked) exchange.defect = std::exchange(asks_lost_, Defect::kNone);
   exchange.begin_ns = exchange.last_ns = time_ns;
   std::vector<HeaderField> fields;
   fields.reserve(upgrade_->fields.size());
@@ -73,12 +72,16 @@ void ResponseExchanges::end_message(Side side, const MessagePeek& peek, const Me
   Exchange* const exchange = find(std::exchange(current_[at], std::nullopt));
   if (!exchange) return;
   exchange->wire_bytes[at] += facts.wire_bytes;
+  exchange->text_bytes[at] += facts.text.size();
   exchange->body_bytes[at] += exchange->text_bytes[at];
   exchange->last_ns = facts.time_ns;
   if (exchange->defect == Defect::kNone) exchange->defect = facts.defect;
-  sink_->on_event_end(
-      exchange->id, side,
-      {{}, facts.time_ns, facts.first_ns, exchange->text_bytes[at], facts.defect == Defect::kNone});
+  const EventEnd end{
+      {}, facts.time_ns, facts.first_ns, exchange->text_bytes[at], facts.defect == Defect::kNone};
+  if (facts.text.empty())
+    sink_->on_event_end(exchange->id, side, end);
+  else
+    sink_->on_whole_event(exchange->id, side, facts.text, end);
   if (side == Side::kRequest) {
     exchange->lane = peek.stream_id;
     exchange->event_id = peek.event_id;
@@ -126,7 +129,7 @@ void ResponseExchanges::finish_turn() {
 void ResponseExchanges::lost(Side side, Defect defect) {
   if (side == Side::kRequest) {
     // What is lost of a request that was seen is said where its message ends.
-    asks_lost_ = true;
+    if (asks_lost_ == Defect::kNone) asks_lost_ = defect;
     return;
   }
   doubt_ = true;

@@ -115,8 +115,9 @@ bool FrameReader::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
       std::span<const uint8_t> part = bytes.first(taken);
       if (frame_.masked) {
         taken = std::min(taken, plain.size());
-        for (size_t i = 0; i < taken; ++i)
-          plain[i] = static_cast<uint8_t>(part[i] ^ frame_.key[(at_ + i) % 4]);
+        std::array<uint8_t, 4> key;
+        for (size_t i = 0; i < 4; ++i) key[i] = frame_.key[(at_ + i) % 4];
+        for (size_t i = 0; i < taken; ++i) plain[i] = static_cast<uint8_t>(part[i] ^ key[i % 4]);
         part = {plain.data(), taken};
       }
       listener_.on_payload(part, time_ns);

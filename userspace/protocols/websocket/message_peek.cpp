@@ -2,6 +2,7 @@
 #include "protocols/websocket/message_peek.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/ascii.h"
 
@@ -44,13 +45,15 @@ void MessagePeek::string_ended() {
     if (value.empty()) value = text_;
   };
   if (depth_ == 1) {
+    told_ = names_[0] == "type" || names_[0] == "response_id";
     if (names_[0] == "type") keep_first(type);
     if (names_[0] == "response_id") keep_first(response_id);
     if (names_[0] == "stream_id") keep_first(stream_id);
     if (names_[0] == "model" && !session_model) model = text_;
     if (names_[0] == "event_id") keep_first(event_id);
   } else if (depth_ == 2) {
-    if (names_[0] == "response" && names_[1] == "id") keep_first(response_id);
+    told_ = names_[0] == "response" && names_[1] == "id";
+    if (told_) keep_first(response_id);
     if (names_[0] == "error" && names_[1] == "event_id") keep_first(fault_id);
     if (names_[1] == "model" && (names_[0] == "session" || names_[0] == "setup")) {
       session_model = true;
@@ -90,7 +93,7 @@ void MessagePeek::structural(uint8_t c) {
   }
 }
 
-void MessagePeek::feed(std::span<const uint8_t> bytes) {
+size_t MessagePeek::feed(std::span<const uint8_t> bytes) {
   for (size_t i = 0; i < bytes.size(); ++i) {
     const uint8_t c = bytes[i];
     switch (state_) {
@@ -109,12 +112,17 @@ void MessagePeek::feed(std::span<const uint8_t> bytes) {
         } else if (c == '"') {
           if (asked()) state_ == State::kNameString ? name_ended() : string_ended();
           state_ = state_ == State::kNameString ? State::kColon : State::kName;
+          if (std::exchange(told_, false)) return i + 1;
           break;
-        } else if (!asked() || text_.size() >= kMaxBytes) {
-          // Audio and long texts: nothing but the closing quote matters.
+        } else {
           const auto rest = bytes.subspan(i);
           const auto stop = std::ranges::find_if(rest, [](uint8_t b) { return b == '"' || b == '\\'; });
-          i += static_cast<size_t>(stop - rest.begin()) - 1;
+          const auto run = rest.first(static_cast<size_t>(stop - rest.begin()));
+          if (asked()) {
+            const auto kept = run.first(std::min(run.size(), kMaxBytes - text_.size()));
+            text_.append(kept.begin(), kept.end());
+          }
+          i += run.size() - 1;
           break;
         }
         if (asked() && text_.size() < kMaxBytes) text_.push_back(static_cast<char>(c));
@@ -133,9 +141,10 @@ void MessagePeek::feed(std::span<const uint8_t> bytes) {
         break;
       case State::kName:
       case State::kValue: structural(c); break;
-      case State::kOther: return;
+      case State::kOther: return bytes.size();
     }
   }
+  return bytes.size();
 }
 
 }  // namespace llmtap::websocket

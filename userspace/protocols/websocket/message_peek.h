@@ -14,7 +14,8 @@ namespace llmtap::websocket {
 class MessagePeek {
  public:
   void begin() { *this = MessagePeek(); }
-  void feed(std::span<const uint8_t> bytes);
+  // The bytes read: all, or fewer when the type or a response's id has become known with the last of them.
+  size_t feed(std::span<const uint8_t> bytes);
 
   std::string type;         // "type"
   std::string event_id;     // of this message
@@ -45,6 +46,7 @@ class MessagePeek {
   void name_ended();
   void string_ended();
   void scalar_ended();
+  bool told_ = false;  // the type or an id, by the last byte
   bool asked() const { return arrays_from_ == 0 && depth_ <= 2; }
 
   State state_ = State::kStart;

@@ -65,9 +65,18 @@ ResponseExchanges::Exchange* ResponseExchanges::by_id(std::string_view id) {
 bool ResponseExchanges::decidable(Side side, const MessagePeek& peek) const {
   if (peek.ended || !peek.known()) return peek.ended;
   // The end of the message says whether an answer is asked for.
-  if (side == Side::kRequest) return !peek.client_content && !peek.realtime_input;
+  if (side == Side::kRequest) return asks_for_response(peek.type);
   if ((peek.server_content || peek.usage_metadata) && !peek.generated) return peek.tool_call;
+  if (peek.type == "error") return false;
   if (!peek.type.starts_with("response.")) return true;
+  return settled(side, peek);
+}
+
+bool ResponseExchanges::settled(Side side, const MessagePeek& peek) const {
+  if (side == Side::kRequest || !peek.type.starts_with("response.") || peek.type == "response.created")
+    return false;
+  // One response after the other, whose events do not name it.
+  if (on_responses_ && !lanes_ && open_.size() == 1 && open_.front().response_begun) return true;
   return std::ranges::any_of(open_, [&](const Exchange& each) {
     return !each.response_id.empty() && each.response_id == peek.response_id;
   });
@@ -93,6 +102,7 @@ ResponseExchanges::Exchange* ResponseExchanges::of_request(const MessagePeek& pe
 }
 
 ResponseExchanges::Exchange* ResponseExchanges::of_created(const MessagePeek& peek, uint64_t time_ns) {
+  if (Exchange* const named = by_id(peek.response_id)) return named;
   const auto in_lane = [&](const Exchange& each) { return each.lane == peek.stream_id; };
   // A lane's responses come one after the other: the end of the last one was lost.
   if (doubt_)
@@ -130,7 +140,7 @@ ResponseExchanges::Exchange* ResponseExchanges::of_event(const MessagePeek& peek
 // another message. Of a response that has begun it says nothing there; elsewhere there is no other request
 // that it could be of.
 ResponseExchanges::Exchange* ResponseExchanges::of_error(const MessagePeek& peek) {
-  const bool responses = upgrade_->target.find("/responses") != std::string::npos;
+  const bool responses = on_responses_;
   return first([&](const Exchange& each) {
     if (each.lane != peek.stream_id || (each.response_begun && !responses)) return false;
     return peek.fault_id.empty() || responses || each.event_id == peek.fault_id;

@@ -18,11 +18,20 @@ namespace llmtap::websocket {
 class ResponseExchanges {
  public:
   ResponseExchanges(CodecContext& context, std::shared_ptr<const WebSocketUpgrade> upgrade)
-      : context_(context), upgrade_(std::move(upgrade)) {}
+      : context_(context),
+        upgrade_(std::move(upgrade)),
+        on_responses_(upgrade_->target.find("/responses") != std::string::npos) {
+    // Met in the middle, known by what it says.
+    if (!upgrade_->target.empty()) return;
+    known_ = doubt_ = true;
+    asks_lost_ = Defect::kMidStreamAttach;
+  }
 
   // Before each call.
   void set_sink(MessageSink& sink) { sink_ = &sink; }
 
+  // Nothing in the rest of a message can change what becomes of it.
+  bool settled(Side, const MessagePeek&) const;
   // So much of a message was read that it can be said which exchange it belongs to.
   bool decidable(Side, const MessagePeek&) const;
   // Whether it belongs to an exchange, which has begun then. All of the message's text follows.
@@ -32,6 +41,7 @@ class ResponseExchanges {
     Defect defect = Defect::kNone;  // not kNone: its text is not whole
     uint64_t wire_bytes = 0;
     uint64_t first_ns = 0, time_ns = 0;
+    std::span<const uint8_t> text = {};  // if nothing of it came through text()
   };
   // Of a message that belongs to an exchange.
   void end_message(Side, const MessagePeek&, const MessageFacts&);
@@ -81,14 +91,15 @@ class ResponseExchanges {
 
   CodecContext& context_;
   std::shared_ptr<const WebSocketUpgrade> upgrade_;
+  const bool on_responses_;  // that API, or Realtime
   MessageSink* sink_ = nullptr;
   std::deque<Exchange> open_;      // oldest first
   std::array<Number, 2> current_;  // whose message each side is in
   std::string model_;
   bool known_ = false, gemini_ = false;
-  bool lanes_ = false;      // several conversations at once
-  bool doubt_ = false;      // the end of what is open may have been lost
-  bool asks_lost_ = false;  // a request may have been
+  bool lanes_ = false;                // several conversations at once
+  bool doubt_ = false;                // the end of what is open may have been lost
+  Defect asks_lost_ = Defect::kNone;  // a request may have been, and why
 };
 
 }  // namespace llmtap::websocket

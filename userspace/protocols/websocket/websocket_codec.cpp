@@ -62,7 +62,7 @@ void WebSocketCodec::feed(Side side, const StreamChunk& chunk, MessageSink& sink
 
 void WebSocketCodec::give_up(bool damaged, uint64_t time_ns) {
   finished_ = true;
-  if (damaged) context_.counters->parse_errors++;
+  if (damaged) context_.counters->websocket_frame_errors++;
   if (!exchanges_.known()) context_.counters->websocket_not_read++;
   exchanges_.end_all(ExchangeEnd::How::kLost, Defect::kParseError, time_ns);
 }
@@ -77,7 +77,7 @@ void WebSocketCodec::closed(Side side, uint64_t time_ns) {
 void WebSocketCodec::gap(Side side, uint64_t bytes, uint64_t time_ns, MessageSink& sink) {
   if (finished_) return;
   exchanges_.set_sink(sink);
-  if (!lane(side).frames.hunting()) context_.counters->resyncs++;
+  if (!lane(side).frames.hunting()) context_.counters->websocket_resyncs++;
   lane(side).frames.gap(bytes, time_ns);
 }
 
@@ -120,12 +120,14 @@ void WebSocketCodec::Lane::begin_message() {
   defect = Defect::kNone;
   decided = delivered = false;
   peek.begin();
+  settled = false;
   held.clear();
   first_ns = 0;
   wire_bytes = 0;
 }
 
 void WebSocketCodec::Lane::damage(Defect why) {
+  if (why == Defect::kDecompressError) codec.context_.counters->websocket_decode_errors++;
   if (defect == Defect::kNone) defect = why;
   if (compressed) inflater->lose();
 }
@@ -136,7 +138,14 @@ void WebSocketCodec::Lane::on_payload(std::span<const uint8_t> bytes, uint64_t t
   // A message without end.
   if (decided && !codec.exchanges_.known() && wire_bytes >= kUnknownBytes)
     return codec.give_up(false, time_ns);
-  if (!compressed) return text(bytes, time_ns);
+  if (!compressed) {
+    // Most messages come in one piece.
+    const bool whole = frame.final && frame.opcode != Opcode::kContinuation && bytes.size() == frame.length;
+    if (!whole || bytes.size() > kMaxHeldBytes) return text(bytes, time_ns);
+    first_ns = time_ns;
+    look(bytes);
+    return end_message(time_ns, bytes);
+  }
   if (defect == Defect::kNone &&
       !inflater->feed(bytes, [&](std::span<const uint8_t> plain) { text(plain, time_ns); }))
     damage(Defect::kDecompressError);
@@ -146,18 +155,27 @@ void WebSocketCodec::Lane::on_payload_gap(uint64_t) {
   if (!frame.control() && in_message && !codec.finished_) damage(Defect::kLostSegment);
 }
 
+void WebSocketCodec::Lane::look(std::span<const uint8_t> bytes) {
+  while (!settled && !bytes.empty()) {
+    bytes = bytes.subspan(peek.feed(bytes));
+    settled = codec.exchanges_.settled(side, peek);
+  }
+}
+
 void WebSocketCodec::Lane::text(std::span<const uint8_t> bytes, uint64_t time_ns) {
   // What lies behind a loss must not meet what lies before it in one value.
   if (defect != Defect::kNone || codec.finished_) return;
   if (first_ns == 0) first_ns = time_ns;
-  peek.feed(bytes);
-  if (delivered) return codec.exchanges_.text(side, bytes, time_ns);
-  if (decided) return;
-  const size_t room = std::min(kMaxHeldBytes - held.size(), bytes.size());
-  held.append(reinterpret_cast<const char*>(bytes.data()), room);
-  if (!codec.exchanges_.decidable(side, peek) && held.size() < kMaxHeldBytes) return;
-  decide(time_ns);
-  if (delivered && room < bytes.size()) codec.exchanges_.text(side, bytes.subspan(room), time_ns);
+  if (!decided) {
+    const size_t room = std::min(kMaxHeldBytes - held.size(), bytes.size());
+    look(bytes.first(room));
+    held.append(reinterpret_cast<const char*>(bytes.data()), room);
+    bytes = bytes.subspan(room);
+    if (!codec.exchanges_.decidable(side, peek) && held.size() < kMaxHeldBytes) return;
+    decide(time_ns);
+  }
+  look(bytes);
+  if (delivered) codec.exchanges_.text(side, bytes, time_ns);
 }
 
 void WebSocketCodec::Lane::decide(uint64_t time_ns) {
@@ -177,12 +195,15 @@ void WebSocketCodec::Lane::on_frame_end(uint64_t time_ns) {
   end_message(time_ns);
 }
 
-void WebSocketCodec::Lane::end_message(uint64_t time_ns) {
+void WebSocketCodec::Lane::end_message(uint64_t time_ns, std::span<const uint8_t> whole) {
   in_message = false;
   if (compressed && defect != Defect::kNone) inflater->end_message([](std::span<const uint8_t>) {});
   // Of a part of a message it is not certain whose it is.
-  if (!decided && defect == Defect::kNone) decide(time_ns);
-  if (delivered) codec.exchanges_.end_message(side, peek, {defect, wire_bytes, first_ns, time_ns});
+  if (!decided && defect == Defect::kNone) {
+    if (whole.empty()) whole = bytes_of(held);
+    delivered = codec.exchanges_.begin_message(side, peek, first_ns != 0 ? first_ns : time_ns);
+  }
+  if (delivered) codec.exchanges_.end_message(side, peek, {defect, wire_bytes, first_ns, time_ns, whole});
   if (defect != Defect::kNone) codec.exchanges_.lost(side, defect);
   held.clear();
   held.shrink_to_fit();

@@ -35,8 +35,9 @@ class WebSocketCodec : public Codec {
     void on_lost(uint64_t time_ns) override;
     void begin_message();
     void text(std::span<const uint8_t> bytes, uint64_t time_ns);
+    void look(std::span<const uint8_t> bytes);
     void decide(uint64_t time_ns);
-    void end_message(uint64_t time_ns);
+    void end_message(uint64_t time_ns, std::span<const uint8_t> whole = {});
     void damage(Defect);
 
     Side side;
@@ -49,6 +50,7 @@ class WebSocketCodec : public Codec {
     Defect defect = Defect::kNone;  // bytes of the message are missing
     bool decided = false, delivered = false;
     MessagePeek peek;
+    bool settled = false;
     std::string held;  // of the message, until it is decided what it is
     uint64_t first_ns = 0;
     uint64_t wire_bytes = 0;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Responses API on WebSockets: calls one after the other on each of many connections.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+#include "base/check.h"
+#include "bench/dialects.h"
+#include "bench/event_writer.h"
+#include "bench/traffic.h"
+
+namespace llmtap::bench {
+namespace {
+
+std::string frame(std::string_view text, bool masked) {
+  static constexpr std::string_view kKey = "\x37\xfa\x21\x3d";
+  LLMTAP_CHECK(text.size() < 65536);
+  std::string bytes = "\x81";
+  const unsigned mask = masked ? 0x80 : 0;
+  if (text.size() < 126) {
+    bytes.push_back(static_cast<char>(mask | text.size()));
+  } else {
+    bytes.push_back(static_cast<char>(mask | 126));
+    bytes.push_back(static_cast<char>(text.size() >> 8));
+    bytes.push_back(static_cast<char>(text.size() & 0xff));
+  }
+  if (masked) bytes.append(kKey);
+  for (size_t i = 0; i < text.size(); ++i)
+    bytes.push_back(masked ? static_cast<char>(text[i] ^ kKey[i % 4]) : text[i]);
+  return bytes;
+}
+
+// The data of one SSE event.
+std::string_view data_of(std::string_view event) {
+  event.remove_prefix(event.find("data: ") + 6);
+  return event.substr(0, event.find('\n'));
+}
+
+}  // namespace
+
+Traffic websocket_traffic(uint32_t streams, uint32_t events_per_call, uint64_t target_bytes) {
+  const auto dialects = stream_dialects();
+  const auto dialect = std::ranges::find(dialects, "openai_responses", &StreamDialect::name);
+  LLMTAP_CHECK(dialect != dialects.end());
+  Traffic traffic;
+  traffic.records.reserve(target_bytes / 4);
+  EventWriter writer(traffic);
+  std::mt19937 random(3);
+  std::vector<uint32_t> order(streams);
+  for (uint32_t i = 0; i < streams; ++i) {
+    order[i] = i;
+    writer.open(i + 1);
+    writer.write(i + 1,
+                 fmt::format("GET /v1/responses HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: "
+                             "websocket\r\n{}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA\r\n\r\n",
+                             dialect->host, dialect->headers),
+                 true);
+    writer.read(
+        i + 1, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", true);
+  }
+  const std::string ask =
+      frame(R"({"type":"response.create","model":"gpt-5-mini","input":"Tell me of the sea."})", true);
+  std::string event;
+  while (traffic.body_bytes < target_bytes) {
+    std::vector<StreamedCall> calls(streams);
+    const auto send = [&](uint32_t stream, std::string_view data) {
+      writer.read(stream + 1, frame(data_of(data), false), false);
+      traffic.body_bytes += data_of(data).size();
+      traffic.events++;
+      writer.tick(300);
+    };
+    for (uint32_t i = 0; i < streams; ++i) {
+      calls[i] = {fmt::format("{:024x}", traffic.expected.calls + i), 20 + random() % 4000, events_per_call};
+      writer.write(i + 1, ask, true);
+      writer.tick(20'000);
+      for (const std::string& each : dialect->opening(calls[i])) send(i, each);
+      traffic.expected.input_tokens += calls[i].input_tokens;
+      traffic.expected.output_tokens += calls[i].output_tokens;
+    }
+    for (uint32_t number = 0; number < events_per_call; ++number) {
+      std::ranges::shuffle(order, random);
+      for (const uint32_t i : order) {
+        event.clear();
+        dialect->delta(event, calls[i], number, std::string(1 + random() % 8, 'w'));
+        send(i, event);
+      }
+    }
+    for (uint32_t i = 0; i < streams; ++i)
+      for (const std::string& each : dialect->closing(calls[i])) send(i, each);
+    traffic.expected.calls += streams;
+    traffic.expected.chunks += uint64_t{streams} * (events_per_call + dialect->other_chunks);
+  }
+  for (uint32_t i = 0; i < streams; ++i) writer.close(i + 1);
+  return traffic;
+}
+
+}  // namespace llmtap::bench
