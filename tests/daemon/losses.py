@@ -207,7 +207,7 @@ def ends_are_lost(bench):
     os.kill(tap["process"].pid, signal.SIGCONT)
     # The flood's own last call may be one of those that lost its end; the next one shows it.
     try:
-        problems += bench.good_calls(tap, flood, calls=3)
+        problems += bench.caught_up(tap) + bench.good_calls(tap, flood, calls=3)
         wait_for("no call is open", lambda: not bench.books(tap).total("llmtap_in_flight_requests"), 30, tap["process"])
     except Failure as failure:
         problems.append(f"{failure}: {bench.books(tap).total('llmtap_in_flight_requests'):.0f} are")

@@ -24,6 +24,15 @@ from rows import ROUTES, all_rows
 SAME = ("status", "model", "input_tokens", "output_tokens", "finish_reason", "events", "bytes", "text_sha", "failure")
 
 
+# Maps libraries as a program does that uses them, and stays.
+HOLD = """
+import mmap, os, signal, sys
+held = [mmap.mmap(os.open(path, os.O_RDONLY), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC) for path in sys.argv[1:]]
+print(len(held), flush=True)
+signal.pause()
+"""
+
+
 class Run:
     def __init__(self, stack, rows, verbose):
         self.stack, self.rows, self.verbose = stack, rows, verbose
@@ -184,6 +193,11 @@ def main():
             # may pass before. Agents run long: one is there before the probe starts.
             if any(row.client.startswith("node") for row in rows):
                 stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
+            libraries = [library for suite in ("bullseye", "trixie") if any(row.client == f"curl_{suite}" for row in rows)
+                         for library in (CLIENTS / suite).glob("usr/lib/*/libssl.so.*")]
+            if libraries:
+                stack.start([sys.executable, "-c", HOLD, *libraries], "hold")
+                wait_for("the libraries are mapped", lambda: (stack.folder / "hold.out").read_text(), 20)
             # A client hands 20 MB to its library in one call, which the server reads at the same time: no reader
             # keeps up with that on a busy node. The ring holds all of it.
             tap = stack.llmtap(arguments.llmtap, "--set", "capture.ring_bytes=64MiB")

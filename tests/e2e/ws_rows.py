@@ -7,6 +7,7 @@ llmtap says of each response, at the client and at the server, must be the ledge
 """
 import argparse
 import collections
+import functools
 import json
 import os
 import shutil
@@ -36,6 +37,8 @@ ROWS = [
     Row("ws responses over HTTP/2", "node_http2", "responses"),
     Row("websockets without an LLM", "python", "chat", True, "deflate"),
 ]
+# Its connection is open, and its first response given, when llmtap starts.
+MIDDLE = Row("websockets met in the middle", "python", "responses")
 LIVE_PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=AIzaTest0123456789"
 
 
@@ -62,7 +65,7 @@ def path_of(row, model):
     return {"realtime": f"/v1/realtime?model={model}", "live": LIVE_PATH, "chat": "/chat"}.get(row.api, "/v1/responses")
 
 
-def call(stack, server, row, model, **more):
+def start(stack, server, row, model, **more):
     port = server["tls_port" if row.tls else "plain_port"]
     spec = {"client": row.client, "api": row.api, "url": f"{'wss' if row.tls else 'ws'}://127.0.0.1:{port}", "path": path_of(row, model), "model": model,
             "ca": stack.ca if row.tls else None, "compression": row.compression, "options": row.options, "messages": messages(row, model),
@@ -70,11 +73,18 @@ def call(stack, server, row, model, **more):
     script = SUPPORT / "clients" / ("ws.mjs" if row.client.startswith("node") else "ws.py")
     environment = {**os.environ, "SSL_CERT_FILE": stack.ca, "NODE_EXTRA_CA_CERTS": stack.ca, "LLMTAP_NODE_MODULES": str(CLIENTS / "node"), "NO_PROXY": "*"}
     command = ["node" if row.client.startswith("node") else client_python(), str(script), json.dumps(spec)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+
+
+def finish(process, row):
     output, _ = process.communicate(timeout=120)
     if process.returncode:
         raise Failure(f"{row.client} ended with {process.returncode}: {output.decode(errors='replace')[-1500:]}")
     return process.pid
+
+
+def call(stack, server, row, model, **more):
+    return finish(start(stack, server, row, model, **more), row)
 
 
 def line_problems(who, direction, line, entry):
@@ -125,6 +135,29 @@ def run_row(stack, tap, server, ledger, row, model):
         return [str(failure), *map(str, lines)]
 
 
+def exact(line, entry):
+    return not line_problems("", line["direction"], line, entry)
+
+
+def run_middle(tap, server, ledger, model, process, gate):
+    try:
+        gate.touch()
+        pid = finish(process, MIDDLE)
+
+        def lines():
+            return [line for line in lines_of(tap["log"]) if model in (line.get("model"), line.get("requested_model"))]
+        entries = {line["id"]: line for line in lines_of(ledger) if line["model"] == model}
+        last = list(entries)[-1]
+        wait_for("the log", lambda: sum(line.get("response_id") == last for line in lines()) == 2, 20, tap["process"])
+        # Until the kernel is told that the connection is wanted, it copies the begin of each message: that is said.
+        found = [f"{line['direction']}: {line}" for line in lines() if not line.get("incomplete") and not exact(line, entries[line["response_id"]])]
+        found += [f"{who}: the last call is no line of {pid}" for who, pid in (("client", pid), ("server", server["pid"]))
+                  if not any(line["pid"] == pid and line.get("response_id") == last and not line.get("incomplete") for line in lines())]
+        return found
+    except (Failure, subprocess.TimeoutExpired) as failure:
+        return [str(failure), *(str(line) for line in lines_of(tap["log"]) if line["pid"] == process.pid)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--llmtap", required=True)
@@ -141,9 +174,17 @@ def main():
             server = wait_for("the server listens", lambda: lines_of(stack.folder / "ws.out"), 20, process)[0]
             # A library that is on the node for the first time is found by its mapping: its first call may pass.
             stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
+            early, gate, early_model = None, stack.folder / "gate", f"ws{os.getpid()}early"
+            if arguments.only in MIDDLE.name:
+                early = start(stack, server, MIDDLE, early_model, gate=str(gate),
+                              messages=messages(MIDDLE, early_model) * 3)
+                need(early.stdout.readline() == b"answered\n", "the early client got no answer", 1)
             tap = stack.llmtap(arguments.llmtap)
-            for index, row in enumerate(row for row in ROWS if arguments.only in row.name):
-                problems = run_row(stack, tap, server, ledger, row, f"ws{os.getpid()}r{index}")
+            rows = [(MIDDLE, lambda: run_middle(tap, server, ledger, early_model, early, gate))] if early else []
+            rows += [(row, functools.partial(run_row, stack, tap, server, ledger, row, f"ws{os.getpid()}r{index}"))
+                     for index, row in enumerate(row for row in ROWS if arguments.only in row.name)]
+            for row, run in rows:
+                problems = run()
                 done.append(row)
                 bad += bool(problems)
                 if problems or arguments.verbose:

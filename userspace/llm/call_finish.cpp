@@ -129,6 +129,16 @@ TextMeter meter(std::initializer_list<TextCount> counts) {
   return text;
 }
 
+// One exchange is seen at both of its ends, and each of them counts it once.
+std::string seen_by(const LlmCall& call, const std::string& id) {
+  if (id.empty()) return {};
+  const std::string_view workload = call.process ? std::string_view(call.process->workload) : "";
+  return std::string(call.direction == CallDirection::kInbound ? "in " : "out ")
+      .append(workload)
+      .append("\n")
+      .append(id);
+}
+
 void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyFacts& f, bool whole_reply,
                        PendingResponses& pending, CallTrackerCounters& counters) {
   const CallState& state = *exchange.state;
@@ -138,13 +148,13 @@ void count_or_estimate(LlmCall& call, const OpenExchange& exchange, const ReplyF
   // was counted when it was made, unless it was made in the background: then the first poll that finds
   // it finished counts it.
   if (state.route.known && !state.route.inference) {
-    if (!success || unfinished || f.usage.empty() || !pending.take(f.id)) return;
+    if (!success || unfinished || f.usage.empty() || !pending.take(seen_by(call, f.id))) return;
     call.tokens = count_tokens(f.usage, state.dialect, call.provider);
     return;
   }
   if (!success) return;
   if (unfinished && !call.stream) {
-    pending.add(f.id);
+    pending.add(seen_by(call, f.id));
     return;
   }
   UsageNumbers usage = state.header_usage;
@@ -236,6 +246,11 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
   }
   take_request(call, state);
   take_reply(call, f);
+  // A WebSocket met in the middle: no path says which API. Realtime's messages name no model.
+  if (state.websocket && !state.route.known && call.operation == "other") {
+    const bool named = !state.request_facts.model.empty() || !f.model.empty();
+    call.operation = named ? dialect_operation(state.dialect) : "realtime";
+  }
   classify_finish(call, f, state.dialect);
 
   const bool success = call.status >= 200 && call.status < 300;
@@ -311,7 +326,7 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
   if (call.incomplete == Incomplete::kNo && cut) call.incomplete = Incomplete::kTruncated;
 
   if (state.batch && state.batch->lines() > 0) {
-    if (body_complete && context.counted_batches.add(state.batch_id))
+    if (body_complete && context.counted_batches.add(seen_by(call, state.batch_id)))
       take_batch(call, *state.batch, context.counters);
   } else if (state.dialect != Dialect::kMcp) {
     count_or_estimate(call, exchange, f, whole, context.pending, context.counters);

@@ -3,6 +3,7 @@
 """Clients of LLM APIs on WebSockets: ws.py SPEC. Each sends its messages and reads until all are answered."""
 import asyncio
 import json
+import pathlib
 import sys
 
 LAST = ("response.done", "response.completed")
@@ -13,6 +14,7 @@ async def websockets(spec):
     from websockets.typing import Subprotocol
     named = {"compression": spec["compression"], "additional_headers": spec.get("headers", {}),
              "subprotocols": [Subprotocol(name) for name in spec.get("subprotocols", [])] or None}
+    gate = pathlib.Path(spec["gate"]) if "gate" in spec else None
     async with connect(spec["url"] + spec["path"], **named) as socket:
         pending = spec["messages"]
         # Lanes are asked at once, conversations turn by turn.
@@ -23,6 +25,11 @@ async def websockets(spec):
             while left:
                 reply = json.loads(await socket.recv())
                 left -= reply.get("type") in (*LAST, "error") or "turnComplete" in reply.get("serverContent", {}) or "setupComplete" in reply or "echo" in reply
+            if gate:
+                print("answered", flush=True)
+                while not gate.exists():
+                    await asyncio.sleep(0.05)
+                gate = None
 
 
 def openai(spec):

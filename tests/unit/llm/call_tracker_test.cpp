@@ -633,6 +633,21 @@ TEST(Batches, AreCountedAtTheirFirstWholeDownload) {
     EXPECT_FALSE(run.sink.finished[not_counted].tokens.input) << not_counted;
 }
 
+TEST(Batches, AreCountedAtBothEnds) {
+  const ExchangeText download{
+      "GET /v1/files/file-1/content HTTP/1.1\nhost: api.openai.com\n\n",
+      "HTTP/1.1 200 OK\ncontent-type: application/octet-stream\n\n"
+      R"({"custom_id":"1","response":{"body":{"object":"chat.completion","usage":{"prompt_tokens":3,"completion_tokens":4}}}})"};
+  ConnectionFacts served = client_connection();
+  served.id = 8;
+  served.role = Role::kServer;
+  Tracked run;
+  run.play(download, 1 << 20, served);
+  run.play(download);
+  ASSERT_EQ(run.sink.finished.size(), 2u);
+  for (const LlmCall& call : run.sink.finished) EXPECT_EQ(call.tokens.input, 3u);
+}
+
 ExchangeText attempt(const std::string& fields, const std::string& message, bool ok) {
   return {"POST /v1/chat/completions HTTP/1.1\nhost: api.openai.com\ncontent-type: application/json\n" +
               fields + "\n{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"" + message +
