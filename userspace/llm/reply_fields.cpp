@@ -289,6 +289,7 @@ const JsonPaths& reply_paths() {
   static const JsonPaths paths = [] {
     const std::vector<std::pair<std::string, Usage>> usage = usage_paths();
     std::vector<JsonRule> rules;
+    rules.reserve(rules.size() + usage.size());
     for (const auto& [path, field] : usage) rules.push_back({path, static_cast<uint16_t>(field)});
     // Of a reply's texts only the lengths are used.
     for (const ReplyRow& row : kReplyRows)
