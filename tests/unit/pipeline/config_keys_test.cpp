@@ -56,6 +56,7 @@ constexpr Key kReference[] = {
     {"targets.exclude", Built::kYes, "1234,postgres"},
     {"targets.ports", Built::kYes, "80,11434"},
     {"capture.ring_bytes", Built::kYes, "32MiB"},
+    {"capture.cpu_share", Built::kYes, "25"},
 
     {"enabled", Built::kNotYet, "false", "true"},
     {"memory.max_bytes", Built::kNotYet, "100", "0"},
