@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The books of a stage: in = out + left out + lost, by name. Plain counters owned by the core thread; the sinks
-// read a copy.
+// The books of a stage: in = out + left out + lost, by name. Plain counters owned by the core thread; the
+// sinks read a copy.
 #pragma once
 
 #include <cstdint>
