@@ -304,7 +304,7 @@ def killed_in_mid_stream(bench):
         model = bench.model("streams")
         spec = {"client": "http.client", "base": f"{'https' if tls else 'http'}://127.0.0.1:{server['tls_port' if tls else 'plain_port']}",
                 "ca": bench.ca if tls else None, "dialect": "openai_chat", "model": model, "stream": True,
-                "headers": {"x-test-chunks": "200", "x-test-delay-ms": "10"}}
+                "headers": {"x-test-chunks": "800", "x-test-delay-ms": "10"}}
         clients[model] = bench.start([client_python(), SUPPORT / "clients/raw.py", json.dumps(spec)], model)
     wait_for("both ends of both are in flight", lambda: bench.books(tap).total("llmtap_in_flight_requests") == 4, 30, tap["process"])
     if not uprobes_left(before)[0]:
