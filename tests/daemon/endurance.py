@@ -60,8 +60,8 @@ http {{
 
 
 def left_behind(tap, servers):
-    """Entries of processes and threads that are gone, and connections of servers that have none, by map."""
-    owner = {"conn_by_key": lambda key, value: value["tgid"], "thread_by_id": lambda key, value: key >> 32, "process_flags": lambda key, value: key}
+    """Entries of processes that are gone, and connections of servers that have none, by map."""
+    owner = {"conn_by_key": lambda key, value: value["tgid"], "process_flags": lambda key, value: key}
     left = collections.Counter()
     for number in maps_of(tap["process"]):
         name = bpftool("map", "show", "id", number)["name"]
@@ -70,8 +70,7 @@ def left_behind(tap, servers):
         for entry in bpftool("map", "dump", "id", number):
             key, value = entry["formatted"]["key"], entry["formatted"]["value"]
             tgid = owner[name](key, value)
-            thread = key & 0xffffffff if name == "thread_by_id" else tgid
-            if not pathlib.Path(f"/proc/{tgid}/task/{thread}").exists() or (name == "conn_by_key" and tgid in servers):
+            if not pathlib.Path(f"/proc/{tgid}").exists() or (name == "conn_by_key" and tgid in servers):
                 left[name] += 1
     return dict(left)
 

@@ -72,6 +72,8 @@ ShedStatus LoadShedding::status() const {
 
 Result<> LoadShedding::shed(ShedLevel from, ShedLevel to) {
   const double percent = shedder_.cpu_share() * 100;
+  // Measured under the load that it left; until the next sample the daemon's own time speaks for both.
+  if (from == ShedLevel::kDetached) kernel_share_ = 0;
   if (to > from)
     spdlog::warn("{:.0f} % of a core is above capture.cpu_share: {}", percent, describe(to));
   else if (to == ShedLevel::kNone)
