@@ -14,15 +14,11 @@ struct PublishedFactor {
 constexpr PublishedFactor kPublished[] = {
     // "Tokens are priced at Batch API rates" (OpenAI, flex processing).
     {"openai", ServiceTier::kFlex, 0.5},
+    // "50% discount" (Gemini API, optimization; Vertex AI, Flex PayGo). Of priority they name a range.
     {"gcp.gemini", ServiceTier::kFlex, 0.5},
     {"gcp.vertex_ai", ServiceTier::kFlex, 0.5},
-    // Bedrock's tiers: half of, and 75 % above the standard price.
-    {"aws.bedrock", ServiceTier::kFlex, 0.5},
-    {"aws.bedrock", ServiceTier::kPriority, 1.75},
-    // Groq's flex differs in how often it refuses, not in price; Anthropic's priority is committed
-    // capacity that is used up at list price.
+    // "Pricing matches the on-demand tier" (Groq, flex processing).
     {"groq", ServiceTier::kFlex, 1},
-    {"anthropic", ServiceTier::kPriority, 1},
 };
 
 std::optional<double> find(const PriceRules::Factors& factors, std::string_view name) {

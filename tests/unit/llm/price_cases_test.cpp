@@ -192,7 +192,8 @@ TEST(PriceRules, TheUsersFactorsBeatThePublishedOnes) {
   EXPECT_EQ(factor(shipped, "openai", ServiceTier::kBatch), 0.5);
   EXPECT_EQ(factor(shipped, "openai", ServiceTier::kFlex), 0.5);
   EXPECT_EQ(factor(shipped, "groq", ServiceTier::kFlex), 1);
-  EXPECT_EQ(factor(shipped, "aws.bedrock", ServiceTier::kPriority), 1.75);
+  // A premium without a number.
+  EXPECT_EQ(factor(shipped, "aws.bedrock", ServiceTier::kPriority), -1);
   EXPECT_EQ(factor(shipped, "openai", ServiceTier::kPriority), -1);
   const PriceRules own{.batch_factor = 0.4,
                        .tier_factors = {{"flex", 0.7}, {"openai/flex", 0.6}, {"openai/priority", 2}},
