@@ -26,7 +26,7 @@ static __always_inline int tls_is_early(__u8 kind)
 }
 
 /* Who began. A program that sets it on an object in use begins another connection with it. */
-static __always_inline void tls_set_role(__u64 ssl, __u64 tgid, __u8 role)
+static __always_inline void tls_set_role(__u64 ssl, __u64 tgid, __u8 role, __u16 epoch)
 {
 	struct conn *conn = conn_find(ssl, tgid);
 
@@ -43,6 +43,7 @@ static __always_inline void tls_set_role(__u64 ssl, __u64 tgid, __u8 role)
 	if (conn->announced && conn->role == role)
 		return;
 	conn->tls_object = ssl;
+	conn->epoch = epoch;
 	conn->role = role;
 	conn->first_byte_seen = 1;
 	conn_announce(conn);
@@ -58,7 +59,7 @@ static __always_inline int tls_is_quic(__u64 ssl)
 	return type < 0x100 && (type & 0x80);
 }
 
-static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
+static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd, __u16 epoch)
 {
 	__u64 inode = 0, sk = tcp_socket_of_fd(fd, &inode);
 	struct conn *tls, *socket;
@@ -73,6 +74,7 @@ static __always_inline void tls_set_fd(__u64 ssl, __u64 tgid, int fd)
 		return;
 	}
 	tls->tls_object = ssl;
+	tls->epoch = epoch;
 	conn_bind(tls, socket, 1);
 }
 
@@ -113,6 +115,9 @@ static __always_inline int tls_save(struct thread *thread, const struct tls_call
 
 		if (other->sp == call->sp) {
 			if (other->ssl == call->ssl && other->buffer == call->buffer) {
+				/* The same call, told by the other link. */
+				if (other->own != call->own)
+					return 1;
 				/* Without a return of its own it returns once, for both. */
 				if (!session)
 					other->tail_calls++;
@@ -151,44 +156,64 @@ static __always_inline int tls_save(struct thread *thread, const struct tls_call
 	return 0;
 }
 
+/* The connection, if it was followed since it was made. Where the link was taken away in between, calls may
+ * have passed: what is known of it, its offsets too, is of a connection that ended unseen. */
+static __always_inline struct conn *tls_conn(__u64 ssl, __u64 tgid, __u64 cookie)
+{
+	struct conn *conn = conn_find(ssl, tgid);
+
+	if (!conn || !LLMTAP_COOKIE_FILE(cookie) || conn->epoch == LLMTAP_COOKIE_EPOCH(cookie))
+		return conn;
+	conn->unfollowed = 1;
+	conn_end(ssl, tgid, LLMTAP_END_CLOSED);
+	return 0;
+}
+
 /* Returns 1 if a session need not see the return. */
-static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session)
+static __always_inline int tls_entry(struct pt_regs *ctx, __u64 cookie, int session)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u64 tgid = pid_tgid >> 32;
+	struct process_flags *process = flags_of_process(tgid);
+	__u16 epoch = LLMTAP_COOKIE_EPOCH(cookie);
+	__u8 kind = LLMTAP_COOKIE_KIND(cookie);
 	struct tls_call call = {.sp = PT_REGS_SP(ctx),
 				.ssl = PT_REGS_PARM1(ctx),
 				.buffer = PT_REGS_PARM2(ctx),
-				.kind = kind};
+				.kind = kind,
+				.own = LLMTAP_COOKIE_OWN(cookie)};
 	__u64 fourth = PT_REGS_PARM4(ctx), fifth = PT_REGS_PARM5(ctx);
 	struct thread *thread;
 	struct conn *conn;
 
 	barrier_var(fourth);
 	barrier_var(fifth);
-	if (process_flagged(tgid, LLMTAP_PROCESS_EXCLUDED | LLMTAP_PROCESS_SWITCHES))
+	if (tgid == own_tgid || link_is_idle(cookie, process) ||
+	    (process && process->flags & (LLMTAP_PROCESS_EXCLUDED | LLMTAP_PROCESS_SWITCHES)))
 		return 1;
+	if (!call.own && !(process && process->flags & LLMTAP_PROCESS_EVIDENT))
+		count_file_hit(cookie);
+	conn = tls_conn(call.ssl, tgid, cookie);
 	if (kind == LLMTAP_HOOK_FREE) {
-		conn_end(call.ssl, tgid, LLMTAP_END_CLOSED);
+		if (conn)
+			conn_end(call.ssl, tgid, LLMTAP_END_CLOSED);
 		return 1;
 	}
 	if (kind == LLMTAP_HOOK_SHUTDOWN) {
-		conn = conn_find(call.ssl, tgid);
 		if (conn)
 			conn_say_end(conn, LLMTAP_END_SHUTDOWN_WRITE);
 		return 1;
 	}
 	/* An object that is known is none of QUIC: no entry is made for these. */
-	conn = conn_find(call.ssl, tgid);
 	if (!conn && tls_is_quic(call.ssl))
 		return 1;
 	if (kind == LLMTAP_HOOK_SET_FD) {
-		tls_set_fd(call.ssl, tgid, PT_REGS_PARM2(ctx));
+		tls_set_fd(call.ssl, tgid, PT_REGS_PARM2(ctx), epoch);
 		return 1;
 	}
 	if (kind == LLMTAP_HOOK_SET_CONNECT || kind == LLMTAP_HOOK_SET_ACCEPT) {
 		tls_set_role(call.ssl, tgid,
-			     kind == LLMTAP_HOOK_SET_CONNECT ? LLMTAP_ROLE_CLIENT : LLMTAP_ROLE_SERVER);
+			     kind == LLMTAP_HOOK_SET_CONNECT ? LLMTAP_ROLE_CLIENT : LLMTAP_ROLE_SERVER, epoch);
 		return 1;
 	}
 	if (kind == LLMTAP_HOOK_READ || kind == LLMTAP_HOOK_WRITE) {
@@ -203,8 +228,9 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 		/* Both read before the choice: the verifier refuses a computed context offset. */
 		call.count_pointer = kind == LLMTAP_HOOK_WRITE_COUNT5 ? fifth : fourth;
 	}
-	/* Before anything that only a return needs. */
-	if (session && conn && tls_is_muted(conn, &call))
+	/* Before anything that only a return needs. Where both links count, what is saved of the call tells the
+	 * second that the first has it. */
+	if (session && conn && !both_links_count(cookie, process) && tls_is_muted(conn, &call))
 		return 1;
 	thread = thread_make();
 	if (!thread) {
@@ -225,6 +251,7 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 			return 1;
 		}
 		conn->tls_object = call.ssl;
+		conn->epoch = epoch;
 	}
 	if (tls_is_handshake(kind) && !conn->moved) {
 		__u8 role = kind == LLMTAP_HOOK_CONNECT	 ? LLMTAP_ROLE_CLIENT
@@ -241,22 +268,22 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u8 kind, int session
 	return tls_save(thread, &call, session);
 }
 
-static __always_inline int tls_enter_of_kind(struct pt_regs *ctx, __u8 kind)
+static __always_inline int tls_enter_of_kind(struct pt_regs *ctx, __u64 cookie)
 {
-	tls_entry(ctx, kind, 0);
+	tls_entry(ctx, cookie, 0);
 	return 0;
 }
 
 UPROBE_BY_KIND(tls_enter)
 
-/* The call that returns here, if its entry was seen and it is to be counted. */
-static __always_inline int tls_take(struct thread *thread, __u64 sp, struct tls_call *call)
+/* The call that returns here, if this link saw its entry and it is to be counted. */
+static __always_inline int tls_take(struct thread *thread, __u64 sp, __u8 own, struct tls_call *call)
 {
 #pragma unroll
 	for (int i = 0; i < LLMTAP_TLS_NESTING; i++) {
 		struct tls_call *saved = &thread->tls[i];
 
-		if (saved->sp != sp)
+		if (saved->sp != sp || saved->own != own)
 			continue;
 		if (saved->tail_calls) {
 			saved->tail_calls--;
@@ -283,9 +310,10 @@ static __always_inline void bind_by_last_read(struct thread *thread, struct conn
 		conn_bind(tls, socket, 0);
 }
 
-static __always_inline int tls_leave(struct pt_regs *ctx)
+static __always_inline int tls_leave(struct pt_regs *ctx, __u64 cookie)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct process_flags *process = flags_of_process(pid_tgid >> 32);
 	/* `ret` pops the return address that was at the stack pointer at entry. */
 	__u64 sp = PT_REGS_SP(ctx) - 8;
 	__s64 ret = (__s32)PT_REGS_RC(ctx);
@@ -295,15 +323,16 @@ static __always_inline int tls_leave(struct pt_regs *ctx)
 	struct conn *conn;
 	int taken;
 
-	if (process_excluded(pid_tgid >> 32))
+	if (pid_tgid >> 32 == own_tgid || (process && process->flags & LLMTAP_PROCESS_EXCLUDED))
 		return 0;
 	thread = thread_find();
 	if (!thread)
 		return 0;
-	taken = tls_take(thread, sp, &call);
+	taken = tls_take(thread, sp, LLMTAP_COOKIE_OWN(cookie), &call);
 	if (taken < 0) {
-		/* Entered before we were attached, or dropped for want of room. */
-		if (ret > 0)
+		/* Entered before we were attached, or dropped for want of room; or the other link's. */
+		if (ret > 0 && !LLMTAP_COOKIE_OWN(cookie) && !link_is_idle(cookie, process) &&
+		    !both_links_count(cookie, process))
 			count_lost(LLMTAP_LOST_NO_ARGS, 0);
 		return 0;
 	}
@@ -349,7 +378,7 @@ static __always_inline int tls_leave(struct pt_regs *ctx)
 SEC("uretprobe.multi")
 int tls_return(struct pt_regs *ctx)
 {
-	return tls_leave(ctx);
+	return tls_leave(ctx, return_cookie(ctx));
 }
 
 #ifndef LLMTAP_COMPATIBLE
@@ -360,7 +389,7 @@ int tls_session(struct pt_regs *ctx)
 {
 	if (bpf_ksym_exists(bpf_session_is_return___of) ? bpf_session_is_return___of(ctx)
 							: bpf_session_is_return())
-		return tls_leave(ctx);
+		return tls_leave(ctx, bpf_get_attach_cookie(ctx));
 	return tls_entry(ctx, bpf_get_attach_cookie(ctx), 1);
 }
 #endif

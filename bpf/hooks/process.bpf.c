@@ -31,11 +31,14 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	thread_forget(old_pid);
 	if (process_may_be_flagged(pid_tgid >> 32)) {
 		__u32 tgid = pid_tgid >> 32;
-		__u32 *flags = bpf_map_lookup_elem(&process_flags, &tgid);
+		struct process_flags *process = bpf_map_lookup_elem(&process_flags, &tgid);
 
-		/* Of the old program. */
-		if (flags)
-			*flags &= ~LLMTAP_PROCESS_SWITCHES;
+		/* The rest was of the old program. */
+		if (process) {
+			process->flags &= LLMTAP_PROCESS_EXCLUDED;
+			process->own_links = 0;
+			process->both_links = 0;
+		}
 	}
 	return emit_process(LLMTAP_EVENT_EXEC, process_start_ns());
 }

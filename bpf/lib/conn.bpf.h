@@ -157,7 +157,8 @@ static __always_inline int say_end(struct conn *conn, __u32 reason)
 	fill_hdr(&event->hdr, LLMTAP_EVENT_CONN_END, sizeof(*event), bpf_get_current_pid_tgid(),
 		 conn->id);
 	event->hdr.tgid = conn->tgid;
-	event->hdr.flags = conn->left_out ? LLMTAP_FLAG_LEFT_OUT : 0;
+	event->hdr.flags = (conn->left_out ? LLMTAP_FLAG_LEFT_OUT : 0) |
+			   (conn->unfollowed ? LLMTAP_FLAG_NOT_SEEN : 0);
 	event->read_offset = conn->offset[LLMTAP_READ];
 	event->write_offset = conn->offset[LLMTAP_WRITE];
 	event->reason = reason;

@@ -23,4 +23,13 @@ enum llmtap_hook_kind {
 	LLMTAP_HOOK_WRITE_EARLY = 16,
 };
 
+/* The attach cookie: the kind; a number of the file, below LLMTAP_COOKIE_FILES, 0 for a file that is always
+ * hooked in every process; whether the link is of one process alone; and the epoch of the link, which changes
+ * when calls may have passed without it. Kernels without cookies have the kind alone, as a program each. */
+#define LLMTAP_COOKIE_FILES 64
+#define LLMTAP_COOKIE_KIND(cookie) ((cookie) & 0xff)
+#define LLMTAP_COOKIE_FILE(cookie) (((cookie) >> 8) & (LLMTAP_COOKIE_FILES - 1))
+#define LLMTAP_COOKIE_OWN(cookie) (((cookie) >> 16) & 1)
+#define LLMTAP_COOKIE_EPOCH(cookie) (((cookie) >> 32) & 0xffff)
+
 #endif

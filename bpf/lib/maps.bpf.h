@@ -91,15 +91,35 @@ struct {
 #define LLMTAP_PROCESS_EXCLUDED 0x1
 /* Runs several stacks on one thread, or is known to: a return probe would break it. */
 #define LLMTAP_PROCESS_SWITCHES 0x2
+/* Made an LLM call, or is about to: its TLS calls are not counted in file_hits. */
+#define LLMTAP_PROCESS_EVIDENT 0x4
 
-/* tgid -> LLMTAP_PROCESS_…. Written by userspace, deleted when the process exits. */
+struct process_flags {
+	__u64 flags;       /* LLMTAP_PROCESS_… */
+	__u64 own_links;   /* bit LLMTAP_COOKIE_FILE: the link there that is this process's alone counts, */
+	__u64 both_links;  /* both do: one of them is about to come or to go; */
+			   /* neither: the one that all share. */
+};
+
+/* tgid -> what is known of the process. Written by userspace, deleted when the process exits. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct process_flags);
 } process_flags SEC(".maps");
+
+/* By file: calls of processes without LLMTAP_PROCESS_EVIDENT that met its shared link. About: not atomic. */
+struct file_hits {
+	__u64 hits[LLMTAP_COOKIE_FILES];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct file_hits);
+} file_hits SEC(".maps");
 
 /* Verdicts, at index conn_id % slots: one word, so that userspace writes it with one store.
  *   bits 63..36  conn_id / slots, its low 28 bits
@@ -156,6 +176,7 @@ struct conn {
 	__u32 remote_address[4];
 	__u16 local_port;
 	__u16 remote_port;
+	__u16 epoch;          /* of a TLS connection: LLMTAP_COOKIE_EPOCH of the link that follows it */
 	__u8 role;
 	__u8 source;
 	__u8 has_addresses;
@@ -178,7 +199,7 @@ struct conn {
 	__u8 request_direction;
 	__u8 repeating;       /* the exchange in progress is one of those */
 	__u8 pipelines;       /* requests before the reply to the last: no turn tells them apart */
-	__u8 pad[3];
+	__u8 unfollowed;      /* calls may have passed while no link was there: what comes is another connection */
 	__u8 head[2 * LLMTAP_HEAD_BYTES]; /* first bytes of the turn; twice, for the verifier's bound */
 };
 
@@ -262,21 +283,48 @@ static __always_inline int process_may_be_flagged(__u32 tgid)
 	return processes_flagged[tgid & (LLMTAP_FLAG_SLOTS - 1)];
 }
 
-static __always_inline int process_flagged(__u32 tgid, __u32 which)
+/* NULL: nothing. */
+static __always_inline struct process_flags *flags_of_process(__u32 tgid)
 {
-	__u32 *flags;
-
-	if (tgid == own_tgid)
-		return 1;
-	if (!process_may_be_flagged(tgid))
-		return 0;
-	flags = bpf_map_lookup_elem(&process_flags, &tgid);
-	return flags && (*flags & which);
+	return process_may_be_flagged(tgid) ? bpf_map_lookup_elem(&process_flags, &tgid) : 0;
 }
 
 static __always_inline int process_excluded(__u32 tgid)
 {
-	return process_flagged(tgid, LLMTAP_PROCESS_EXCLUDED);
+	struct process_flags *process;
+
+	if (tgid == own_tgid)
+		return 1;
+	process = flags_of_process(tgid);
+	return process && (process->flags & LLMTAP_PROCESS_EXCLUDED);
+}
+
+/* Two links may be at a place of a process; their programs run one after the other. */
+static __always_inline int both_links_count(__u64 cookie, const struct process_flags *process)
+{
+	return process && (process->both_links >> LLMTAP_COOKIE_FILE(cookie) & 1);
+}
+
+/* The one that is not asked for leaves the call to the other. */
+static __always_inline int link_is_idle(__u64 cookie, const struct process_flags *process)
+{
+	__u64 own = process ? process->own_links >> LLMTAP_COOKIE_FILE(cookie) & 1 : 0;
+
+	return LLMTAP_COOKIE_FILE(cookie) && own != LLMTAP_COOKIE_OWN(cookie) &&
+	       !both_links_count(cookie, process);
+}
+
+static __always_inline void count_file_hit(__u64 cookie)
+{
+	__u64 file = LLMTAP_COOKIE_FILE(cookie);
+	__u32 zero = 0;
+	struct file_hits *count;
+
+	if (!file)
+		return;
+	count = bpf_map_lookup_elem(&file_hits, &zero);
+	if (count)
+		count->hits[file & (LLMTAP_COOKIE_FILES - 1)]++;
 }
 
 /* 32-bit programs: their system calls fire no per-call tracepoint. */

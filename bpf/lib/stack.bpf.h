@@ -60,11 +60,11 @@ static __always_inline int on_own_stack(struct thread *thread, __u64 sp)
 
 static __always_inline void process_switches(__u32 tgid)
 {
-	__u32 *flags = bpf_map_lookup_elem(&process_flags, &tgid);
-	__u32 first = LLMTAP_PROCESS_SWITCHES;
+	struct process_flags *process = bpf_map_lookup_elem(&process_flags, &tgid);
+	struct process_flags first = {.flags = LLMTAP_PROCESS_SWITCHES};
 
-	if (flags)
-		*flags |= LLMTAP_PROCESS_SWITCHES;
+	if (process)
+		process->flags |= LLMTAP_PROCESS_SWITCHES;
 	else
 		bpf_map_update_elem(&process_flags, &tgid, &first, BPF_NOEXIST);
 	processes_flagged[tgid & (LLMTAP_FLAG_SLOTS - 1)] = 1;

@@ -16,7 +16,8 @@ struct tls_call {
 	__u8 tail_calls;      /* further entries at the same stack pointer */
 	__u8 early;           /* inside SSL_write_early_data or SSL_read_early_data */
 	__u8 bound;           /* its socket is known and said */
-	__u8 pad[3];
+	__u8 own;             /* LLMTAP_COOKIE_OWN of the link whose entry this is */
+	__u8 pad[2];
 };
 
 /* What one returned call moved. */

@@ -37,6 +37,9 @@
 	{                                                                                          \
 		return name##_of_kind(ctx, kind);                                                  \
 	}
+/* Nor has a return one. */
+#define return_cookie(ctx) 0
+
 #define UPROBE_BY_KIND(name)                                                                       \
 	UPROBE_OF_KIND(name, 1)                                                                    \
 	UPROBE_OF_KIND(name, 2)                                                                    \
@@ -61,6 +64,7 @@
 
 #define fetch_add(pointer, n) __sync_fetch_and_add(pointer, n)
 #define repeat(most, step, state) bpf_loop(most, step, state, 0)
+#define return_cookie(ctx) bpf_get_attach_cookie(ctx)
 #define STEP static
 
 #define UPROBE_BY_KIND(name)                                                                       \

@@ -99,7 +99,8 @@ class Recorder : public UprobeAttacher, public EventInjector {
   };
 
   Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                               std::span<const HookPlace> places) override {
+                                               std::span<const HookPlace> places,
+                                               const LinkReach& reach) override {
     struct stat status{};
     if (::stat(path.c_str(), &status) != 0) return Error{path + ": " + ::strerror(errno)};
     const std::lock_guard lock(mutex_);

@@ -28,7 +28,9 @@ bool AttachManager::is_negative(const FileKey& key) const {
 
 void AttachManager::make_room() {
   if (files_.size() < options_.files) return;
-  std::erase_if(files_, [](const auto& entry) { return entry.second.users.empty() && !entry.second.link; });
+  std::erase_if(files_, [](const auto& entry) {
+    return entry.second.users.empty() && !entry.second.link && entry.second.narrowed.number == 0;
+  });
 }
 
 AttachManager::File* AttachManager::look_up(uint32_t tgid, const Mapping& mapping) {
@@ -47,7 +49,7 @@ AttachManager::File* AttachManager::look_up(uint32_t tgid, const Mapping& mappin
   // New, or another file under an old inode number, or rewritten in place: the old places are wrong.
   if (known == files_.end()) make_room();
   File& file = files_[mapping.file];
-  file.link.reset();
+  drop(file);
   file.size = status.st_size;
   file.changed_ns = changed_ns;
   file.generation = ++generations_;
@@ -106,9 +108,14 @@ void AttachManager::examine(int fd, File& file) {
     refuse(file, "self_checked_code");
 }
 
+void AttachManager::drop(File& file) {
+  if (file.narrowed.number) narrower_.leave(file.narrowed);
+  file.link.reset();
+}
+
 void AttachManager::refuse(File& file, const std::string& reason) {
   file.refused = reason;
-  file.link.reset();
+  drop(file);
   for (RuntimeUse& use : file.runtimes)
     if (use.state == CoverageState::kClear) use.state = CoverageState::kOpaque, use.reason = reason;
 }
@@ -129,17 +136,19 @@ bool AttachManager::inspect(uint32_t tgid, const std::vector<Mapping>& mappings)
 
 void AttachManager::attach(uint32_t tgid, const Mapping& mapping, File& file) {
   if (file.link || file.places.empty() || file.attach_pass == pass_ || !file.refused.empty()) return;
+  if (file.narrowed.policy.state() == NarrowPolicy::State::kNarrow) return;
   const auto opened = procfs_.open_mapping(tgid, mapping);
   if (!opened) return;  // the process is gone; another user or the next scan tries again
   file.attach_pass = pass_;
   // Through our own descriptor: the same file whatever the process does meanwhile, and deleted files
   // and other mount namespaces are as reachable as any.
   const std::string path = "/proc/self/fd/" + std::to_string(opened->get());
-  auto link = attacher_.attach(path, file.places);
+  if (file.narrowed.number == 0) narrower_.enter(file.narrowed);
+  auto link = attacher_.attach(path, file.places, narrower_.shared_reach(file.narrowed));
   // The kernel's own decoder may refuse a place that ours took; nothing at all is never better.
   if (!link && !file.fallback.places.empty()) {
     ++failures_[{file.runtimes.front().runtime, "internal_refused"}];
-    link = attacher_.attach(path, file.fallback.places);
+    link = attacher_.attach(path, file.fallback.places, narrower_.shared_reach(file.narrowed));
     if (link) {
       file.places = std::move(file.fallback.places);
       file.placement = std::move(file.fallback.placement);
@@ -166,7 +175,7 @@ std::vector<RuntimeUse> AttachManager::use(ProcessKey process, const std::vector
     const auto it = files_.find(mapping.file);
     if (it == files_.end() || it->second.runtimes.empty()) continue;
     File& file = it->second;
-    file.users.insert(key_of(process));
+    file.users.try_emplace(key_of(process), now);
     now_held.insert(mapping.file);
     attach(process.tgid, mapping, file);
     for (const RuntimeUse& use : file.runtimes)
@@ -194,18 +203,56 @@ void AttachManager::forget(ProcessKey process, Time now) {
     file->second.unused_since = now;
   }
   files_by_process_.erase(it);
+  narrower_.forget(key_of(process));
+}
+
+void AttachManager::touch(const FileKey& key, Time now) {
+  if (const auto file = files_.find(key); file != files_.end()) narrower_.touch(file->second.narrowed, now);
+}
+
+void AttachManager::touch_files_of(ProcessKey process, Time now) {
+  const auto held = files_by_process_.find(key_of(process));
+  if (held == files_by_process_.end()) return;
+  for (const FileKey& key : held->second) touch(key, now);
+}
+
+// Through whoever still maps it.
+Result<UniqueFd> AttachManager::open(const FileKey& key, const File& file) const {
+  for (const auto& [user, since] : file.users) {
+    const auto mappings = procfs_.mappings({user.first, user.second});
+    if (!mappings) continue;
+    const auto mapping = std::ranges::find(*mappings, key, &Mapping::file);
+    if (mapping == mappings->end()) continue;
+    if (auto opened = procfs_.open_mapping(user.first, *mapping)) return opened;
+  }
+  return Error{"no process maps " + file.path + " any more"};
+}
+
+AttachManager::Time AttachManager::narrow(Time now) {
+  narrower_.read_hits();
+  Time next = Time::max();
+  for (auto& [key, file] : files_) {
+    if (file.narrowed.number == 0) continue;
+    narrower_.step(file.narrowed, {file.places, file.link, file.users, [&] { return open(key, file); }}, now);
+    next = std::min(next, narrower_.due(file.narrowed));
+  }
+  return next;
 }
 
 AttachManager::Time AttachManager::collect(Time now) {
   Time next = Time::max();
-  std::erase_if(files_, [&](const auto& entry) {
-    const File& file = entry.second;
-    if (file.runtimes.empty() || !file.users.empty()) return false;
+  for (auto it = files_.begin(); it != files_.end();) {
+    File& file = it->second;
+    const bool idle = !file.runtimes.empty() && file.users.empty();
     // Forgotten whole: the link holds the inode, so without it the number may be given to another file.
-    if (now - file.unused_since >= options_.linger) return true;
-    next = std::min(next, file.unused_since + options_.linger);
-    return false;
-  });
+    if (idle && now - file.unused_since >= options_.linger) {
+      drop(file);
+      it = files_.erase(it);
+      continue;
+    }
+    if (idle) next = std::min(next, file.unused_since + options_.linger);
+    ++it;
+  }
   return next;
 }
 
@@ -216,7 +263,11 @@ void AttachManager::describe(Coverage& coverage) const {
       if (use.state == CoverageState::kClear || use.reason.starts_with("attach_"))
         coverage.targets.push_back({use.runtime, file.path, key.major, key.minor, key.inode, file.generation,
                                     file.placement, file.single_stepped, file.places.size(),
-                                    file.users.size(), file.link != nullptr});
+                                    file.users.size(),
+                                    file.link != nullptr ||
+                                        file.narrowed.policy.state() == NarrowPolicy::State::kNarrow,
+                                    file.narrowed.policy.state() == NarrowPolicy::State::kNarrow,
+                                    file.narrowed.own.size()});
   }
   coverage.attach_failures = failures_;
 }

@@ -12,6 +12,7 @@
 
 #include "capture/attacher.h"
 #include "capture/coverage.h"
+#include "capture/narrower.h"
 #include "capture/process_facts.h"
 #include "capture/tls/runtimes.h"
 
@@ -24,11 +25,16 @@ class AttachManager {
   struct Options {
     size_t files = 65536;  // remembered; at the cap those without a runtime are forgotten and looked at again
     std::chrono::milliseconds linger{10'000};  // breakpoints stay this long after the last process
+    NarrowPolicy::Options narrow;
   };
 
   AttachManager(const ProcFs& procfs, UprobeAttacher& attacher, std::span<const TlsRuntime> runtimes,
                 Options options)
-      : procfs_(procfs), attacher_(attacher), runtimes_(runtimes), options_(options) {}
+      : procfs_(procfs),
+        attacher_(attacher),
+        runtimes_(runtimes),
+        options_(options),
+        narrower_(attacher, options.narrow) {}
 
   // A new look at everything: files seen before it are checked for change again, failed attaches retried.
   void begin_pass() { ++pass_; }
@@ -42,6 +48,22 @@ class AttachManager {
   void refuse(ProcessKey, const std::string& reason);
   // Detaches what nobody maps any more. Returns when to come back, Time::max() if nothing waits.
   Time collect(Time now);
+
+  // A file that only some processes are hooked in is hooked in all as soon as one more begins to map it.
+  void touch(const FileKey&, Time now);
+  // The process made an LLM call or is about to: it is never left out.
+  void see_evidence(ProcessKey process) { narrower_.see_evidence({process.tgid, process.start_ns}); }
+  bool is_evident(ProcessKey process) const {
+    return narrower_.is_evident({process.tgid, process.start_ns});
+  }
+  void forget_evidence_of_all_but(const std::set<uint32_t>& tgids) { narrower_.forget_all_but(tgids); }
+  // A child of it is no user yet.
+  void touch_files_of(ProcessKey, Time now);
+  void press(bool pressed) { narrower_.press(pressed); }
+  // What is to be done about files that cost much. Returns when to come back.
+  Time narrow(Time now);
+  // In which calls of some process may have passed unseen; of all files.
+  std::chrono::nanoseconds unfollowed() const { return narrower_.unfollowed(); }
 
   // Known and without a runtime.
   bool is_negative(const FileKey&) const;
@@ -62,8 +84,9 @@ class AttachManager {
     HookPlan fallback;    // of the whole file; empty places: none
     std::string refused;  // why it is never attached
     std::unique_ptr<AttachedLink> link;
-    std::set<std::pair<uint32_t, uint64_t>> users;  // tgid, start
+    std::map<Narrower::User, Time> users;  // since when each maps it
     Time unused_since{};
+    Narrower::File narrowed;
   };
 
   File* look_up(uint32_t tgid, const Mapping&);
@@ -71,7 +94,9 @@ class AttachManager {
   void attach(uint32_t tgid, const Mapping&, File&);
   void fail(File&, size_t runtime, const std::string& what);
   void make_room();
-  static void refuse(File&, const std::string& reason);
+  void drop(File&);
+  Result<UniqueFd> open(const FileKey&, const File&) const;
+  void refuse(File&, const std::string& reason);
 
   const ProcFs& procfs_;
   UprobeAttacher& attacher_;
@@ -79,6 +104,7 @@ class AttachManager {
   Options options_;
   uint64_t pass_ = 1;
   uint64_t generations_ = 0;
+  Narrower narrower_;
   std::map<FileKey, File> files_;
   std::map<std::pair<uint32_t, uint64_t>, std::set<FileKey>> files_by_process_;
   std::map<std::pair<std::string, std::string>, uint64_t> failures_;

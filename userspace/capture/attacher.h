@@ -3,6 +3,8 @@
 // core. The probe implements both; tests record.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -41,6 +43,18 @@ struct HookPlace {
   bool operator==(const HookPlace&) const = default;
 };
 
+// Which calls a link is for; in the kernel it is part of the attach cookie (bpf/lib/hook_kinds.h).
+struct LinkReach {
+  static constexpr size_t kFiles = 64;
+  uint32_t tgid = 0;   // of this process alone; 0: of every one that maps the file
+  uint8_t file = 0;    // below kFiles: the file's number in the calls below; 0: it has none and is never narrowed
+  uint16_t epoch = 0;  // another one than before: calls may have passed in between
+};
+
+// Which of the two links that a process may have at a place counts: the one that all processes share, its
+// own, or both, each call once, while one of them comes or goes.
+enum class CountedLink : uint8_t { kShared, kBoth, kOwn };
+
 // The breakpoints of one file; they go when it is destroyed.
 class AttachedLink {
  public:
@@ -50,12 +64,24 @@ class AttachedLink {
 class UprobeAttacher {
  public:
   virtual ~UprobeAttacher() = default;
-  // For every process that maps the file. `path` is resolved before this returns.
+  // `path` is resolved before this returns.
   virtual Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                                       std::span<const HookPlace> places) = 0;
+                                                       std::span<const HookPlace> places,
+                                                       const LinkReach& reach) = 0;
   // No return probe in this process, whatever is attached to its files. False: the kernel has no such
   // means, so its files must not be attached at all.
   virtual bool refuse_returns(uint32_t tgid) { return false; }
+
+  // What a hit of a breakpoint costs its process, measured; 0: links of one process are not to be relied on.
+  virtual double hit_cost_ns() { return 0; }
+  // By file: how often processes that were not marked as evident met its shared link.
+  virtual std::array<uint64_t, LinkReach::kFiles> shared_hits() { return {}; }
+  virtual void mark_evident(uint32_t tgid) {}
+  // From now on. False: the process is gone.
+  virtual bool count_link(uint32_t tgid, uint8_t file, CountedLink link) { return false; }
+  // Whether a thread is in a TLS call that a link of the process alone, or a shared one, saw begin; yes if
+  // that cannot be known.
+  virtual bool in_call(uint32_t tgid, bool own) { return true; }
 };
 
 // Called on the discovery thread; takes a copy. `event` is followed by the rest of its record.

@@ -2,6 +2,7 @@
 // What discovery has found and reached so far: for /readyz, metrics and doctor. A value.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -44,6 +45,8 @@ struct AttachTarget {
   size_t places = 0;
   size_t processes = 0;
   bool attached = false;
+  bool sampled = false;  // of the others calls are seen in one second of 20, because hooking all costs too much
+  size_t own_links = 0;  // processes that are never left out, and have a link of their own
 };
 
 struct Coverage {
@@ -57,6 +60,7 @@ struct Coverage {
   std::vector<CoveredProcess> processes;
   std::vector<AttachTarget> targets;
   std::map<std::pair<std::string, std::string>, uint64_t> attach_failures;  // {runtime, reason}, cumulative
+  std::chrono::nanoseconds unfollowed{0};  // in which calls of a process may have passed unseen, cumulative
 };
 
 }  // namespace llmtap

@@ -50,9 +50,13 @@ Result<> Discovery::start() {
 void Discovery::stop() {
   if (!thread_.joinable()) return;
   stopping_ = true;
+  wake();
+  thread_.join();
+}
+
+void Discovery::wake() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
-  thread_.join();
 }
 
 void Discovery::ensure_facts(uint32_t tgid) {
@@ -64,8 +68,7 @@ void Discovery::ensure_facts(uint32_t tgid) {
     }
     requests_.push_back(tgid);
   }
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
+  wake();
 }
 
 void Discovery::refuse(uint32_t tgid) {
@@ -73,8 +76,20 @@ void Discovery::refuse(uint32_t tgid) {
     const std::lock_guard lock(mutex_);
     refusals_.push_back(tgid);
   }
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof(one));
+  wake();
+}
+
+void Discovery::see_evidence(ProcessKey process) {
+  {
+    const std::lock_guard lock(mutex_);
+    evidence_.push_back(process);
+  }
+  wake();
+}
+
+void Discovery::press(bool pressed) {
+  pressed_ = pressed;
+  wake();
 }
 
 std::shared_ptr<const Coverage> Discovery::snapshot() const {
@@ -95,6 +110,7 @@ void Discovery::run() {
     if (watch_) watch_->drain(events);
     handle(events);
     answer_requests();
+    spread_evidence();
     auto now = Clock::now();
     check_exits(now);
     check_records(now);
@@ -104,7 +120,9 @@ void Discovery::run() {
       now = Clock::now();
       next_scan = now + period;
     }
-    auto until = std::min(next_scan, manager_->collect(now));
+    manager_->press(pressed_);
+    const auto narrow_next = manager_->narrow(Clock::now());
+    auto until = std::min({next_scan, manager_->collect(now), narrow_next});
     for (const auto& [tgid, due] : exit_checks_) until = std::min(until, due);
     for (const auto& [tgid, check] : record_checks_) until = std::min(until, check.due);
     publish();
@@ -137,6 +155,7 @@ void Discovery::scan_all() {
   for (const auto& [tgid, process] : processes_)
     if (!present.contains(tgid)) gone.push_back(tgid);
   for (const uint32_t tgid : gone) forget(tgid);
+  manager_->forget_evidence_of_all_but(present);
   std::erase_if(judged_, [&](const auto& entry) { return !present.contains(entry.first); });
   // Youngest first: what just started is about to make its first call.
   std::ranges::sort(tgids, std::greater<>());
@@ -187,6 +206,10 @@ void Discovery::scan(uint32_t tgid, bool asked) {
     changed_ = true;
   }
   it->second.asked |= asked;
+  if (manager_->is_evident(key))
+    spread_evidence_of(it->second);  // known before it was found here, at times
+  else if (inherits_evidence(it->second))
+    manager_->see_evidence(key);
   auto runtimes = manager_->use(key, *mappings, Clock::now());
   apply_refusal(it->second, *mappings, runtimes);
   if (runtimes.empty()) runtimes.push_back({"none", CoverageState::kNone, {}});
@@ -233,7 +256,11 @@ void Discovery::handle(const std::vector<WatchEvent>& events) {
         if (auto record = read_record(event.tgid)) remember_exec(std::move(*record));
         break;
       case WatchEvent::Kind::kFork:
-        if (processes_.contains(event.parent_tgid)) dirty.insert(event.tgid);
+        if (const auto parent = processes_.find(event.parent_tgid); parent != processes_.end()) {
+          dirty.insert(event.tgid);
+          const ProcessKey key = parent->second.record.facts.key;
+          if (manager_->is_evident(key)) manager_->touch_files_of(key, Clock::now());
+        }
         break;
       case WatchEvent::Kind::kExit:
         // One record for each thread.
@@ -241,6 +268,11 @@ void Discovery::handle(const std::vector<WatchEvent>& events) {
           exit_checks_.try_emplace(event.tgid, check_at);
         break;
     }
+  }
+  // What one of them maps is hooked in it before anything of it is read.
+  if (!maps.empty()) {
+    for (const WatchEvent& event : maps) manager_->touch(event.file, Clock::now());
+    manager_->narrow(Clock::now());
   }
   for (const uint32_t tgid : dirty) scan(tgid, false);
   if (dull_.size() >= kMaxDullFiles) dull_.clear();
@@ -275,6 +307,38 @@ void Discovery::answer_requests() {
       emit(past->second);  // too short-lived for /proc
     }
   }
+}
+
+// What one worker of a server does, the next may do, also one that is not born yet: the process that
+// starts them, running the same program, has their evidence, and each of its children too.
+void Discovery::spread_evidence() {
+  std::vector<ProcessKey> evidence;
+  {
+    const std::lock_guard lock(mutex_);
+    evidence.swap(evidence_);
+  }
+  for (const ProcessKey& key : evidence) {
+    if (manager_->is_evident(key)) continue;
+    manager_->see_evidence(key);
+    const auto process = processes_.find(key.tgid);
+    if (process != processes_.end() && process->second.record.facts.key == key)
+      spread_evidence_of(process->second);
+  }
+}
+
+void Discovery::spread_evidence_of(const Process& process) {
+  const ProcessFacts& facts = process.record.facts;
+  const auto parent = processes_.find(procfs_.parent(facts.key.tgid).value_or(0));
+  if (parent == processes_.end() || parent->second.record.facts.exe != facts.exe) return;
+  manager_->see_evidence(parent->second.record.facts.key);
+  for (const auto& [tgid, other] : processes_)
+    if (inherits_evidence(other)) manager_->see_evidence(other.record.facts.key);
+}
+
+bool Discovery::inherits_evidence(const Process& process) const {
+  const auto parent = processes_.find(procfs_.parent(process.record.facts.key.tgid).value_or(0));
+  return parent != processes_.end() && manager_->is_evident(parent->second.record.facts.key) &&
+         parent->second.record.facts.exe == process.record.facts.exe;
 }
 
 void Discovery::check_exits(Clock::time_point now) {
@@ -375,6 +439,7 @@ void Discovery::emit(const ProcessRecord& record) {
 
 void Discovery::publish() {
   coverage_.lost_records = watch_ ? watch_->lost() : 0;
+  coverage_.unfollowed = manager_->unfollowed();
   coverage_.processes.clear();
   coverage_.targets.clear();
   if (changed_) {

@@ -54,6 +54,10 @@ class Discovery {
   void ensure_facts(uint32_t tgid);
   // Any thread. The process runs several stacks on one thread and is not observed for that.
   void refuse(uint32_t tgid);
+  // Any thread. The process made an LLM call or is about to.
+  void see_evidence(ProcessKey);
+  // Any thread. Only processes with evidence are worth their cost, for now.
+  void press(bool pressed);
   std::shared_ptr<const Coverage> snapshot() const;
 
  private:
@@ -70,6 +74,9 @@ class Discovery {
   void scan(uint32_t tgid, bool asked);
   void handle(const std::vector<WatchEvent>&);
   void answer_requests();
+  void spread_evidence();
+  void spread_evidence_of(const Process&);
+  bool inherits_evidence(const Process&) const;
   void apply_refusal(Process&, const std::vector<Mapping>&, std::vector<RuntimeUse>&);
   void check_exits(Clock::time_point now);
   void check_records(Clock::time_point now);
@@ -80,6 +87,7 @@ class Discovery {
   void remember_exec(ProcessRecord);
   void emit(const ProcessRecord&);
   void wait(Clock::time_point until);
+  void wake();
   void publish();
 
   UprobeAttacher& attacher_;
@@ -89,7 +97,7 @@ class Discovery {
   std::optional<MmapWatch> watch_;
   UniqueFd wake_;
   std::thread thread_;
-  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> stopping_ = false, pressed_ = false;
 
   // Owned by the thread.
   std::unique_ptr<AttachManager> manager_;
@@ -115,6 +123,7 @@ class Discovery {
   mutable std::mutex mutex_;
   std::vector<uint32_t> requests_;
   std::vector<uint32_t> refusals_;
+  std::vector<ProcessKey> evidence_;
   uint64_t dropped_requests_ = 0;
   std::shared_ptr<const Coverage> snapshot_ = std::make_shared<const Coverage>();
 };

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "base/check.h"
@@ -26,8 +27,10 @@
 #include "capture/process_facts.h"
 #include "capture/reader_wait.h"
 #include "capture/ring.h"
+#include "capture/process_links.h"
 #include "capture/ring_book.h"
 #include "capture/run_time_sampler.h"
+#include "capture/thread_calls.h"
 #include "capture/tracepoint_link.h"
 #include "capture/uprobe_link.h"
 #include "lib/hook_kinds.h"
@@ -39,6 +42,7 @@ static_assert(static_cast<int>(HookKind::kRead) == LLMTAP_HOOK_READ);
 static_assert(static_cast<int>(HookKind::kWriteFlags) == LLMTAP_HOOK_WRITE_COUNT5);
 static_assert(static_cast<int>(HookKind::kReadInternal) == LLMTAP_HOOK_READ_INTERNAL);
 static_assert(static_cast<int>(HookKind::kWriteEarly) == LLMTAP_HOOK_WRITE_EARLY);
+static_assert(LinkReach::kFiles == LLMTAP_COOKIE_FILES);
 
 constexpr size_t kVerdictSlots = 65536;
 constexpr uint64_t kClockInterval_ns = 100'000'000;
@@ -64,6 +68,9 @@ struct ConnKey {
 };
 struct LostCount {
   uint64_t events, bytes;
+};
+struct ProcessFlags {
+  uint64_t flags, own_links, both_links;
 };
 struct ByteBook {
   uint64_t passed, captured, left_out;
@@ -100,6 +107,7 @@ class LiveProbe final : public Probe, private SweepPort {
     ring_.reset(ring_buffer__new(bpf_map__fd(programs_.events), &LiveProbe::on_record, this, nullptr));
     if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
     connection_map_ = ConnectionMap(programs_.object, programs_.conn_by_key);
+    thread_calls_ = ThreadCalls(programs_.object, programs_.thread_by_id);
     return attach_all();
   }
 
@@ -137,11 +145,35 @@ class LiveProbe final : public Probe, private SweepPort {
   }
 
   Result<std::unique_ptr<UprobeLink>> attach_uprobes(const std::string& path,
-                                                     std::span<const UprobePlace> places) override {
+                                                     std::span<const UprobePlace> places,
+                                                     const LinkReach& reach) override {
     return attach_places(
         {programs_.tls_enter, programs_.tls_return, features_.uprobe_multi, programs_.tls_session}, path,
-        places);
+        places, reach);
   }
+
+  double hit_cost_ns() override {
+    if (!hit_cost_ns_) hit_cost_ns_ = features_.uprobe_multi ? measure_process_links() : 0;
+    return *hit_cost_ns_;
+  }
+  std::array<uint64_t, LinkReach::kFiles> shared_hits() const override {
+    std::array<uint64_t, LinkReach::kFiles> sum{};
+    std::vector<std::array<uint64_t, LinkReach::kFiles>> per_cpu(cpus_);
+    const uint32_t zero = 0;
+    if (bpf_map_lookup_elem(bpf_map__fd(programs_.file_hits), &zero, per_cpu.data()) != 0) return sum;
+    for (const auto& hits : per_cpu)
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += hits[i];
+    return sum;
+  }
+  void mark_evident(uint32_t tgid) override { std::ignore = flag_process(tgid, kProcessEvident); }
+  Result<> count_link(uint32_t tgid, uint8_t file, CountedLink link) override {
+    const uint64_t bit = uint64_t{1} << file;
+    return change_flags(tgid, [&](ProcessFlags& flags) {
+      flags.own_links = link == CountedLink::kOwn ? flags.own_links | bit : flags.own_links & ~bit;
+      flags.both_links = link == CountedLink::kBoth ? flags.both_links | bit : flags.both_links & ~bit;
+    });
+  }
+  bool in_call(uint32_t tgid, bool own) const override { return thread_calls_.in_call(tgid, own); }
 
   void inject(const llmtap_event_hdr& event) override {
     const auto* bytes = reinterpret_cast<const std::byte*>(&event);
@@ -212,15 +244,25 @@ class LiveProbe final : public Probe, private SweepPort {
 
  private:
   // LLMTAP_PROCESS_… of bpf/lib/maps.bpf.h.
-  static constexpr uint32_t kProcessExcluded = 1, kProcessSwitches = 2;
+  static constexpr uint64_t kProcessExcluded = 1, kProcessSwitches = 2, kProcessEvident = 4;
 
-  Result<> flag_process(uint32_t tgid, uint32_t flag) {
+  Result<> flag_process(uint32_t tgid, uint64_t flag) {
+    return change_flags(tgid, [&](ProcessFlags& flags) { flags.flags |= flag; });
+  }
+
+  template <typename Change>
+  Result<> change_flags(uint32_t tgid, Change change) {
     const int map = bpf_map__fd(programs_.process_flags);
-    uint32_t flags = 0;
-    if (bpf_map_lookup_elem(map, &tgid, &flags) != 0) flags = 0;
-    flags |= flag;
+    ProcessFlags flags{};
+    if (bpf_map_lookup_elem(map, &tgid, &flags) != 0) flags = {};
+    change(flags);
     if (bpf_map_update_elem(map, &tgid, &flags, BPF_ANY) != 0)
       return Error{"flag process " + std::to_string(tgid) + ": " + std::strerror(errno)};
+    // Else the next with this number would have them: what exits now takes them along by itself.
+    if (!proc_.start_ns(tgid)) {
+      bpf_map_delete_elem(map, &tgid);
+      return Error{"flag process " + std::to_string(tgid) + ": it is gone"};
+    }
     uint8_t& slot = programs_.processes_flagged[tgid % programs_.processes_flagged.size()];
     std::atomic_ref(slot).store(1, std::memory_order_relaxed);
     return Ok{};
@@ -245,10 +287,12 @@ class LiveProbe final : public Probe, private SweepPort {
     if (seen == switchers_seen_ || !tell_switch_) return;
     switchers_seen_ = seen;
     const int map = bpf_map__fd(programs_.process_flags);
-    uint32_t tgid = 0, flags = 0;
+    uint32_t tgid = 0;
+    ProcessFlags flags{};
     for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0;
          previous = &tgid)
-      if (bpf_map_lookup_elem(map, &tgid, &flags) == 0 && (flags & kProcessSwitches) != 0) tell_switch_(tgid);
+      if (bpf_map_lookup_elem(map, &tgid, &flags) == 0 && (flags.flags & kProcessSwitches) != 0)
+        tell_switch_(tgid);
   }
 
   std::atomic_ref<uint32_t> reader_state() const {
@@ -460,6 +504,8 @@ class LiveProbe final : public Probe, private SweepPort {
   uint64_t next_tick_ns_ = 0, batch_end_ns_ = 0;
   RingBook book_;
   ConnectionMap connection_map_;
+  ThreadCalls thread_calls_;
+  std::optional<double> hit_cost_ns_;
   ProcFs proc_;
   LossSweep loss_sweep_{book_, *this};
   Lost lost_said_{};

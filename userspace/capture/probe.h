@@ -5,6 +5,7 @@
 // any thread while the core thread polls.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -15,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "capture/attacher.h"
 #include "capture/features.h"
 #include "llmtap/facts.h"
 #include "llmtap/result.h"
@@ -105,7 +107,14 @@ class Probe : public EventSource, public VerdictSink {
 
   // `path` is opened as such: /proc/PID/map_files/… and /proc/PID/root/… work.
   virtual Result<std::unique_ptr<UprobeLink>> attach_uprobes(const std::string& path,
-                                                             std::span<const UprobePlace> places) = 0;
+                                                             std::span<const UprobePlace> places,
+                                                             const LinkReach& reach = {}) = 0;
+  // As UprobeAttacher has them. Any thread, one at a time.
+  virtual double hit_cost_ns() = 0;
+  virtual std::array<uint64_t, LinkReach::kFiles> shared_hits() const = 0;
+  virtual void mark_evident(uint32_t tgid) = 0;  // of no effect on one that is gone
+  virtual Result<> count_link(uint32_t tgid, uint8_t file, CountedLink link) = 0;
+  virtual bool in_call(uint32_t tgid, bool own) const = 0;
   // A userspace-made event (PROCESS), delivered before any kernel event not yet delivered. `event` is
   // followed by its payload, event.size bytes in all.
   virtual void inject(const llmtap_event_hdr& event) = 0;

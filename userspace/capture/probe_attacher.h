@@ -22,16 +22,24 @@ class ProbeAttacher : public UprobeAttacher, public EventInjector {
   explicit ProbeAttacher(Probe& probe) : probe_(probe) {}
 
   Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                               std::span<const HookPlace> places) override {
+                                               std::span<const HookPlace> places,
+                                               const LinkReach& reach) override {
     std::vector<UprobePlace> converted;
     converted.reserve(places.size());
     for (const HookPlace& place : places)
       converted.push_back({place.offset, static_cast<HookKind>(place.kind), place.is_return});
-    return std::make_unique<Link>(LLMTAP_TRY(probe_.attach_uprobes(path, converted)));
+    return std::make_unique<Link>(LLMTAP_TRY(probe_.attach_uprobes(path, converted, reach)));
   }
   bool refuse_returns(uint32_t tgid) override {
     return probe_.statistics().uprobe_sessions && probe_.refuse_returns(tgid).has_value();
   }
+  double hit_cost_ns() override { return probe_.hit_cost_ns(); }
+  std::array<uint64_t, LinkReach::kFiles> shared_hits() override { return probe_.shared_hits(); }
+  void mark_evident(uint32_t tgid) override { probe_.mark_evident(tgid); }
+  bool count_link(uint32_t tgid, uint8_t file, CountedLink link) override {
+    return probe_.count_link(tgid, file, link).has_value();
+  }
+  bool in_call(uint32_t tgid, bool own) override { return probe_.in_call(tgid, own); }
   void inject(const llmtap_event_hdr& event) override { probe_.inject(event); }
 
  private:

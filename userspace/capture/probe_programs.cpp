@@ -204,6 +204,7 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   byte_books = skeleton->maps.byte_books;
   conn_by_key = skeleton->maps.conn_by_key;
   thread_by_id = skeleton->maps.thread_by_id;
+  file_hits = skeleton->maps.file_hits;
   processes_flagged = skeleton->bss->processes_flagged;
   switchers_seen = &skeleton->bss->switchers_seen;
   reader_state = &skeleton->bss->reader_state;

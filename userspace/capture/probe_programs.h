@@ -23,7 +23,7 @@ class ProbePrograms {
 
   bpf_object* object = nullptr;
   bpf_map *events = nullptr, *verdicts = nullptr, *process_flags = nullptr, *lost = nullptr,
-          *byte_books = nullptr, *conn_by_key = nullptr, *thread_by_id = nullptr;
+          *byte_books = nullptr, *conn_by_key = nullptr, *thread_by_id = nullptr, *file_hits = nullptr;
   std::span<uint8_t> processes_flagged;  // in memory shared with the programs, as the next ones
   uint32_t* switchers_seen = nullptr;
   uint32_t* reader_state = nullptr;

@@ -130,13 +130,29 @@ std::vector<uint32_t> ProcFs::processes() const {
   return tgids;
 }
 
-std::optional<uint64_t> ProcFs::start_ns(uint32_t tgid) const {
-  const auto text = read(tgid, "stat", 4096);
-  if (!text) return std::nullopt;
-  // "PID (comm) S ...": comm may hold spaces and parentheses. Start time is field 22, state field 3.
-  const size_t close = text->rfind(')');
+// /proc/PID/stat from its field 3 on: in "PID (comm) S …" comm may hold spaces and parentheses.
+std::optional<std::string> ProcFs::stat_from_state(uint32_t tgid) const {
+  auto text = read(tgid, "stat", 4096);
+  const size_t close = text ? text->rfind(')') : std::string::npos;
   if (close == std::string::npos) return std::nullopt;
-  std::string_view rest = std::string_view(*text).substr(close + 1);
+  return text->substr(close + 1);
+}
+
+std::optional<uint32_t> ProcFs::parent(uint32_t tgid) const {
+  const auto text = stat_from_state(tgid);
+  if (!text) return std::nullopt;
+  std::string_view rest = *text;
+  take_field(rest);
+  uint32_t parent = 0;
+  if (!parse_number(take_field(rest), parent, 10)) return std::nullopt;
+  return parent;
+}
+
+std::optional<uint64_t> ProcFs::start_ns(uint32_t tgid) const {
+  const auto text = stat_from_state(tgid);
+  if (!text) return std::nullopt;
+  // State is field 3, start time field 22.
+  std::string_view rest = *text;
   const std::string_view state = take_field(rest);
   if (state == "Z" || state == "X") return std::nullopt;
   for (int field = 4; field < 22; ++field) take_field(rest);

@@ -68,6 +68,7 @@ class ProcFs {
   std::vector<uint32_t> processes() const;
   // Boot time in ns, rounded down to a clock tick (10 ms) as /proc has it. Nothing: gone or a zombie.
   std::optional<uint64_t> start_ns(uint32_t tgid) const;
+  std::optional<uint32_t> parent(uint32_t tgid) const;
   // False only if it is certain: the number is free, a zombie's, or another process has it.
   bool lives(ProcessKey) const;
   // Nothing if the process went away, or another took its number, meanwhile.
@@ -79,6 +80,7 @@ class ProcFs {
  private:
   std::string path(uint32_t tgid, std::string_view name) const;
   std::optional<std::string> read(uint32_t tgid, std::string_view name, size_t max_bytes) const;
+  std::optional<std::string> stat_from_state(uint32_t tgid) const;
   std::string root_;
 };
 

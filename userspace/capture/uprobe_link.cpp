@@ -56,14 +56,21 @@ class SessionLink : public UprobeLink {
   UniqueFd link_;
 };
 
+// LLMTAP_COOKIE_… of bpf/lib/hook_kinds.h.
+uint64_t cookie_of(const UprobePlace& place, const LinkReach& reach) {
+  return static_cast<uint64_t>(place.kind) | uint64_t{reach.file} << 8 |
+         (reach.tgid != 0 ? uint64_t{1} << 16 : 0) | uint64_t{reach.epoch} << 32;
+}
+
 // libbpf before 1.5 does not know sessions: the kernel's own layout (union bpf_attr, link_create).
 Result<std::unique_ptr<UprobeLink>> attach_session(int program, const std::string& path,
-                                                   std::span<const UprobePlace> places) {
+                                                   std::span<const UprobePlace> places,
+                                                   const LinkReach& reach) {
   std::vector<uint64_t> offsets, cookies;
   for (const UprobePlace& place : places) {
     if (place.is_return) continue;
     offsets.push_back(place.offset);
-    cookies.push_back(static_cast<uint64_t>(place.kind));
+    cookies.push_back(cookie_of(place, reach));
   }
   struct {
     uint32_t program, target, attach_type, flags;
@@ -76,6 +83,7 @@ Result<std::unique_ptr<UprobeLink>> attach_session(int program, const std::strin
   request.offsets = reinterpret_cast<uintptr_t>(offsets.data());
   request.cookies = reinterpret_cast<uintptr_t>(cookies.data());
   request.count = static_cast<uint32_t>(offsets.size());
+  request.pid = reach.tgid;
   UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
   if (!link)
     return Error{"attach " + std::to_string(offsets.size()) + " probes to " + path + ": " +
@@ -84,13 +92,13 @@ Result<std::unique_ptr<UprobeLink>> attach_session(int program, const std::strin
 }
 
 Result<Link> attach_side(bpf_program* program, const std::string& path, std::span<const UprobePlace> places,
-                         bool returns) {
+                         const LinkReach& reach, bool returns) {
   std::vector<unsigned long> offsets;
   std::vector<__u64> cookies;
   for (const UprobePlace& place : places) {
     if (place.is_return != returns) continue;
     offsets.push_back(place.offset);
-    cookies.push_back(static_cast<__u64>(place.kind));
+    cookies.push_back(cookie_of(place, reach));
   }
   if (offsets.empty()) return Link{};
   LIBBPF_OPTS(bpf_uprobe_multi_opts, options);
@@ -98,7 +106,8 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
   options.cookies = cookies.data();
   options.cnt = offsets.size();
   options.retprobe = returns;
-  bpf_link* link = bpf_program__attach_uprobe_multi(program, -1, path.c_str(), nullptr, &options);
+  const pid_t pid = reach.tgid ? static_cast<pid_t>(reach.tgid) : -1;
+  bpf_link* link = bpf_program__attach_uprobe_multi(program, pid, path.c_str(), nullptr, &options);
   if (!link) {
     const int error = errno;
     Error result{"attach " + std::to_string(offsets.size()) + (returns ? " return" : " entry") +
@@ -111,10 +120,11 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
 }
 
 Result<std::unique_ptr<UprobeLink>> attach_multi(const UprobePrograms& programs, const std::string& path,
-                                                 std::span<const UprobePlace> places) {
+                                                 std::span<const UprobePlace> places,
+                                                 const LinkReach& reach) {
   // Entries first: a return without its entry would be counted as a loss.
-  Link entries = LLMTAP_TRY(attach_side(programs.enter.front(), path, places, false));
-  Link returns = LLMTAP_TRY(attach_side(programs.returning, path, places, true));
+  Link entries = LLMTAP_TRY(attach_side(programs.enter.front(), path, places, reach, false));
+  Link returns = LLMTAP_TRY(attach_side(programs.returning, path, places, reach, true));
   return std::unique_ptr<UprobeLink>(std::make_unique<MultiLink>(std::move(entries), std::move(returns)));
 }
 
@@ -139,9 +149,11 @@ Result<Link> attach_perf(const UprobePrograms& programs, const std::string& path
 }  // namespace
 
 Result<std::unique_ptr<UprobeLink>> attach_places(const UprobePrograms& programs, const std::string& path,
-                                                  std::span<const UprobePlace> places) {
-  if (programs.session) return attach_session(bpf_program__fd(programs.session), path, places);
-  if (programs.multi) return attach_multi(programs, path, places);
+                                                  std::span<const UprobePlace> places,
+                                                  const LinkReach& reach) {
+  if (programs.session) return attach_session(bpf_program__fd(programs.session), path, places, reach);
+  if (programs.multi) return attach_multi(programs, path, places, reach);
+  if (reach.tgid != 0) return Error{"attach to one process: this kernel's links do not know how"};
   auto links = std::make_unique<PerfLinks>();
   for (const bool returns : {false, true}) {  // entries first, as above
     for (const UprobePlace& place : places)

@@ -21,6 +21,7 @@ struct UprobePrograms {
 // With uprobe_multi one link for the entries and one for the returns: detaching hundreds of single links
 // takes the kernel minutes of grace periods, two take milliseconds. Else one perf event per place.
 Result<std::unique_ptr<UprobeLink>> attach_places(const UprobePrograms& programs, const std::string& path,
-                                                  std::span<const UprobePlace> places);
+                                                  std::span<const UprobePlace> places,
+                                                  const LinkReach& reach);
 
 }  // namespace llmtap

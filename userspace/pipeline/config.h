@@ -62,7 +62,8 @@ struct Config {
   std::vector<uint16_t> targets_ports;  // empty: all
   uint64_t routes_max_templates = 200;
   uint64_t capture_ring_bytes = 16 << 20;
-  uint64_t capture_cpu_share = 0;  // percent of one core; 0: no bound
+  uint64_t capture_cpu_share = 0;     // percent of one core; 0: no bound
+  uint64_t capture_narrow_share = 5;  // the same
   std::string content_capture = "off";
   bool identity_hash_end_user = true;
   std::vector<std::string> identity_header_map;

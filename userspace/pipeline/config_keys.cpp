@@ -86,9 +86,14 @@ constexpr std::array kKeys{
     ConfigKey{"capture.ring_bytes", "bytes", "16MiB", "262144..1073741824", &Config::capture_ring_bytes,
               "Ring buffer between kernel and daemon; a power of two."},
     ConfigKey{"capture.cpu_share", "number", "0", "0..100000", &Config::capture_cpu_share,
-              "Percent of one core that the probe may cost. Above it load is shed in steps: connections "
-              "without LLM calls are muted sooner, then new ones are not read, then everything is detached; "
-              "it comes back when the load is gone. 0: no bound."},
+              "Percent of one core that the probe may cost. Above it load is shed in steps: TLS libraries "
+              "are hooked in processes with LLM calls only, then connections without LLM calls are muted "
+              "sooner, then new ones are not read, then everything is detached; it comes back when the load "
+              "is gone. 0: no bound."},
+    ConfigKey{"capture.narrow_share", "number", "5", "0..100000", &Config::capture_narrow_share,
+              "Percent of one core that the hooks in a TLS library may cost processes without LLM calls. "
+              "Above it those are hooked in one second of 20 only, and whenever a process begins to use the "
+              "library. 0: always hooked."},
     ConfigKey{"content.capture", "word", "off", "off", &Config::content_capture,
               "Prompts and completions are never exported.", "on, metadata, full"},
     ConfigKey{"identity.hash_end_user", "boolean", "true", "true", &Config::identity_hash_end_user,

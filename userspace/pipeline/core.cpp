@@ -2,6 +2,7 @@
 #include "pipeline/core.h"
 
 #include <cstdlib>
+#include <initializer_list>
 
 namespace llmtap {
 
@@ -10,8 +11,8 @@ namespace {
 // Wall and boot clock drift apart by microseconds between two readings; a difference beyond this was a step.
 constexpr int64_t kStepNs = 500'000'000;
 
-std::vector<CallSink*> with(std::vector<CallSink*> sinks, CallSink& more) {
-  sinks.push_back(&more);
+std::vector<CallSink*> with(std::vector<CallSink*> sinks, std::initializer_list<CallSink*> more) {
+  sinks.insert(sinks.end(), more);
   return sinks;
 }
 
@@ -21,7 +22,8 @@ Core::Core(const Limits& limits, const CallTrackerOptions& options, std::vector<
            VerdictSink& verdicts)
     : limits_(limits),
       coverage_(limits_, options),
-      sinks_(with(std::move(sinks), coverage_)),
+      evidence_(limits_, options),
+      sinks_(with(std::move(sinks), {&coverage_, &evidence_})),
       links_(limits_, sinks_),
       calls_(
           limits_, options, [this](ProcessKey key) { return streams_.process(key); }, links_,
@@ -31,6 +33,7 @@ Core::Core(const Limits& limits, const CallTrackerOptions& options, std::vector<
   streams_.set_opaque_sink([this](const ConnectionFacts& facts) {
     coverage_.on_opaque(facts, streams_.process(facts.process)->workload);
   });
+  streams_.set_hello_sink([this](const ConnectionFacts& facts) { evidence_.on_hello(facts); });
   streams_.set_clock_sink([this](const ClockFacts& clock) { on_clock(clock); });
 }
 

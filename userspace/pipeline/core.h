@@ -3,7 +3,9 @@
 // daemon and replay feed it the same events and get the same calls.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "links/hop_linker.h"
@@ -13,6 +15,7 @@
 #include "llmtap/sink.h"
 #include "llmtap/verdict.h"
 #include "pipeline/coverage_book.h"
+#include "pipeline/evidence_book.h"
 #include "protocols/connection_readers.h"
 #include "streams/stream_table.h"
 
@@ -66,6 +69,9 @@ class Core : public EventSink {
   void on_event(const llmtap_event_hdr& event) override { streams_.on_event(event); }
   // targets.ports
   void set_plain_ports(std::vector<uint16_t> ports) { readers_.set_plain_ports(std::move(ports)); }
+  // Once for each process that makes LLM calls or is about to, by the host that it asks for. Core thread.
+  void set_evidence_sink(std::function<void(ProcessKey)> sink) { evidence_.set_sink(std::move(sink)); }
+  void tell_evidence_again() { evidence_.forget(); }
   void mute_sooner(bool sooner) { readers_.mute_sooner(sooner); }
   void set_prices(std::shared_ptr<const PriceTable> prices) { calls_.set_prices(std::move(prices)); }
   // Everything that is open is finished as incomplete: shutdown, end of a replay.
@@ -89,6 +95,7 @@ class Core : public EventSink {
 
   const Limits limits_;
   CoverageBook coverage_;
+  EvidenceBook evidence_;
   FanOut sinks_;
   HopLinker links_;
   ExchangeVerdicts exchange_verdicts_{*this};

@@ -107,6 +107,7 @@ Result<int> run_daemon(const Config& config) {
   shedding = std::make_unique<LoadShedding>(config, core, *capture);
   core.set_prices(std::move(prices));
   core.set_plain_ports(config.targets_ports);
+  core.set_evidence_sink([&capture](ProcessKey process) { capture->see_evidence(process); });
 
   Orders orders;
   Result<> outcome = Ok{};

@@ -16,7 +16,8 @@ constexpr std::chrono::seconds kScanPatience{30};
 class DryAttacher : public UprobeAttacher {
  public:
   Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                               std::span<const HookPlace> places) override {
+                                               std::span<const HookPlace> places,
+                                               const LinkReach& reach) override {
     return std::make_unique<AttachedLink>();
   }
 };

@@ -12,6 +12,7 @@ namespace {
 DiscoveryOptions discovery_options(const Config& config, Probe& probe) {
   DiscoveryOptions options;
   options.exclusion = Exclusion(config.targets_exclude);
+  options.attach.narrow.cpu_share = static_cast<double>(config.capture_narrow_share) / 100;
   options.exclude = [&probe](uint32_t tgid) {
     if (const auto excluded = probe.exclude_process(tgid); !excluded)
       spdlog::error("{}", excluded.error().message);

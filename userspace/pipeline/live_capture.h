@@ -41,6 +41,10 @@ class LiveCapture : public EventSource, public VerdictSink {
   // Core thread. From nothing that is new, or from nothing at all, is anything read.
   void refuse_new_connections(bool refuse) { probe_->refuse_new_connections(refuse); }
   Result<> detach(bool detach);
+  // Core thread. The process made an LLM call or is about to: it is hooked whatever that costs.
+  void see_evidence(ProcessKey process) { discovery_->see_evidence(process); }
+  // Core thread. Only processes with evidence are hooked, for now.
+  void press(bool pressed) { discovery_->press(pressed); }
 
   // Any thread.
   std::shared_ptr<const Coverage> coverage() const;

@@ -9,6 +9,7 @@ namespace llmtap {
 std::string_view name_of(ShedLevel level) {
   switch (level) {
     case ShedLevel::kNone: return "none";
+    case ShedLevel::kNarrow: return "narrow";
     case ShedLevel::kMuteSooner: return "mute_sooner";
     case ShedLevel::kRefuseNew: return "refuse_new";
     case ShedLevel::kDetached: return "detached";
@@ -19,6 +20,7 @@ std::string_view name_of(ShedLevel level) {
 std::string_view describe(ShedLevel level) {
   switch (level) {
     case ShedLevel::kNone: return "";
+    case ShedLevel::kNarrow: return "TLS of processes without LLM calls is read in one second of 20";
     case ShedLevel::kMuteSooner: return "connections without LLM calls are muted sooner";
     case ShedLevel::kRefuseNew: return "new connections are not read";
     case ShedLevel::kDetached: return "the probe is detached and sees no calls";

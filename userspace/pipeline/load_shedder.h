@@ -12,11 +12,12 @@ namespace llmtap {
 
 enum class ShedLevel : uint8_t {
   kNone = 0,
-  kMuteSooner = 1,  // connections without LLM calls are not read after a few exchanges
-  kRefuseNew = 2,   // nor those that are new
-  kDetached = 3,    // nothing is hooked but the end of what was known
+  kNarrow = 1,      // processes without LLM calls are hooked in a part of the time
+  kMuteSooner = 2,  // connections without LLM calls are not read after a few exchanges
+  kRefuseNew = 3,   // nor those that are new
+  kDetached = 4,    // nothing is hooked but the end of what was known
 };
-inline constexpr int kShedLevels = 4;
+inline constexpr int kShedLevels = 5;
 
 // "mute_sooner" and so on.
 std::string_view name_of(ShedLevel);

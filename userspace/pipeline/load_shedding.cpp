@@ -80,11 +80,15 @@ Result<> LoadShedding::shed(ShedLevel from, ShedLevel to) {
     spdlog::info("{:.0f} % of a core: everything is read again", percent);
   else
     spdlog::info("{:.0f} % of a core: a step back, now {}", percent, describe(to));
+  capture_.press(to >= ShedLevel::kNarrow);
   core_.mute_sooner(to >= ShedLevel::kMuteSooner);
   capture_.refuse_new_connections(to >= ShedLevel::kRefuseNew);
-  if ((from == ShedLevel::kDetached) != (to == ShedLevel::kDetached))
-    return capture_.detach(to == ShedLevel::kDetached);
-  return Ok{};
+  if ((from == ShedLevel::kDetached) == (to == ShedLevel::kDetached)) return Ok{};
+  auto done = capture_.detach(to == ShedLevel::kDetached);
+  // To the discovery that begins anew.
+  core_.tell_evidence_again();
+  capture_.press(to >= ShedLevel::kNarrow);
+  return done;
 }
 
 }  // namespace llmtap

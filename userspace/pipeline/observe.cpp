@@ -123,6 +123,9 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
         {{"openssl"}, static_cast<double>(capture->events_by_source[LLMTAP_SOURCE_OPENSSL])});
     out.ring_usage.push_back({{"events"}, capture->ring_usage_ratio});
     out.cpu_kernel_seconds = capture->program_run_seconds;
+    out.sampled_targets =
+        static_cast<double>(std::ranges::count(coverage.targets, true, &AttachTarget::sampled));
+    out.unfollowed_seconds = std::chrono::duration<double>(coverage.unfollowed).count();
   }
   for (int loss = LLMTAP_LOST_RING_FULL; loss <= LLMTAP_LOST_SHED; ++loss) {
     if (loss == LLMTAP_LOST_REDACTED) continue;  // not the kernel's

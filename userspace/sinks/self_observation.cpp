@@ -114,12 +114,23 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
                    {{{"used"}, self.cpu_share.value_or(0)}, {{"bound"}, self.cpu_share_bound.value_or(0)}});
     families.gauge(
         "llmtap_shed_level",
-        "Load that is shed to stay below the bound: 0 none, 1 connections without LLM calls are muted "
-        "sooner, 2 new connections are not read, 3 detached.",
+        "Load that is shed to stay below the bound: 0 none, 1 processes without LLM calls are hooked in a "
+        "part of the time, 2 connections without LLM calls are muted sooner, 3 new connections are not "
+        "read, 4 detached.",
         {}, {{{}, *self.shed_level}});
     families.counter("llmtap_shed_steps_total",
                      "Steps to a higher and to a lower level of llmtap_shed_level.", {"direction"},
                      self.shed_steps);
+  }
+  if (self.unfollowed_seconds) {
+    families.gauge("llmtap_sampled_targets",
+                   "Libraries whose hooks cost too much to be in every process: those without LLM calls are "
+                   "looked at in one second of 20.",
+                   {}, {{{}, self.sampled_targets.value_or(0)}});
+    families.counter("llmtap_unfollowed_seconds_total",
+                     "Time in which LLM calls of a process may have passed unseen, because it had made none "
+                     "and hooking it cost too much; summed over libraries.",
+                     {}, {{{}, *self.unfollowed_seconds}});
   }
   if (self.clock_steps)
     families.counter("llmtap_clock_steps_total", "Times that the wall clock was set.", {},

@@ -47,6 +47,7 @@ struct SelfObservation {
   std::optional<double> cpu_kernel_seconds;                      // run time of the BPF programs
   std::optional<double> cpu_share, cpu_share_bound, shed_level;  // only with a bound
   std::vector<Sample> shed_steps;                                // direction
+  std::optional<double> sampled_targets, unfollowed_seconds;
   std::optional<double> resident_bytes;
   std::vector<Sample> ring_usage;  // ring
   std::vector<ExportCounters> exports;

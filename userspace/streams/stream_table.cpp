@@ -352,6 +352,7 @@ void StreamTable::read_hello(Connection& conn, std::span<const uint8_t> bytes) {
 
 void StreamTable::set_sni(Connection& socket, const std::string& sni) {
   socket.facts.sni = sni;
+  if (hello_sink_) hello_sink_(socket.facts);
   if (socket.opened && !socket.ended) sink_.on_facts(socket.facts);
   const auto above = tls_id_by_socket_id_.find(socket.facts.id);
   Connection* tls = above == tls_id_by_socket_id_.end() ? nullptr : find(above->second);

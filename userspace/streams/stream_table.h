@@ -52,6 +52,8 @@ class StreamTable : public EventSink {
   const ClockFacts& clock() const { return clock_; }
   void set_clock_sink(std::function<void(const ClockFacts&)> sink) { clock_sink_ = std::move(sink); }
   // Told once of each TLS connection whose plaintext cannot be seen.
+  // Told of each ClientHello that names a host, by the socket's connection.
+  void set_hello_sink(std::function<void(const ConnectionFacts&)> sink) { hello_sink_ = std::move(sink); }
   void set_opaque_sink(std::function<void(const ConnectionFacts&)> sink) { opaque_sink_ = std::move(sink); }
   const StageBooks& books() const { return books_; }
   const StreamCounters& counters() const { return counters_; }
@@ -108,7 +110,7 @@ class StreamTable : public EventSink {
   std::unordered_set<uint32_t> tgids_with_clear_tls_;
   ClockFacts clock_;
   std::function<void(const ClockFacts&)> clock_sink_;
-  std::function<void(const ConnectionFacts&)> opaque_sink_;
+  std::function<void(const ConnectionFacts&)> opaque_sink_, hello_sink_;
   std::array<uint64_t, LLMTAP_LOST_MAX> kernel_lost_events_{}, kernel_lost_bytes_{};
   StageBooks books_;
   StreamCounters counters_;

@@ -66,7 +66,8 @@ struct Recorder : UprobeAttacher {
     int& live;
   };
   Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                               std::span<const HookPlace> places) override {
+                                               std::span<const HookPlace> places,
+                                               const LinkReach& reach) override {
     if (!failure.empty() && failures_left-- > 0) return Error{failure};
     struct stat status{};
     EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capture/thread_calls.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "capture/unique_fd.h"
+
+namespace llmtap {
+namespace {
+
+constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
+
+struct Member {
+  size_t offset = 0;
+  const btf_type* type = nullptr;
+};
+
+std::optional<Member> member_of(const btf* types, const char* name, std::string_view member) {
+  const int id = btf__find_by_name_kind(types, name, BTF_KIND_STRUCT);
+  const btf_type* const type = id < 0 ? nullptr : btf__type_by_id(types, static_cast<__u32>(id));
+  for (__u32 i = 0; type != nullptr && i < btf_vlen(type); ++i)
+    if (member == btf__name_by_offset(types, btf_members(type)[i].name_off))
+      return Member{btf_member_bit_offset(type, i) / 8, btf__type_by_id(types, btf_members(type)[i].type)};
+  return std::nullopt;
+}
+
+}  // namespace
+
+ThreadCalls::ThreadCalls(const bpf_object* object, const bpf_map* map) {
+  if (bpf_map__type(map) != BPF_MAP_TYPE_TASK_STORAGE) return;
+  const btf* const types = bpf_object__btf(object);
+  const auto calls = member_of(types, "thread", "tls"), sp = member_of(types, "tls_call", "sp"),
+             own = member_of(types, "tls_call", "own");
+  if (!calls || !sp || !own || !btf_is_array(calls->type)) return;
+  calls_ = btf_array(calls->type)->nelems;
+  const auto call_bytes = btf__resolve_size(types, btf_array(calls->type)->type);
+  if (call_bytes <= 0) return;
+  call_bytes_ = static_cast<size_t>(call_bytes);
+  at_ = {.calls = calls->offset, .sp = sp->offset, .own = own->offset};
+  value_bytes_ = bpf_map__value_size(map);
+  map_ = bpf_map__fd(map);
+}
+
+bool ThreadCalls::in_call(uint32_t tgid, bool own) const {
+  if (map_ < 0) return true;
+  std::error_code error;
+  std::filesystem::directory_iterator tasks("/proc/" + std::to_string(tgid) + "/task", error);
+  if (error) return error != std::errc::no_such_file_or_directory && error != std::errc::no_such_process;
+  std::vector<std::byte> value(value_bytes_);
+  for (; tasks != std::filesystem::directory_iterator(); tasks.increment(error)) {
+    if (error) return true;
+    const std::string name = tasks->path().filename();
+    pid_t tid = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), tid).ec != std::errc{}) continue;
+    const UniqueFd thread(static_cast<int>(::syscall(SYS_pidfd_open, tid, kPidfdThread)));
+    if (!thread && errno == ESRCH) continue;
+    if (!thread) return true;
+    const int key = thread.get();
+    if (bpf_map_lookup_elem(map_, &key, value.data()) != 0) continue;  // in no hooked call so far
+    for (size_t i = 0; i < calls_; ++i) {
+      const std::byte* const call = value.data() + at_.calls + i * call_bytes_;
+      uint64_t sp = 0;
+      std::memcpy(&sp, call + at_.sp, sizeof(sp));
+      if (sp != 0 && (call[at_.own] != std::byte{0}) == own) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace llmtap
