@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real daemon against what can go wrong around it.
 
-  run.py --llmtap build/dev/llmtap --group startup|endings|endurance|harm|hostile|losses|repeats|replays|shedding [--only TEXT] [--keep DIR]
+  run.py --llmtap build/dev/llmtap --group startup|endings|endurance|harm|hostile|losses|narrowing|repeats|replays|shedding [--only TEXT] [--keep DIR]
 
 Each group is a module with CASES: (name, function). A function gets a Bench and returns the problems
 it found, as sentences. LLMTAP_BIG=1 moves a gigabyte where 256 MB are enough to see a growth.

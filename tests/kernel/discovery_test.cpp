@@ -98,8 +98,7 @@ class Recorder : public UprobeAttacher, public EventInjector {
     uint64_t inode;
   };
 
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                               std::span<const HookPlace> places,
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places,
                                                const LinkReach& reach) override {
     struct stat status{};
     if (::stat(path.c_str(), &status) != 0) return Error{path + ": " + ::strerror(errno)};

@@ -18,7 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::string kRequest = "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
+const std::string kRequest =
+    "POST /v1/messages HTTP/1.1\r\nHost: api.example.test\r\nContent-Length: 5\r\n\r\nhello";
 const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 constexpr uint8_t kFile = 7;
 
@@ -151,7 +152,8 @@ TEST_F(NarrowTest, AThousandSwitchesUnderAStreamLoseNothingAndDoubleNothing) {
   for (uint64_t i = 0; i < state_->written; ++i) expected += std::to_string(i) + "\n";
   const auto found = clients(tgid);
   ASSERT_EQ(found.size(), 1u);
-  EXPECT_TRUE(found[0]->written() == expected) << found[0]->written().size() << " of " << expected.size() << " bytes";
+  EXPECT_TRUE(found[0]->written() == expected)
+      << found[0]->written().size() << " of " << expected.size() << " bytes";
   EXPECT_EQ(found[0]->stream[LLMTAP_WRITE].gap_bytes, 0u);
   size_t readers = 0;
   for (const SeenConnection* connection : seen_.connections(tgid, LLMTAP_SOURCE_OPENSSL)) {
@@ -196,7 +198,8 @@ TEST_F(NarrowTest, AnOwnLinkFollowsAllThreadsOfItsProcessThroughTheSharedOnesAbs
   shared_.reset();
   const uint32_t other = run([&] {
     return tls_exchange(
-        contexts_, [](SSL* ssl) { return tls_write_all(ssl, kRequest) && tls_read(ssl, kReply.size()) == kReply; },
+        contexts_,
+        [](SSL* ssl) { return tls_write_all(ssl, kRequest) && tls_read(ssl, kReply.size()) == kReply; },
         [](SSL* ssl) { return tls_read(ssl, kRequest.size()) == kRequest && tls_write_all(ssl, kReply); });
   });
   ask();

@@ -261,13 +261,11 @@ void AttachManager::describe(Coverage& coverage) const {
     if (file.places.empty() || file.users.empty()) continue;
     for (const RuntimeUse& use : file.runtimes)
       if (use.state == CoverageState::kClear || use.reason.starts_with("attach_"))
-        coverage.targets.push_back({use.runtime, file.path, key.major, key.minor, key.inode, file.generation,
-                                    file.placement, file.single_stepped, file.places.size(),
-                                    file.users.size(),
-                                    file.link != nullptr ||
-                                        file.narrowed.policy.state() == NarrowPolicy::State::kNarrow,
-                                    file.narrowed.policy.state() == NarrowPolicy::State::kNarrow,
-                                    file.narrowed.own.size()});
+        coverage.targets.push_back(
+            {use.runtime, file.path, key.major, key.minor, key.inode, file.generation, file.placement,
+             file.single_stepped, file.places.size(), file.users.size(),
+             file.link != nullptr || file.narrowed.policy.state() == NarrowPolicy::State::kNarrow,
+             file.narrowed.policy.state() == NarrowPolicy::State::kNarrow, file.narrowed.own.size()});
   }
   coverage.attach_failures = failures_;
 }

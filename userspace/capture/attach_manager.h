@@ -53,9 +53,7 @@ class AttachManager {
   void touch(const FileKey&, Time now);
   // The process made an LLM call or is about to: it is never left out.
   void see_evidence(ProcessKey process) { narrower_.see_evidence({process.tgid, process.start_ns}); }
-  bool is_evident(ProcessKey process) const {
-    return narrower_.is_evident({process.tgid, process.start_ns});
-  }
+  bool is_evident(ProcessKey process) const { return narrower_.is_evident({process.tgid, process.start_ns}); }
   void forget_evidence_of_all_but(const std::set<uint32_t>& tgids) { narrower_.forget_all_but(tgids); }
   // A child of it is no user yet.
   void touch_files_of(ProcessKey, Time now);

@@ -46,8 +46,9 @@ struct HookPlace {
 // Which calls a link is for; in the kernel it is part of the attach cookie (bpf/lib/hook_kinds.h).
 struct LinkReach {
   static constexpr size_t kFiles = 64;
-  uint32_t tgid = 0;   // of this process alone; 0: of every one that maps the file
-  uint8_t file = 0;    // below kFiles: the file's number in the calls below; 0: it has none and is never narrowed
+  uint32_t tgid = 0;  // of this process alone; 0: of every one that maps the file
+  uint8_t file =
+      0;  // below kFiles: the file's number in the calls below; 0: it has none and is never narrowed
   uint16_t epoch = 0;  // another one than before: calls may have passed in between
 };
 

@@ -45,7 +45,8 @@ struct AttachTarget {
   size_t places = 0;
   size_t processes = 0;
   bool attached = false;
-  bool sampled = false;  // of the others calls are seen in one second of 20, because hooking all costs too much
+  bool sampled =
+      false;  // of the others calls are seen in one second of 20, because hooking all costs too much
   size_t own_links = 0;  // processes that are never left out, and have a link of their own
 };
 

@@ -34,10 +34,10 @@ class NarrowPolicy {
 
   struct Look {
     Time now{};
-    double cpu_share = 0;                  // the bound in force
-    uint64_t hits = 0;                     // of the shared link by processes without evidence, cumulative
-    std::function<double()> hit_ns;        // what one costs; asked only where it matters. 0: cannot be narrowed
-    size_t wanted = 0, others = 0;         // processes that map the file: with evidence or young; not
+    double cpu_share = 0;            // the bound in force
+    uint64_t hits = 0;               // of the shared link by processes without evidence, cumulative
+    std::function<double()> hit_ns;  // what one costs; asked only where it matters. 0: cannot be narrowed
+    size_t wanted = 0, others = 0;   // processes that map the file: with evidence or young; not
     std::function<bool()> calls_underway;  // of the wanted, that the shared link saw begin
   };
   // What is to be done now; the state is what it will be then.

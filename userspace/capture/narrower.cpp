@@ -32,9 +32,7 @@ void Narrower::leave(File& file) {
   file = {};
 }
 
-double Narrower::bound() const {
-  return pressed_ && options_.cpu_share > 0 ? kPressed : options_.cpu_share;
-}
+double Narrower::bound() const { return pressed_ && options_.cpu_share > 0 ? kPressed : options_.cpu_share; }
 
 void Narrower::forget_all_but(const std::set<uint32_t>& tgids) {
   std::erase_if(evident_, [&](const auto& entry) { return !tgids.contains(entry.first.first); });
@@ -121,8 +119,8 @@ void Narrower::step(File& file, const Target& target, Time now) {
   look.calls_underway = [&] {
     // A process that came or showed evidence since needs its own first.
     if (!attach_own(file, target, now)) return true;
-    return std::ranges::any_of(file.own,
-                               [&](const auto& entry) { return attacher_.in_call(entry.first.first, false); });
+    return std::ranges::any_of(
+        file.own, [&](const auto& entry) { return attacher_.in_call(entry.first.first, false); });
   };
   const bool was_narrow = file.policy.state() == NarrowPolicy::State::kNarrow;
   if (was_narrow) unfollowed_ += now - file.stepped;
@@ -131,9 +129,7 @@ void Narrower::step(File& file, const Target& target, Time now) {
     case NarrowPolicy::Step::kLeave:
       if (!attach_own(file, target, now)) file.policy.stay_shared(options_, now);
       break;
-    case NarrowPolicy::Step::kDetachShared:
-      target.shared.reset();
-      break;
+    case NarrowPolicy::Step::kDetachShared: target.shared.reset(); break;
     case NarrowPolicy::Step::kAttachShared: {
       auto opened = target.open();
       ++file.epoch;

@@ -4,8 +4,9 @@
 // shared again. One owner thread.
 //
 // No call is missed or counted twice when a process changes from one to the other: both count while its own
-// comes or goes, and neither goes while a call that it saw begin is underway. What a process did unseen ends its TLS connections in the kernel (LLMTAP_COOKIE_EPOCH): what follows is read as of
-// connections that are older than the probe.
+// comes or goes, and neither goes while a call that it saw begin is underway. What a process did unseen ends
+// its TLS connections in the kernel (LLMTAP_COOKIE_EPOCH): what follows is read as of connections that are
+// older than the probe.
 #pragma once
 
 #include <array>
@@ -37,8 +38,8 @@ class Narrower {
     uint16_t epoch = 0;  // of the shared link, or the last there was
     NarrowPolicy policy;
     std::map<User, std::unique_ptr<AttachedLink>> own;
-    UniqueFd opened;     // while there are own links
-    Time stepped{};      // time as narrow until then is in unfollowed()
+    UniqueFd opened;  // while there are own links
+    Time stepped{};   // time as narrow until then is in unfollowed()
   };
   // What it needs of it for a step.
   struct Target {

@@ -21,8 +21,7 @@ class ProbeAttacher : public UprobeAttacher, public EventInjector {
  public:
   explicit ProbeAttacher(Probe& probe) : probe_(probe) {}
 
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                               std::span<const HookPlace> places,
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places,
                                                const LinkReach& reach) override {
     std::vector<UprobePlace> converted;
     converted.reserve(places.size());

@@ -54,12 +54,10 @@ UniqueFd load_counter(int map) {
                     .off = 0,
                     .imm = imm};
   };
-  const std::array<bpf_insn, 6> code{{insn(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_VALUE, map),
-                                      insn(0, 0, 0, 0),
-                                      insn(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 1),
-                                      insn(BPF_STX | BPF_ATOMIC | BPF_DW, 1, 2, BPF_ADD),
-                                      insn(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0),
-                                      insn(BPF_JMP | BPF_EXIT, 0, 0, 0)}};
+  const std::array<bpf_insn, 6> code{
+      {insn(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_VALUE, map), insn(0, 0, 0, 0),
+       insn(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 1), insn(BPF_STX | BPF_ATOMIC | BPF_DW, 1, 2, BPF_ADD),
+       insn(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0), insn(BPF_JMP | BPF_EXIT, 0, 0, 0)}};
   LIBBPF_OPTS(bpf_prog_load_opts, options);
   options.expected_attach_type = static_cast<bpf_attach_type>(kTraceUprobeMulti);
   return UniqueFd(

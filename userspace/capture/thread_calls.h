@@ -16,8 +16,8 @@ class ThreadCalls {
   ThreadCalls(const bpf_object* object, const bpf_map* map);
 
   // Whether some thread of the process is in a call that a link of it alone (`own`), or of all processes, saw
-  // begin. True also if that cannot be known: the map has no threads as keys (before Linux 5.17), or a thread cannot be named
-  // (before 6.9).
+  // begin. True also if that cannot be known: the map has no threads as keys (before Linux 5.17), or a thread
+  // cannot be named (before 6.9).
   bool in_call(uint32_t tgid, bool own) const;
 
  private:

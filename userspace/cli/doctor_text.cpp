@@ -77,6 +77,20 @@ std::string process_lines(const Coverage& coverage) {
   return text;
 }
 
+std::string daemon_lines(const HookedLibraries& daemon) {
+  std::string text;
+  for (const HookedLibrary& library : daemon.libraries)
+    if (library.sampled)
+      text += "  sampled   " + printable(library.runtime) + "  " + printable(library.path) + "  (" +
+              std::to_string(library.own_links) + " of " + std::to_string(library.processes) +
+              " processes have shown LLM calls and are always read; the others in one second of 20)\n";
+  if (text.empty()) text = "  every process that maps a library above is always read\n";
+  if (daemon.unfollowed_seconds > 0)
+    text += "  For " + std::to_string(static_cast<uint64_t>(daemon.unfollowed_seconds)) +
+            " s so far calls of some process may have passed unseen (capture.narrow_share).\n";
+  return text;
+}
+
 std::string verdict(const DoctorReport& report) {
   if (can_observe(report)) return "This node can be observed.\n";
   std::string text = "This node cannot be observed:\n";
@@ -97,6 +111,7 @@ bool can_observe(const DoctorReport& report) {
 std::string doctor_text(const DoctorReport& report) {
   std::string text = verdict(report) + "\nKernel and permissions\n" + fact_lines(report);
   text += "\nTLS libraries in use\n" + library_lines(report.coverage);
+  if (report.daemon) text += "\nThe running daemon\n" + daemon_lines(*report.daemon);
   text += "\nProcesses that carry TLS (read: calls inside TLS are seen; opaque: name and timing only)\n" +
           process_lines(report.coverage);
   const size_t plain = static_cast<size_t>(std::ranges::count_if(
@@ -138,6 +153,18 @@ std::string doctor_json(const DoctorReport& report) {
                                      {"exe", process.exe},
                                      {"workload", process.workload},
                                      {"runtimes", std::move(runtimes)}});
+  }
+  document["daemon"] = nullptr;
+  if (report.daemon) {
+    Json sampled = Json::array();
+    for (const HookedLibrary& library : report.daemon->libraries)
+      if (library.sampled)
+        sampled.push_back({{"runtime", library.runtime},
+                           {"path", library.path},
+                           {"processes", library.processes},
+                           {"always_read", library.own_links}});
+    document["daemon"] = {{"sampled", std::move(sampled)},
+                          {"unfollowed_seconds", report.daemon->unfollowed_seconds}};
   }
   document["complete"] = report.coverage_error.empty();
   document["error"] = report.coverage_error;

@@ -100,8 +100,9 @@ Result<int> run_daemon(const Config& config) {
     add_shed_status(self, shedding->status());
     return self;
   }));
-  auto web = LLMTAP_TRY(
-      open_web(config, *sinks, [&] { return less_ready(capture->readiness(), shedding->status()); }));
+  auto web = LLMTAP_TRY(open_web(
+      config, *sinks, [&] { return less_ready(capture->readiness(), shedding->status()); },
+      [&] { return capture->coverage(); }));
 
   Core core(limits, tracker_options(config), sinks->all(), *capture);
   shedding = std::make_unique<LoadShedding>(config, core, *capture);

@@ -15,8 +15,7 @@ constexpr std::chrono::seconds kScanPatience{30};
 // Takes every place and sets no breakpoint.
 class DryAttacher : public UprobeAttacher {
  public:
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                               std::span<const HookPlace> places,
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places,
                                                const LinkReach& reach) override {
     return std::make_unique<AttachedLink>();
   }

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <limits>
 
+#include "pipeline/coverage_json.h"
+
 namespace llmtap {
 
 namespace {
@@ -39,7 +41,8 @@ HttpResponse calls_reply(const RecentCalls& recent, const HttpRequest& request) 
 }  // namespace
 
 Result<std::unique_ptr<HttpServer>> open_web(const Config& config, SinkSet& sinks,
-                                             std::function<Readiness()> readiness) {
+                                             std::function<Readiness()> readiness,
+                                             std::function<std::shared_ptr<const Coverage>()> coverage) {
   if (!config.metrics_enabled) return std::unique_ptr<HttpServer>();
   HttpServerOptions options;
   options.listen = listen_text(config.metrics_listen);
@@ -51,6 +54,12 @@ Result<std::unique_ptr<HttpServer>> open_web(const Config& config, SinkSet& sink
   server->add_route(
       "/api/calls", [&sinks](const HttpRequest& request) { return calls_reply(sinks.recent(), request); },
       "Recent calls (JSON)");
+  server->add_route(
+      "/api/coverage",
+      [coverage = std::move(coverage)](const HttpRequest&) {
+        return HttpResponse{.content_type = "application/json", .body = coverage_json(*coverage())};
+      },
+      "Hooked libraries (JSON)");
   server->add_route("/healthz", [](const HttpRequest&) { return HttpResponse{.body = "ok\n"}; }, "Liveness");
   server->add_route(
       "/readyz",

@@ -16,6 +16,7 @@ namespace llmtap {
 // The server listens, bound but not yet answering, or an error that names the address. Null when
 // metrics are off. `sinks` outlives it.
 Result<std::unique_ptr<HttpServer>> open_web(const Config& config, SinkSet& sinks,
-                                             std::function<Readiness()> readiness);
+                                             std::function<Readiness()> readiness,
+                                             std::function<std::shared_ptr<const Coverage>()> coverage);
 
 }  // namespace llmtap

@@ -65,8 +65,7 @@ struct Recorder : UprobeAttacher {
     ~Link() override { --live; }
     int& live;
   };
-  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path,
-                                               std::span<const HookPlace> places,
+  Result<std::unique_ptr<AttachedLink>> attach(const std::string& path, std::span<const HookPlace> places,
                                                const LinkReach& reach) override {
     if (!failure.empty() && failures_left-- > 0) return Error{failure};
     struct stat status{};

@@ -172,6 +172,7 @@ TEST(ProcFs, ReadsThisProcess) {
   ASSERT_TRUE(record.has_value());
   EXPECT_EQ(record->facts.key, (ProcessKey{self, *start}));
   EXPECT_TRUE(record->facts.exe.ends_with("unit_capture")) << record->facts.exe;
+  EXPECT_EQ(proc.parent(self), static_cast<uint32_t>(::getppid()));
 }
 
 }  // namespace

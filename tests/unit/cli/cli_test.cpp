@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli.h"
+#include "cli/doctor_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -204,6 +205,18 @@ TEST(DoctorCommand, FailsWithTheAdviceWhenSomethingNeededIsMissing) {
       StartsWith(
           "This node cannot be observed:\n  capability cap_bpf: loads the BPF programs; run as root\n"));
   EXPECT_THAT(seen.out, HasSubstr("The list is not complete: the scan took too long"));
+}
+
+TEST(DoctorCommand, SaysWhatTheDaemonReadsInAPartOfTheTime) {
+  DoctorReport report = node();
+  EXPECT_THAT(doctor_text(report), Not(HasSubstr("The running daemon")));
+  report.daemon = HookedLibraries{.libraries = {{"openssl", "/lib/libssl.so.3", 7, false, 0}}};
+  EXPECT_THAT(doctor_text(report), HasSubstr("every process that maps a library above is always read"));
+  report.daemon->libraries.push_back({"openssl", "/opt/libssl.so.3", 7, true, 2});
+  report.daemon->unfollowed_seconds = 312.7;
+  EXPECT_THAT(doctor_text(report), HasSubstr("sampled   openssl  /opt/libssl.so.3  (2 of 7 processes"));
+  EXPECT_THAT(doctor_text(report), HasSubstr("For 312 s so far"));
+  EXPECT_THAT(doctor_json(report), HasSubstr("\"always_read\": 2"));
 }
 
 TEST(DoctorCommand, JsonHasEveryProcess) {

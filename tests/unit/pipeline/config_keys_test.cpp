@@ -57,6 +57,7 @@ constexpr Key kReference[] = {
     {"targets.ports", Built::kYes, "80,11434"},
     {"capture.ring_bytes", Built::kYes, "32MiB"},
     {"capture.cpu_share", Built::kYes, "25"},
+    {"capture.narrow_share", Built::kYes, "7"},
 
     {"enabled", Built::kNotYet, "false", "true"},
     {"memory.max_bytes", Built::kNotYet, "100", "0"},

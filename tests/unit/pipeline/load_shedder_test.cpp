@@ -17,8 +17,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
-constexpr auto kNone = ShedLevel::kNone, kMute = ShedLevel::kMuteSooner, kRefuse = ShedLevel::kRefuseNew,
-               kDetached = ShedLevel::kDetached;
+constexpr auto kNone = ShedLevel::kNone, kNarrow = ShedLevel::kNarrow, kMute = ShedLevel::kMuteSooner,
+               kRefuse = ShedLevel::kRefuseNew, kDetached = ShedLevel::kDetached;
 
 class LoadShedderTest : public ::testing::Test, private LoadShedPort {
  protected:
@@ -59,25 +59,27 @@ TEST_F(LoadShedderTest, OneSecondIsNoLoad) {
 }
 
 TEST_F(LoadShedderTest, GoesStepByStepAndBack) {
-  seconds(6, 30);
-  EXPECT_THAT(steps, ElementsAre(Pair(kNone, kMute), Pair(kMute, kRefuse), Pair(kRefuse, kDetached)));
+  seconds(8, 30);
+  EXPECT_THAT(steps, ElementsAre(Pair(kNone, kNarrow), Pair(kNarrow, kMute), Pair(kMute, kRefuse),
+                                 Pair(kRefuse, kDetached)));
   steps.clear();
   seconds(4, 1);
   EXPECT_THAT(steps, IsEmpty());
   seconds(20, 1);
-  EXPECT_THAT(steps, ElementsAre(Pair(kDetached, kRefuse), Pair(kRefuse, kMute), Pair(kMute, kNone)));
-  EXPECT_EQ(shedder.steps_up(), 3U);
-  EXPECT_EQ(shedder.steps_down(), 3U);
+  EXPECT_THAT(steps, ElementsAre(Pair(kDetached, kRefuse), Pair(kRefuse, kMute), Pair(kMute, kNarrow),
+                                 Pair(kNarrow, kNone)));
+  EXPECT_EQ(shedder.steps_up(), 4U);
+  EXPECT_EQ(shedder.steps_down(), 4U);
 }
 
 TEST_F(LoadShedderTest, StaysWhereTheLoadFits) {
   seconds(2, 30);
   seconds(100, 15);
-  EXPECT_EQ(shedder.level(), kMute);
+  EXPECT_EQ(shedder.level(), kNarrow);
 }
 
 TEST_F(LoadShedderTest, TheProgramsInTheKernelCount) {
-  seconds(4, 5, 16);
+  seconds(6, 5, 16);
   EXPECT_EQ(shedder.level(), kRefuse);
   seconds(2, 5, 16);
   EXPECT_EQ(shedder.level(), kDetached);
@@ -89,7 +91,7 @@ TEST_F(LoadShedderTest, TheProgramsInTheKernelCount) {
 TEST_F(LoadShedderTest, ALoadThatStaysIsLookedAtMoreAndMoreRarely) {
   std::vector<int> pauses;
   for (int i = 0; i < 8; ++i) {
-    seconds(10, 50);
+    seconds(i == 0 ? 12 : 10, 50);  // all the steps, then one
     ASSERT_EQ(shedder.level(), kDetached);
     int pause = 0;
     while (shedder.level() == kDetached) {

@@ -36,8 +36,10 @@ constexpr const char* kSelfFamilies[] = {
     "llmtap_probe_resident_bytes",
     "llmtap_queue_length",
     "llmtap_ring_usage_ratio",
+    "llmtap_sampled_targets",
     "llmtap_stage_bytes_total",
     "llmtap_stage_items_total",
+    "llmtap_unfollowed_seconds_total",
 };
 
 // From the first call on.

@@ -69,7 +69,9 @@ struct Served {
     auto opened = SinkSet::open(config, Limits{}, nullptr);
     if (!opened) return;
     sinks = *std::move(opened);
-    auto server = open_web(config, *sinks, [] { return Readiness{.ready = true}; });
+    auto server = open_web(
+        config, *sinks, [] { return Readiness{.ready = true}; },
+        [] { return std::make_shared<const Coverage>(); });
     if (!server) return;
     web = *std::move(server);
     web->start();

@@ -414,6 +414,7 @@ class OpaqueTest : public StreamTableTest {
   void SetUp() override {
     StreamTableTest::SetUp();
     table->set_opaque_sink([this](const ConnectionFacts& facts) { opaque.push_back(facts.sni); });
+    table->set_hello_sink([this](const ConnectionFacts& facts) { hellos.push_back(facts.sni); });
   }
   void tls_data(uint64_t id, llmtap_direction direction, uint64_t offset, std::string_view bytes) {
     llmtap_data_event event{};
@@ -434,8 +435,17 @@ class OpaqueTest : public StreamTableTest {
     event.socket_conn_id = socket;
     conn(id, event);
   }
-  std::vector<std::string> opaque;
+  std::vector<std::string> opaque, hellos;
 };
+
+TEST_F(OpaqueTest, AHandshakeTellsItsHostAtOnce) {
+  conn(1);
+  EXPECT_TRUE(hellos.empty());
+  hello(1);
+  EXPECT_THAT(hellos, ElementsAre("api.openai.com"));
+  finish_handshake(1);
+  EXPECT_EQ(hellos.size(), 1u);
+}
 
 TEST_F(OpaqueTest, ASocketUnderALibraryThatNobodyReadsIsOpaqueOnce) {
   conn(1);
