@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """syscalls, nginx: what a process pays that makes no LLM call."""
+import contextlib
 import re
 import subprocess
 
@@ -26,6 +27,10 @@ def measure_syscalls(lab):
     if not lab.built("capture.tracepoints"):
         lines.append(absent("syscalls", "the variant without tracefs (raw_tp)", "not built"))
     return lines, rounds
+
+
+# Hooked in every process, whatever it costs.
+BROAD = ["--set", "capture.narrow_share=0"]
 
 
 class Nginx:
@@ -65,6 +70,15 @@ http {{
     def __exit__(self, *_):
         stop(self.process)
 
+    @contextlib.contextmanager
+    def loaded(self):
+        """Full load while the block runs."""
+        run = subprocess.Popen(["wrk", "-t1", "-c16", "-d600s", "-s", self.varied, f"https://127.0.0.1:{self.port}/"], stdout=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            stop(run)
+
     def load(self, seconds, varied):
         before = cpu_seconds(self.worker)
         run = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", *(["-s", self.varied] if varied else []),
@@ -79,14 +93,19 @@ http {{
 def measure_nginx(lab):
     """Throughput kept at full load, keep-alive, and the worker's CPU for a request. CPU decides where the
     throughput's interval is wider than five points."""
-    modes, seconds = ["off", "places", "hooks", "exported", "llmtap", "places varied", "llmtap varied"], 1 if lab.quick else 4
+    modes, seconds = ["off", "places", "hooks", "exported", "llmtap", "places varied", "hooks varied", "llmtap varied", "llmtap narrowed"], 1 if lab.quick else 4
     lost = []
 
     def one(mode):
         # A new nginx each time: none keeps connections that another probe had classified.
-        with lab.probe(mode.split()[0]) as daemon, Nginx(lab) as nginx:
+        with lab.probe(mode.split()[0], *([] if mode.endswith("narrowed") else BROAD)) as daemon, Nginx(lab) as nginx:
             before = daemon.cpu_seconds() if daemon else 0
-            result = nginx.load(seconds, mode.endswith("varied"))
+            if mode.endswith("narrowed"):
+                with nginx.loaded():
+                    wait_for("llmtap leaves nginx out", lambda: daemon.total("llmtap_sampled_targets") > 0, 120)
+            # A whole turn of 20 seconds; the load is a new process, so that all are hooked for its first second or two.
+            longer = 20 if mode.endswith("narrowed") and not lab.quick else seconds
+            result = nginx.load(longer, mode.endswith(("varied", "narrowed")))
             if daemon:
                 lost.append(daemon.losses())
                 result["daemon_us"] = (daemon.cpu_seconds() - before) / result["requests"] * 1e6
@@ -102,18 +121,18 @@ def measure_nginx(lab):
     # The same limit as CPU: a request that costs 1/0.9 lets 0.9 as many through.
     lines.append(Line("nginx", "broad: CPU of a request, against empty programs at the same places",
                       Figure.of(rounds, share("llmtap", "places", "cpu_us")), "x", "<=", 1 / 0.9,
-                      {mode: median_of(mode, "cpu_us")(rounds) for mode in modes}))
+                      {mode: median_of(mode, "cpu_us")(rounds) for mode in modes[:5]}))
     lines.append(Line("nginx", "broad: the daemon's CPU for a request", Figure.of(rounds, median_of("llmtap", "daemon_us")), "us"))
     # A request that is the same as the one before it is skipped; this is what others cost.
     for what, field in (("throughput", "per_second"), ("CPU of a request", "cpu_us")):
         lines.append(Line("nginx", f"broad, no two requests alike: {what}, against empty programs at the same places",
                           Figure.of(rounds, share("llmtap varied", "places varied", field)), "x",
-                          medians={mode: median_of(mode, field)(rounds) for mode in modes[5:]}))
-    if lab.built("capture.narrow"):
-        lines.append(Line("nginx", "narrowed: throughput, against empty system call hooks",
-                          Figure.of(rounds, share("llmtap", "hooks", "per_second")), "x", ">=", 0.9))
-    else:
-        lines.append(absent("nginx", "narrowed: throughput, against empty system call hooks", "not built"))
+                          medians={mode: median_of(mode, field)(rounds) for mode in ("places varied", "llmtap varied")}))
+    lines.append(Line("nginx", "narrowed, no two requests alike: throughput, against empty system call hooks",
+                      Figure.of(rounds, share("llmtap narrowed", "hooks varied", "per_second")), "x", ">=", 0.9))
+    lines.append(Line("nginx", "narrowed, no two requests alike: CPU of a request, against empty system call hooks",
+                      Figure.of(rounds, share("llmtap narrowed", "hooks varied", "cpu_us")), "x", "<=", 1 / 0.9,
+                      {mode: median_of(mode, "cpu_us")(rounds) for mode in ("hooks varied", "llmtap narrowed")}))
     failed = sum(one[mode]["bad"] for one in rounds for mode in modes)
     lines += [exact("nginx", "failed requests", failed, 0), no_loss("nginx", "events lost", lost)]
     return lines, rounds
