@@ -112,6 +112,40 @@ def _(recording):
     connection.end()
 
 
+# What was said is written down by a model of its own: a call beside the response, none of it added there.
+@golden("openai-realtime-transcription",
+        {"provider": "openai", "operation": "audio_transcription", "requested_model": "gpt-4o-transcribe",
+         "outcome": "ok", "input_tokens": 38, "output_tokens": 10, "token_source": "reported",
+         # (10 text + 28 audio) x 2.5e-6 + 10 x 1e-5
+         "cost_usd": 0.000195},
+        {"operation": "realtime", "response_id": "resp_1", "response_model": "gpt-realtime-2", "outcome": "ok",
+         "input_tokens": 20, "output_tokens": 10,
+         # 1 x 4e-6 + 19 audio x 3.2e-5 + 10 x 1.6e-5
+         "cost_usd": 0.000772})
+def _(recording):
+    socket = WebSocket(Connection(recording), "api.openai.com", "/v1/realtime?model=gpt-realtime-2")
+    socket.reply({"type": "session.created", "session": {
+        "type": "realtime", "id": "sess_1", "model": "gpt-realtime-2", "audio": {"input": {"transcription": None}}}})
+    socket.ask({"type": "session.update", "session": {"type": "realtime", "audio": {"input": {
+        "transcription": {"model": "gpt-4o-transcribe", "language": "en"}}}}})
+    socket.reply({"type": "response.created", "response": {"id": "resp_1", "object": "realtime.response",
+                                                           "status": "in_progress"}})
+    written_down = "conversation.item.input_audio_transcription."
+    socket.reply({"type": written_down + "delta", "event_id": "e1", "item_id": "item_1", "content_index": 0,
+                  "delta": "Hello"})
+    socket.reply({"type": "response.output_audio.delta", "response_id": "resp_1", "delta": "UklGRg=="})
+    socket.reply({"type": written_down + "completed", "event_id": "e2", "item_id": "item_1", "content_index": 0,
+                  "transcript": "Hello", "usage": {"type": "tokens", "total_tokens": 48, "input_tokens": 38,
+                                                   "input_token_details": {"text_tokens": 10, "audio_tokens": 28},
+                                                   "output_tokens": 10}})
+    socket.reply({"type": "response.done", "response": {
+        "id": "resp_1", "object": "realtime.response", "status": "completed",
+        "usage": {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10,
+                  "input_token_details": {"text_tokens": 1, "audio_tokens": 19},
+                  "output_token_details": {"text_tokens": 10, "audio_tokens": 0}}}})
+    socket.close()
+
+
 # --- Responses over WebSocket ---
 
 @golden("openai-responses-websocket",
