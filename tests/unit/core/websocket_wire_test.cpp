@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "llm/plaintext_redactor.h"
 #include "unit/core/wire_calls.h"
 #include "unit/llm/call_text.h"
 #include "unit/protocols/http2_wire.h"
@@ -186,8 +187,8 @@ std::vector<Session> live_sessions() {
   return all;
 }
 
-enum class Form { kPlain, kCompressed, kHttp2, kCut };
-constexpr const char* kFormNames[] = {"websocket", "websocket_compressed", "websocket_h2", "cut"};
+enum class Form { kPlain, kCompressed, kHttp2, kCut, kRedacted };
+constexpr const char* kFormNames[] = {"websocket", "websocket_compressed", "websocket_h2", "cut", "redacted"};
 
 struct WireSession {
   Session session;
@@ -233,16 +234,30 @@ std::vector<WireSession> wire_sessions() {
   std::vector<WireSession> all;
   for (const auto& sessions : {realtime_sessions(), responses_sessions(), live_sessions()})
     for (const Session& session : sessions)
-      for (const Form form : {Form::kPlain, Form::kCompressed, Form::kHttp2, Form::kCut})
+      for (const Form form : {Form::kPlain, Form::kCompressed, Form::kHttp2, Form::kCut, Form::kRedacted})
         if (form != Form::kCut || !session.cut_want.empty()) all.push_back({session, form});
   return all;
+}
+
+// As `llmtap record --redact` writes it: the calls are the same, and nothing that was said is left.
+void redact(Script& script) {
+  PlaintextRedactor redactors[2];
+  for (Step& step : script) {
+    auto* data = reinterpret_cast<uint8_t*>(step.bytes.data());
+    const auto lost = redactors[step.direction == Direction::kRead].redact({data, step.bytes.size()});
+    EXPECT_TRUE(lost.empty());
+    if (step.direction == Direction::kRead) {
+      EXPECT_THAT(step.bytes, ::testing::Not(HasSubstr("12345678")));
+    }
+  }
 }
 
 class WebSocketWire : public ::testing::TestWithParam<WireSession> {};
 
 TEST_P(WebSocketWire, MakesTheCall) {
   const auto& [session, form] = GetParam();
-  const Script script = script_of(session, form);
+  Script script = script_of(session, form);
+  if (form == Form::kRedacted) redact(script);
   for (const size_t piece : {1u << 20, 7u}) {
     const WireCalls read = calls_of(script, piece);
     ASSERT_EQ(read.calls.size(), 1u) << piece;
