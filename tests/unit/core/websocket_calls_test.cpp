@@ -257,6 +257,33 @@ INSTANTIATE_TEST_SUITE_P(Cases, WebSocketCallsTest,
                                            over_http2()),
                          case_name);
 
+TEST(WebSocketCalls, ATranscriptionIsPricedByItsModelAlone) {
+  const std::shared_ptr<const PriceTable> prices =
+      PriceTable::parse(
+          R"({"whisper-1":{"litellm_provider":"openai","mode":"audio_transcription","input_cost_per_second":0.0001},"gpt-realtime":{"litellm_provider":"openai","mode":"realtime","input_cost_per_token":0.001,"output_cost_per_token":0.01}})",
+          "test")
+          .value();
+  const auto cost = [&](const std::string& session, const std::string& usage) {
+    const WireCalls read = calls_of(
+        on_socket(
+            "/v1/realtime?model=gpt-realtime",
+            {reply(got(R"({"type":"session.created","session":{"model":"gpt-realtime")" + session + "}}")),
+             reply(got(
+                 R"({"type":"conversation.item.input_audio_transcription.completed","item_id":"i","transcript":"Hi","usage":)" +
+                 usage + "}"))}),
+        1 << 20, prices);
+    EXPECT_EQ(read.calls.size(), 1U);
+    return std::pair(read.calls.at(0).cost_usd, read.calls.at(0).price_missing);
+  };
+  const std::string named = R"(,"audio":{"input":{"transcription":{"model":"whisper-1"}}})";
+  const auto by_second = cost(named, R"({"type":"duration","seconds":90})");
+  ASSERT_TRUE(by_second.first);
+  EXPECT_NEAR(*by_second.first, 90 * 0.0001, 1e-12);
+  // Nobody said which model it was: not the one that answers.
+  const std::string tokens = R"({"type":"tokens","input_tokens":38,"output_tokens":10,"total_tokens":48})";
+  EXPECT_EQ(cost("", tokens), std::pair(std::optional<double>(), true));
+}
+
 TEST(WebSocketCalls, ARefusedUpgradeIsACall) {
   const std::string body =
       R"({"error":{"type":"invalid_request_error","code":"invalid_api_key","message":"no"}})";
