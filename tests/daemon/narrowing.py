@@ -23,7 +23,7 @@ def narrow_nginx(bench, server):
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log warn; user root;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; keepalive_requests 1000000000; proxy_buffering off; proxy_http_version 1.1; {temporary}
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 3600s; proxy_buffering off; proxy_http_version 1.1; {temporary}
   server {{
     listen 127.0.0.1:{port} ssl; server_name _;
     ssl_certificate {bench.certs}/server.pem; ssl_certificate_key {bench.certs}/server.key;
