@@ -63,6 +63,8 @@ def answer(data):
     at = 0
     try:
         for event in buffer:
+            if event.prelude.headers_length + 16 > event.prelude.total_length:
+                raise ValueError("headers beyond their message")
             check_headers(data[at + 12:at + 12 + event.prelude.headers_length])
             at += event.prelude.total_length
             yield record(event)

@@ -134,7 +134,8 @@ Played play(const Message& request, const Message& reply, size_t step, size_t ga
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size > 32768) return 0;
+  // Of a longer body the begin decides whether the rest is read.
+  if (size > 4096) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const size_t split = std::min(input.find('\0'), input.size());
   const Message request = parse(input.substr(0, split));
