@@ -43,6 +43,8 @@ struct RequestHead {
   // response (none: the server began it); `model` is what the connection was told before, or empty.
   bool websocket = false;
   std::string_view model = {};
+  // On a WebSocket, too: no response, but what was said to the model, written down by `model`.
+  bool transcription = false;
   // First value of a field, or empty.
   std::string_view header(std::string_view lower_name) const {
     for (const HeaderField& field : headers)

@@ -6,8 +6,28 @@
 
 namespace llmtap {
 
-bool is_batch_results(std::string_view route) {
-  return route.ends_with("/files/{id}/content") || route.ends_with("/batches/{id}/results");
+BatchForm batch_form(std::string_view method, std::string_view path, const Route& route,
+                     std::string_view provider) {
+  const std::string_view name = route.route;
+  if (name.ends_with(":batchGenerateContent")) return BatchForm::kOperation;
+  if (method != "GET") return BatchForm::kNone;
+  if (name.ends_with("/files/{id}/content") || name.ends_with("/batches/{id}/results"))
+    return BatchForm::kLines;
+  // A gateway's host says nothing; the body decides.
+  if (provider != "gcp.gemini" && !provider.empty()) return BatchForm::kNone;
+  if (name.ends_with("/batches/{id}")) return BatchForm::kOperation;
+  return name.ends_with("/files/{id}") && path.ends_with(":download") ? BatchForm::kKeyedLines
+                                                                      : BatchForm::kNone;
+}
+
+void begin_batch(CallState& state, const std::shared_ptr<const PriceTable>& prices, const PriceRules& rules,
+                 size_t max_string_bytes) {
+  using Where = InlinedResponses::Where;
+  state.batch = std::make_unique<BatchResults>(state.call.provider, prices, rules);
+  if (state.batch_form == BatchForm::kLines) return;
+  state.inlined = std::make_unique<InlinedResponses>(
+      state.batch_form == BatchForm::kOperation ? Where::kOperation : Where::kLines, *state.batch,
+      max_string_bytes);
 }
 
 Dialect request_shape(const CallState& state) {

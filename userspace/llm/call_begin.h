@@ -13,8 +13,10 @@ Dialect request_shape(const CallState&);
 // A call is opened at the first sign of one: what its whole request is must not depend on how much of it
 // had come by then. The request has ended.
 void settle_dialect(CallState&);
-// A file of the route may hold the results of a batch: OpenAI's (Mistral's and Azure's are the same),
-// Anthropic's.
-bool is_batch_results(std::string_view route);
+// `provider`: by the host.
+BatchForm batch_form(std::string_view method, std::string_view path, const Route& route,
+                     std::string_view provider);
+void begin_batch(CallState&, const std::shared_ptr<const PriceTable>&, const PriceRules&,
+                 size_t max_string_bytes);
 
 }  // namespace llmtap

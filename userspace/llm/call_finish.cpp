@@ -252,6 +252,8 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
     call.operation = named ? dialect_operation(state.dialect) : "realtime";
   }
   classify_finish(call, f, state.dialect);
+  // An operation is done, which is no answer's end.
+  if (state.batch_form == BatchForm::kOperation) call.finish_reasons.clear(), call.finish_class.clear();
 
   const bool success = call.status >= 200 && call.status < 300;
   // A stream ends with the event that its dialect ends with, or at least with a finish reason and the
@@ -326,7 +328,11 @@ void complete_call(OpenExchange& exchange, const ExchangeEnd& end, const FinishC
   if (call.incomplete == Incomplete::kNo && cut) call.incomplete = Incomplete::kTruncated;
 
   if (state.batch && state.batch->lines() > 0) {
-    if (body_complete && context.counted_batches.add(seen_by(call, state.batch_id)))
+    // A batch of Gemini's is polled, and may be asked for by several paths.
+    const std::string id = state.inlined && !state.inlined->name().empty()
+                               ? call.host + "/" + state.inlined->name()
+                               : state.batch_id;
+    if (body_complete && context.counted_batches.add(seen_by(call, id)))
       take_batch(call, *state.batch, context.counters);
   } else if (state.dialect != Dialect::kMcp) {
     count_or_estimate(call, exchange, f, whole, context.pending, context.counters);

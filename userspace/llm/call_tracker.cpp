@@ -111,7 +111,8 @@ void CallTracker::on_request_head(const ConnectionFacts& connection, ExchangeId 
     state.certain_upgrade = evidence.upgrade && evidence.certain;
     state.json_request = evidence.json;
     state.may_be_mcp = evidence.mcp;
-    if (http.method == "GET" && is_batch_results(http.route))
+    state.batch_form = batch_form(http.method, path_of(head.target), state.route, evidence.provider);
+    if (state.batch_form != BatchForm::kNone)
       state.batch_id = evidence.host + std::string(path_of(head.target));
     if (evidence.read_body) state.request = std::make_unique<RequestReader>(limits_.json_string_bytes);
     if (evidence.multipart && state.request) state.request->set_multipart();
@@ -246,7 +247,7 @@ void CallTracker::on_response_head(const ConnectionFacts& connection, ExchangeId
   if (call.gateway.name == "litellm" && call.direction == CallDirection::kInbound)
     roles_.is_gateway(call.process->workload);
   if (!state.batch_id.empty() && head.status == 200)
-    state.batch = std::make_unique<BatchResults>(call.provider, prices_, options_.prices);
+    begin_batch(state, prices_, options_.prices, limits_.json_string_bytes);
   if (kind.readable || head.status >= 400 || state.batch) {
     state.reply = std::make_unique<ReplyReader>(limits_, records_);
     if (call.stream && !kind.stream) state.reply->set_body_is_stream();
@@ -286,6 +287,7 @@ void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes,
   if (call.first_body_ns == 0 && !bytes.empty()) call.first_body_ns = time_ns;
   exchange->reply_scanned += bytes.size();
   if (!state.reply) return books_.lose("not_read", 0, bytes.size());
+  if (state.inlined) state.inlined->feed(text(bytes));
   if (event)
     state.reply->feed_event(text(bytes));
   else
@@ -333,6 +335,7 @@ void CallTracker::on_whole_event(ExchangeId id, Side side, std::span<const uint8
   books_.bytes_out += bytes.size();
   if (state.call.first_body_ns == 0 && !bytes.empty()) state.call.first_body_ns = end.first_byte_ns;
   exchange->reply_scanned += bytes.size();
+  if (state.inlined) state.inlined->feed(text(bytes));
   state.reply->event(text(bytes), end.name, end.first_byte_ns != 0 ? end.first_byte_ns : end.time_ns,
                      end.complete);
 }

@@ -114,6 +114,7 @@ constexpr Phrase kPhrases[] = {
     {"prompt is too long", "context_length"},
     {"input is too long", "context_length"},
     {"maximum context length", "context_length"},
+    {"longer than the model's context length", "context_length"},  // SGLang
     {"context window", "context_length"},
     {"exceeds the maximum number of tokens", "context_length"},
     {"too many input tokens", "context_length"},

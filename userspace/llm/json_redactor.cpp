@@ -24,6 +24,8 @@ constexpr std::string_view kKept[] = {"model",
                                       "stopReason",
                                       "status",
                                       "event",
+                                      "event_id",
+                                      "stream_id",
                                       "event_type",
                                       "service_tier",
                                       "serviceTier",
@@ -208,7 +210,9 @@ void JsonRedactor::open(bool object) {
   if (!levels_.empty()) {
     const Level& level = levels_.back();
     if (level.object) {
-      next.denied = in(kDenied, key_) || (object && key_ == "input");
+      // What a tool is given; of a Realtime session, how sound comes in.
+      next.denied = in(kDenied, key_) || (object && key_ == "input" && !level.audio);
+      next.audio = key_ == "audio";
       next.names = in(kNames, key_);
       next.reasons = in(kReasons, key_);
       next.numbers = in(kNumbers, key_);

@@ -28,6 +28,7 @@ class JsonRedactor {
     bool reasons = false;  // "reason" inside is one of the API's
     bool numbers = false;  // numbers inside are content
     bool keep = false;     // array: strings of it are kept
+    bool audio = false;    // settings of sound
   };
 
   uint8_t string_byte(uint8_t byte);

@@ -6,12 +6,17 @@
 
 #include "llm/batch_results.h"
 #include "llm/call_tracker.h"
+#include "llm/inlined_responses.h"
 #include "llm/pending_responses.h"
 #include "llm/reply_reader.h"
 #include "llm/request_reader.h"
 #include "llm/route_template.h"
 
 namespace llmtap {
+
+// What a reply may hold of a batch: one result to a line (OpenAI's; Mistral's and Azure's are the same;
+// Anthropic's), or Gemini's responses, in an operation or in a file.
+enum class BatchForm : uint8_t { kNone, kLines, kOperation, kKeyedLines };
 
 // What an exchange that is, or may become, an LLM call needs beyond the plain one.
 struct CallState {
@@ -30,9 +35,11 @@ struct CallState {
   bool websocket = false;
   bool upgrade = false, certain_upgrade = false;  // asks for a WebSocket; on a path that says it is an LLM's
   bool may_be_mcp = false;
-  std::string batch_id;  // of a file that may hold a batch's results
+  BatchForm batch_form = BatchForm::kNone;
+  std::string batch_id;  // of a reply that may hold a batch's results
   std::unique_ptr<BatchResults> batch;
-  std::unique_ptr<ReplyReader> reply;  // ends before `batch`
+  std::unique_ptr<ReplyReader> reply;  // these end before `batch`
+  std::unique_ptr<InlinedResponses> inlined;
 };
 
 class OpenExchange {

@@ -2,6 +2,7 @@
 #include "llm/plaintext_redactor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/ascii.h"
 #include "llm/header_policy.h"
@@ -66,7 +67,7 @@ void PlaintextRedactor::start_message() {
   value_.clear();
   type_.clear();
   secret_.reset();
-  response_ = connect_ = keep_ = trailers_ = has_length_ = chunked_ = coded_ = false;
+  upgrade_ = response_ = connect_ = keep_ = trailers_ = has_length_ = chunked_ = coded_ = false;
   target_ = Target::kBegin;
   segment_bytes_ = status_digits_ = size_digits_ = 0;
   status_ = 0;
@@ -113,6 +114,11 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
     case State::kChunkExtension:
     case State::kChunkData:
     case State::kChunkEnd: return chunk_byte(byte);
+    case State::kFrames: {
+      const uint8_t stored = frames_.push(byte);
+      opaque_ = frames_.opaque();
+      return stored;
+    }
     case State::kLost:
     case State::kOpaque: break;
   }
@@ -124,6 +130,11 @@ uint8_t PlaintextRedactor::method_byte(uint8_t byte) {
   const char c = static_cast<char>(byte);
   // Empty lines before a message (RFC 9112 2.2).
   if (token_.empty() && (c == '\r' || c == '\n')) return byte;
+  // Whether the other side agreed is not seen here: what comes next tells.
+  if (std::exchange(frames_may_begin_, false) && WebSocketRedactor::may_begin(byte)) {
+    state_ = State::kFrames;
+    return push(byte);
+  }
   if (c == ' ') {
     if (token_ == "HTTP/1.1" || token_ == "HTTP/1.0") {
       response_ = true;
@@ -270,6 +281,8 @@ void PlaintextRedactor::end_field() {
     if (value != "chunked" && value != "identity") coded_ = true;
   } else if (name_ == "content-encoding") {
     if (!value.empty() && value != "identity") coded_ = true;
+  } else if (name_ == "upgrade") {
+    upgrade_ = value == "websocket";
   } else if (name_ == "content-type") {
     type_ = trimmed(value.substr(0, value.find(';')));
   }
@@ -292,7 +305,7 @@ void PlaintextRedactor::end_head() {
   after_cr_ = false;
 
   if (response_ && status_ == 101) {
-    state_ = State::kOpaque;
+    state_ = upgrade_ ? State::kFrames : State::kOpaque;
   } else if (response_ && (status_ < 200 || status_ == 204 || status_ == 304)) {
     start_message();
   } else if (chunked_) {
@@ -311,6 +324,7 @@ void PlaintextRedactor::end_head() {
   } else if (coded_) {
     state_ = State::kLost;
   } else {
+    frames_may_begin_ = upgrade_;
     start_message();
   }
 }

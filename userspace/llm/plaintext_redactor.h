@@ -12,13 +12,14 @@
 
 #include "llm/json_redactor.h"
 #include "llm/secret_prefix.h"
+#include "llm/websocket_redactor.h"
 
 namespace llmtap {
 
 // One direction of one connection, bytes in stream order, cut anywhere. HTTP/1.x heads: values of all
 // fields that are not on the allow list, and query values. JSON and SSE bodies: every string value
-// except those of an allow list of keys (model, id, type, role, finish_reason, …). What it does not
-// understand is overwritten whole.
+// except those of an allow list of keys (model, id, type, role, finish_reason, …); the same in the messages
+// of a WebSocket. What it does not understand is overwritten whole.
 class PlaintextRedactor {
  public:
   struct Range {
@@ -51,6 +52,7 @@ class PlaintextRedactor {
     kChunkExtension,
     kChunkData,
     kChunkEnd,
+    kFrames,  // of a WebSocket
     kLost,    // until a certain head
     kOpaque,  // another protocol, for good
   };
@@ -77,6 +79,9 @@ class PlaintextRedactor {
   std::string name_, value_;
   std::string query_name_;
   SecretPrefix secret_;
+  bool upgrade_ = false;           // this head asks for a WebSocket, or agrees to one
+  bool frames_may_begin_ = false;  // the last one did
+  WebSocketRedactor frames_;
   bool response_ = false, connect_ = false, keep_ = false, trailers_ = false, line_start_ = false;
   enum class Target : uint8_t { kBegin, kPath, kQueryName, kQueryValue, kOther } target_ = Target::kBegin;
   size_t segment_bytes_ = 0, status_digits_ = 0;

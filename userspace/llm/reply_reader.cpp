@@ -194,7 +194,14 @@ void ReplyReader::finish() {
   reader_->finish();
   malformed_ = reader_->malformed();
   // An event without its end is discarded.
-  if (!in_event_ && record_open_ && !reader_->record().ended) apply({}, record_ns_, false);
+  if (!in_event_ && record_open_ && !reader_->record().ended) {
+    // Of usage that adds up (cached beside input, thoughts beside answer) a part is a wrong number.
+    ReplyRecord& cut = reader_->record();
+    cut.usage.clear();
+    cut.cost_usd.reset();
+    cut.seconds.reset();
+    apply({}, record_ns_, false);
+  }
   release();
 }
 

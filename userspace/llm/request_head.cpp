@@ -28,6 +28,14 @@ std::string_view query_value(std::string_view target, std::string_view name) {
 }  // namespace
 
 void complete_websocket_route(Route& route, const RequestHead& head) {
+  // The path names the model that answers.
+  if (head.transcription) {
+    route.operation = "audio_transcription";
+    route.family = "openai_audio";
+    route.known = route.inference = true;
+    route.model_in_path = head.model;
+    return;
+  }
   if (!route.known && head.target.find("BidiGenerateContent") != std::string_view::npos) {
     route.route = "/ws/BidiGenerateContent";
     route.operation = "realtime";

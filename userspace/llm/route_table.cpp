@@ -28,6 +28,9 @@ constexpr RouteRow kRows[] = {
     {"other", "/chat/completions", "/v1/chat/completions", "other", "openai_management", kAny},
     {"POST", "/fim/completions", "/v1/fim/completions", "text_completion", "openai_text", kAny, true},
     {"POST", "/agents/completions", "/v1/agents/completions", "chat", "openai_chat", kAny, true},
+    // DeepSeek's, and the model inference API of Azure.
+    {"POST", "/beta/completions", "/v1/completions", "text_completion", "openai_text", kAny, true},
+    {"POST", "/models/embeddings", "/v1/embeddings", "embeddings", "openai_embeddings", kAny, true},
     {"POST", "/completions", "/v1/completions", "text_completion", "openai_text", kApi, true},
     {"POST", "/responses/compact", "/v1/responses/compact", "responses", "openai_responses", kApi, true},
     {"POST", "/responses/input_tokens", "/v1/responses/input_tokens", "count_tokens", "openai_responses", kApi},

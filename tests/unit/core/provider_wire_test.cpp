@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every case of tests/unit/llm/provider_cases as bytes on a connection: HTTP/1.1 in chunks, the same
-// compressed, and HTTP/2. scripts/provider-conformance counts the cases that passed here.
+// with each compression, cut off at the middle, and HTTP/2. scripts/provider-conformance counts the
+// cases that passed here.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "protocols/connection_readers.h"
-#include "unit/core/gzip.h"
+#include "unit/core/compressors.h"
 #include "unit/llm/call_text.h"
 #include "unit/llm/provider_case.h"
 #include "unit/protocols/event_stream_wire.h"
@@ -15,7 +16,9 @@
 namespace llmtap::test {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::filesystem::path folder() {
   return std::filesystem::path(LLMTAP_SOURCE_DIR) / "tests/unit/llm/provider_cases";
@@ -76,10 +79,27 @@ struct Message {
   }
 };
 
-enum class Form { kHttp1, kCompressed, kHttp2 };
-constexpr const char* kFormNames[] = {"http1", "compressed", "h2"};
+enum class Form { kHttp1, kGzip, kBrotli, kZstd, kCut, kHttp2 };
+constexpr Form kForms[] = {Form::kHttp1, Form::kGzip, Form::kBrotli, Form::kZstd, Form::kCut, Form::kHttp2};
+constexpr const char* kFormNames[] = {"http1", "gzip", "br", "zstd", "cut", "h2"};
 
-Script http1(const Message& request, const Message& reply, const ProviderCase& c, bool compressed) {
+std::unique_ptr<Compressor> compressor_of(Form form) {
+  if (form == Form::kGzip) return std::make_unique<Gzip>();
+  if (form == Form::kBrotli) return std::make_unique<Brotli>();
+  if (form == Form::kZstd) return std::make_unique<Zstd>();
+  return nullptr;
+}
+
+// What a server sent that died in the middle of it: half of its events, or of its one body.
+std::vector<std::string> first_half(std::vector<std::string> pieces) {
+  if (pieces.size() == 1)
+    pieces[0].resize(pieces[0].size() / 2);
+  else
+    pieces.resize(pieces.size() / 2);
+  return pieces;
+}
+
+Script http1(const Message& request, const Message& reply, const ProviderCase& c, Form form) {
   std::string asked = request.start + "\r\n", body;
   for (const auto& [name, value] : request.fields) asked += name + ": " + value + "\r\n";
   for (const std::string& piece : request.pieces) body += piece;
@@ -87,23 +107,24 @@ Script http1(const Message& request, const Message& reply, const ProviderCase& c
   Script script{ask(asked + "\r\n" + body)};
   std::string head = reply.start + "\r\n";
   for (const auto& [name, value] : reply.fields) head += name + ": " + value + "\r\n";
-  if (compressed) head += "content-encoding: gzip\r\n";
-  script.push_back(test::reply(head + "transfer-encoding: chunked\r\n\r\n"));
-  Gzip gzip;
-  for (const std::string& piece : reply.pieces) {
-    const std::string sent = compressed ? gzip.add(piece) : piece;
+  const std::unique_ptr<Compressor> compressor = compressor_of(form);
+  if (compressor) head += "content-encoding: " + std::string(kFormNames[static_cast<size_t>(form)]) + "\r\n";
+  const bool cut = form == Form::kCut, upgraded = reply.word(1) == "101";
+  script.push_back(test::reply(head + (upgraded ? "\r\n" : "transfer-encoding: chunked\r\n\r\n")));
+  for (const std::string& piece : cut ? first_half(reply.pieces) : reply.pieces) {
+    const std::string sent = compressor ? compressor->add(piece) : piece;
     std::ostringstream size;
     size << std::hex << sent.size();
     script.push_back(test::reply(size.str() + "\r\n" + sent + "\r\n"));
   }
-  if (c.text.how == ExchangeEnd::How::kComplete) {
-    const std::string last = compressed ? gzip.finish() : "";
+  if (c.text.how == ExchangeEnd::How::kComplete && !cut && !upgraded) {
+    const std::string last = compressor ? compressor->finish() : "";
     std::ostringstream size;
     size << std::hex << last.size();
     script.push_back(test::reply((last.empty() ? "" : size.str() + "\r\n" + last + "\r\n") + "0\r\n\r\n"));
   }
-  script.push_back(
-      close_by(c.text.how == ExchangeEnd::How::kServerAborted ? EndReason::kPeerClosed : EndReason::kClosed));
+  script.push_back(close_by(cut || c.text.how == ExchangeEnd::How::kServerAborted ? EndReason::kPeerClosed
+                                                                                  : EndReason::kClosed));
   return script;
 }
 
@@ -165,16 +186,43 @@ struct WireCase {
 };
 void PrintTo(const WireCase& row, std::ostream* out) { *out << row.c.where; }
 
+bool has_form(const ProviderCase& c, Form form) {
+  // The upgrade of HTTP/1.1 has no like in HTTP/2, and its reply is no body.
+  if (c.text.reply.empty()) return false;
+  if (form == Form::kHttp1) return true;
+  if (c.text.reply.starts_with("HTTP/1.1 101")) return false;
+  if (form == Form::kHttp2) return true;
+  if (c.text.reply.find("\n\n") + 2 >= c.text.reply.size()) return false;
+  // An error is one with half of its body, too; and what ended before its end was cut already.
+  return form != Form::kCut || (!c.no_call && (c.kind == "plain" || c.kind == "stream"));
+}
+
 std::vector<WireCase> wire_cases() {
   std::vector<WireCase> all;
-  for (const ProviderCase& c : CaseReader::read_folder(folder())) {
-    // The upgrade of HTTP/1.1 has no like in HTTP/2, and its reply is no body.
-    if (c.text.reply.starts_with("HTTP/1.1 101") || c.text.reply.empty()) continue;
-    for (const Form form : {Form::kHttp1, Form::kCompressed, Form::kHttp2})
-      if (form != Form::kCompressed || c.text.reply.find("\n\n") + 2 < c.text.reply.size())
-        all.push_back({c, form});
-  }
+  for (const ProviderCase& c : CaseReader::read_folder(folder()))
+    for (const Form form : kForms)
+      if (has_form(c, form)) all.push_back({c, form});
   return all;
+}
+
+// Of half a reply nothing is known but what stood in its head and its whole events.
+void expect_cut(const ProviderCase& c, const std::string& text) {
+  EXPECT_THAT(text, HasSubstr("\nincomplete=" + std::to_string(int(Incomplete::kTruncated)) + "\n"));
+  EXPECT_THAT(text, HasSubstr("\nbatch_results=0\n"));
+  const auto says = [&](std::string_view what) {
+    return std::ranges::any_of(c.cut_want, [&](const std::string& want) { return want.starts_with(what); });
+  };
+  if (!says("outcome=")) {
+    EXPECT_THAT(text, HasSubstr("\noutcome=truncated\n"));
+    EXPECT_THAT(text, HasSubstr("\nerror=truncated,"));
+  }
+  if (!says("operation=")) {
+    EXPECT_THAT(text, HasSubstr("\noperation=" + c.operation + "\n"));
+  }
+  if (!says("tokens=")) {
+    EXPECT_THAT(text, Not(ContainsRegex("\ntokens=.* (reported|gateway)\n")));
+  }
+  for (const std::string& want : c.cut_want) EXPECT_THAT(text, HasSubstr("\n" + want + "\n"));
 }
 
 class ProviderWire : public ::testing::TestWithParam<WireCase> {};
@@ -183,8 +231,7 @@ TEST_P(ProviderWire, MakesTheCall) {
   const auto& [c, form] = GetParam();
   SCOPED_TRACE(c.where);
   const Message request(c.text.request), reply(c.text.reply);
-  const Script script =
-      form == Form::kHttp2 ? http2(request, reply, c) : http1(request, reply, c, form == Form::kCompressed);
+  const Script script = form == Form::kHttp2 ? http2(request, reply, c) : http1(request, reply, c, form);
   for (const size_t piece : {1u << 20, 7u}) {
     const std::vector<LlmCall> calls = calls_of_case(script, piece);
     if (c.no_call) {
@@ -193,8 +240,12 @@ TEST_P(ProviderWire, MakesTheCall) {
     }
     ASSERT_EQ(calls.size(), 1u) << piece;
     const std::string text = call_text(calls[0]);
-    EXPECT_THAT(text, HasSubstr("\nprovider=" + c.provider.substr(0, c.provider.find('/')) +
-                                "\noperation=" + c.operation + "\n"));
+    EXPECT_THAT(text, HasSubstr("\nprovider=" + c.provider.substr(0, c.provider.find('/')) + "\n"));
+    if (form == Form::kCut) {
+      expect_cut(c, text);
+      continue;
+    }
+    EXPECT_THAT(text, HasSubstr("\noperation=" + c.operation + "\n"));
     // Times are those of the case played as text.
     for (const std::string& want : c.want)
       if (want.find("_ms=") == std::string::npos) {
@@ -203,6 +254,8 @@ TEST_P(ProviderWire, MakesTheCall) {
   }
   RecordProperty("provider", c.provider);
   RecordProperty("operation", c.operation);
+  RecordProperty("kind", c.kind);
+  RecordProperty("case", c.name);
   RecordProperty("form", kFormNames[static_cast<size_t>(form)]);
 }
 

@@ -150,6 +150,48 @@ Want gemini_live() {
         "finish=other,interrupted", "first_reasoning_ms=170", "first_content_ms=180"}}};
 }
 
+// What was said is written down by a model of its own, while the answer is given or behind it: a call of
+// its own, whose usage is nobody else's (API reference, conversation.item.input_audio_transcription.*).
+Want transcriptions() {
+  const std::string of = R"({"type":"conversation.item.input_audio_transcription.)";
+  return {
+      "Transcriptions",
+      on_socket(
+          "/v1/realtime?model=gpt-realtime",
+          {reply(got(
+               R"({"type":"session.created","session":{"type":"realtime","id":"sess_1","model":"gpt-realtime-2025-08-28","tools":[{"model":"no"}],"audio":{"input":{"turn_detection":{"model":"no"},"transcription":null},"output":{"model":"no"}}}})")),
+           ask(sent(
+               R"({"type":"session.update","session":{"type":"realtime","audio":{"input":{"transcription":{"language":"en","model":"gpt-4o-transcribe"}}}}})")),
+           reply(response("resp_a", "response.created", "in_progress", "")),
+           reply(got(of + R"(delta","event_id":"e1","item_id":"item_1","content_index":0,"delta":"Hel"})")),
+           reply(got(of + R"(delta","event_id":"e2","item_id":"item_2","content_index":0,"delta":"By"})")),
+           reply(got(R"({"type":"response.output_audio.delta","response_id":"resp_a","delta":"UklGRg=="})")),
+           reply(got(
+               of +
+               R"(completed","event_id":"e3","item_id":"item_1","content_index":0,"transcript":"Hello","usage":{"type":"tokens","total_tokens":48,"input_tokens":38,"input_token_details":{"text_tokens":10,"audio_tokens":28},"output_tokens":10}})")),
+           reply(response(
+               "resp_a", "response.done", "completed",
+               R"(,"usage":{"total_tokens":30,"input_tokens":20,"output_tokens":10,"input_token_details":{"text_tokens":1,"audio_tokens":19}})")),
+           reply(got(
+               of +
+               R"(failed","event_id":"e4","item_id":"item_2","content_index":0,"error":{"type":"transcription_error","code":"audio_unintelligible","message":"no"}})")),
+           reply(got(
+               R"({"type":"session.updated","session":{"input_audio_transcription":{"model":"whisper-1"}}})")),
+           reply(got(
+               of +
+               R"(completed","event_id":"e5","item_id":"item_3","content_index":0,"transcript":"Bye","usage":{"type":"duration","seconds":90}})"))}),
+      {{"provider=openai", "operation=audio_transcription", "route=/v1/realtime",
+        "requested_model=gpt-4o-transcribe", "response_model=gpt-4o-transcribe",
+        "tokens=38/10 audio_in=28 reported", "outcome=ok", "chunks=2/1", "first_content_ms=60", "end_ms=90",
+        "response_id="},
+       {"operation=realtime", "response_id=resp_a", "requested_model=gpt-realtime",
+        "response_model=gpt-realtime-2025-08-28", "tokens=20/10 audio_in=19 reported", "outcome=ok",
+        "chunks=2/1"},
+       {"operation=audio_transcription", "outcome=stream_error", "tokens=-/- none",
+        "requested_model=gpt-4o-transcribe"},
+       {"operation=audio_transcription", "requested_model=whisper-1", "tokens=-/- none", "outcome=ok"}}};
+}
+
 // RFC 8441, with the Responses API's lanes: two conversations at once on one stream.
 Want over_http2() {
   h2::Encoder client, server;
@@ -211,7 +253,36 @@ TEST_P(WebSocketCallsTest, MakesTheSameCallsHoweverTheyAreSplit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, WebSocketCallsTest,
-                         ::testing::Values(responses(), realtime(), gemini_live(), over_http2()), case_name);
+                         ::testing::Values(responses(), realtime(), transcriptions(), gemini_live(),
+                                           over_http2()),
+                         case_name);
+
+TEST(WebSocketCalls, ATranscriptionIsPricedByItsModelAlone) {
+  const std::shared_ptr<const PriceTable> prices =
+      PriceTable::parse(
+          R"({"whisper-1":{"litellm_provider":"openai","mode":"audio_transcription","input_cost_per_second":0.0001},"gpt-realtime":{"litellm_provider":"openai","mode":"realtime","input_cost_per_token":0.001,"output_cost_per_token":0.01}})",
+          "test")
+          .value();
+  const auto cost = [&](const std::string& session, const std::string& usage) {
+    const WireCalls read = calls_of(
+        on_socket(
+            "/v1/realtime?model=gpt-realtime",
+            {reply(got(R"({"type":"session.created","session":{"model":"gpt-realtime")" + session + "}}")),
+             reply(got(
+                 R"({"type":"conversation.item.input_audio_transcription.completed","item_id":"i","transcript":"Hi","usage":)" +
+                 usage + "}"))}),
+        1 << 20, prices);
+    EXPECT_EQ(read.calls.size(), 1U);
+    return std::pair(read.calls.at(0).cost_usd, read.calls.at(0).price_missing);
+  };
+  const std::string named = R"(,"audio":{"input":{"transcription":{"model":"whisper-1"}}})";
+  const auto by_second = cost(named, R"({"type":"duration","seconds":90})");
+  ASSERT_TRUE(by_second.first);
+  EXPECT_NEAR(*by_second.first, 90 * 0.0001, 1e-12);
+  // Nobody said which model it was: not the one that answers.
+  const std::string tokens = R"({"type":"tokens","input_tokens":38,"output_tokens":10,"total_tokens":48})";
+  EXPECT_EQ(cost("", tokens), std::pair(std::optional<double>(), true));
+}
 
 TEST(WebSocketCalls, ARefusedUpgradeIsACall) {
   const std::string body =

@@ -2,7 +2,9 @@
 // Bytes of one connection in, finished calls out: protocols and llm together.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "llm/call_tracker.h"
@@ -19,9 +21,11 @@ struct WireCalls {
 };
 
 // `piece`: bytes delivered at once. Each step is 10 ms behind the one before.
-inline WireCalls calls_of(const Script& script, size_t piece = 1 << 20) {
+inline WireCalls calls_of(const Script& script, size_t piece = 1 << 20,
+                          std::shared_ptr<const PriceTable> prices = nullptr) {
   RecordingSink sink;
   CallTracker tracker({}, {}, {}, sink, sink);
+  if (prices) tracker.set_prices(std::move(prices));
   ConnectionReaders readers({}, tracker, sink);
   const ConnectionFacts facts = client_facts();
   readers.on_open(facts);

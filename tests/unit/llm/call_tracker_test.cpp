@@ -648,6 +648,31 @@ TEST(Batches, AreCountedAtBothEnds) {
   for (const LlmCall& call : run.sink.finished) EXPECT_EQ(call.tokens.input, 3u);
 }
 
+TEST(Batches, OfGeminiAreCountedByTheFirstPollThatFindsThem) {
+  const auto poll = [](const std::string& path, const std::string& name, const std::string& more) {
+    return ExchangeText{"GET " + path + " HTTP/1.1\nhost: generativelanguage.googleapis.com\n\n",
+                        json_reply(R"({"name":"batches/)" + name + "\"" + more + "}", "200 OK")};
+  };
+  const std::string output =
+      R"(,"done":true,"response":{"inlinedResponses":{"inlinedResponses":[{"response":{"candidates":[],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":4}}}]}})";
+  Tracked run;
+  run.play(poll("/v1beta/batches/1", "1", R"(,"metadata":{"state":"BATCH_STATE_RUNNING"})"));
+  run.play(poll("/v1beta/batches/1", "1", output));
+  run.play(poll("/v1beta/batches/1", "1", output));
+  run.play(poll("/v1alpha/batches/1", "1", output));
+  run.play(poll("/v1beta/batches/2", "2", output));
+  ASSERT_EQ(run.sink.finished.size(), 5u);
+  for (const size_t counted : {1u, 4u}) {
+    EXPECT_EQ(run.sink.finished[counted].tokens.input, 3u) << counted;
+    EXPECT_EQ(run.sink.finished[counted].tokens.output, 4u) << counted;
+    EXPECT_EQ(run.sink.finished[counted].batch_results, 1u) << counted;
+  }
+  for (const size_t not_counted : {0u, 2u, 3u}) {
+    EXPECT_FALSE(run.sink.finished[not_counted].tokens.input) << not_counted;
+    EXPECT_FALSE(run.sink.finished[not_counted].tokens.output) << not_counted;
+  }
+}
+
 ExchangeText attempt(const std::string& fields, const std::string& message, bool ok) {
   return {"POST /v1/chat/completions HTTP/1.1\nhost: api.openai.com\ncontent-type: application/json\n" +
               fields + "\n{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"" + message +

@@ -148,7 +148,47 @@ INSTANTIATE_TEST_SUITE_P(
             "xx\r\n\r\n"},
         Case{"Http2", "PRI * HTTP/2.0\r\n\r\nSM", "PRIxxxxxxxxxxxxxxxxx", 17},
         Case{"Upgrade", "HTTP/1.1 101 Switch\r\nUpgrade: websocket\r\n\r\n\x81\x02hi",
-             "HTTP/1.1 101 xxxxxx\r\nUpgrade: websocket\r\n\r\nxxxx", 4},
+             "HTTP/1.1 101 xxxxxx\r\nUpgrade: websocket\r\n\r\n\x81\x02xx"},
+        Case{"UpgradeToOther", "HTTP/1.1 101 Switch\r\nUpgrade: tls\r\n\r\n\x81\x02hi",
+             "HTTP/1.1 101 xxxxxx\r\nUpgrade: tls\r\n\r\nxxxx", 4},
+        // A message in two frames, one that is compressed, a close frame with a reason, damage.
+        Case{"WebSocketReply",
+             "HTTP/1.1 101 Switch\r\nUpgrade: WebSocket\r\n\r\n" + std::string("\x01\x0b{\"type\":\"a.", 13) +
+                 std::string("\x80\x0f"
+                             "b\",\"text\":\"hi\"}",
+                             17) +
+                 std::string("\xc1\x03"
+                             "abc",
+                             5) +
+                 std::string("\x82\x7e\x00\x02"
+                             "hi",
+                             6) +
+                 std::string("\x88\x05\x03\xe8why", 7) + "\xb1secret",
+             "HTTP/1.1 101 xxxxxx\r\nUpgrade: WebSocket\r\n\r\n" + std::string("\x01\x0b{\"type\":\"a.", 13) +
+                 std::string("\x80\x0f"
+                             "b\",\"text\":\"xx\"}",
+                             17) +
+                 std::string("\xc1\x03"
+                             "xxx",
+                             5) +
+                 std::string("\x82\x7e\x00\x02"
+                             "xx",
+                             6) +
+                 std::string("\x88\x05\x03\xe8xxx", 7) + "xxxxxxx",
+             3 + 7},
+        // Masked by zeros, so that it can be read here; and by what is no zeros.
+        Case{"WebSocketRequest",
+             "GET /v1/realtime HTTP/1.1\r\nUpgrade: websocket\r\n\r\n" +
+                 std::string("\x81\x8f\0\0\0\0{\"key\":\"secret\"", 21) +
+                 std::string("\x81\x83\x01\x02\x03\x04"
+                             "abc",
+                             9),
+             "GET /v1/realtime HTTP/1.1\r\nUpgrade: websocket\r\n\r\n" +
+                 std::string("\x81\x8f\0\0\0\0{\"key\":\"xxxxxx\"", 21) +
+                 std::string("\x81\x83\x01\x02\x03\x04yz{", 9)},
+        Case{"RefusedUpgrade",
+             "GET /v1/realtime HTTP/1.1\r\nUpgrade: websocket\r\n\r\nGET / HTTP/1.1\r\nCookie: a\r\n\r\n",
+             "GET /v1/realtime HTTP/1.1\r\nUpgrade: websocket\r\n\r\nGET / HTTP/1.1\r\nCookie: x\r\n\r\n"},
         Case{"TwoLengths", "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
              "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 2},
         Case{"TlsRecord", "\x16\x03\x01 client hello", "xxxxxxxxxxxxxxxx", 16}),

@@ -11,11 +11,20 @@
 //   data: …
 //   ! client_aborted                                how it ended, if not well
 //   = tokens=5/2 reported                           lines of call_text(); "= no call" if it is none
+//   ~ tokens=5/1 estimated                          the same of the call that is cut off at the middle
+//
+// Cases that many servers share are written once:
+//
+//   @each provider host path                        names
+//   @row groq api.groq.com /openai/v1               a value for each; the cases follow, once per row,
+//   === $provider | chat | plain | name             with $name replaced
+//   @end
 #pragma once
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -28,7 +37,7 @@ namespace llmtap::test {
 struct ProviderCase {
   std::string provider, operation, kind, name, where;
   ExchangeText text;
-  std::vector<std::string> want;
+  std::vector<std::string> want, cut_want;
   bool no_call = false;
 };
 
@@ -50,9 +59,50 @@ class CaseReader {
     int number = 0;
     for (std::string line; std::getline(in, line);) {
       where_ = file.filename().string() + ":" + std::to_string(++number);
+      take_or_repeat(line);
+    }
+    if (repeating_) fail("@each without @end");
+    finish();
+  }
+
+  static std::vector<std::string> words(const std::string& line) {
+    std::istringstream in(line);
+    return {std::istream_iterator<std::string>(in), {}};
+  }
+
+  void take_or_repeat(const std::string& line) {
+    if (line.starts_with("@each ")) {
+      finish();
+      repeating_ = true;
+      names_ = words(line.substr(6));
+      rows_.clear();
+      repeated_.clear();
+    } else if (line.starts_with("@row ")) {
+      rows_.push_back(words(line.substr(5)));
+      if (rows_.back().size() != names_.size()) fail("a row has a value for each name");
+    } else if (line == "@end") {
+      repeating_ = false;
+      for (const auto& row : rows_) {
+        for (const auto& [where, text] : repeated_) {
+          where_ = where;
+          take(with_values(text, row));
+        }
+        finish();
+      }
+    } else if (repeating_) {
+      repeated_.emplace_back(where_, line);
+    } else {
       take(line);
     }
-    finish();
+  }
+
+  std::string with_values(std::string text, const std::vector<std::string>& row) const {
+    for (size_t i = 0; i < names_.size(); ++i) {
+      const std::string name = "$" + names_[i];
+      for (size_t at = 0; (at = text.find(name, at)) != std::string::npos; at += row[i].size())
+        text.replace(at, name.size(), row[i]);
+    }
+    return text;
   }
 
   [[noreturn]] void fail(const std::string& what) const { throw std::runtime_error(where_ + ": " + what); }
@@ -72,6 +122,8 @@ class CaseReader {
       now_.no_call = true;
     } else if (line.starts_with("= ")) {
       now_.want.push_back(line.substr(2));
+    } else if (line.starts_with("~ ")) {
+      now_.cut_want.push_back(line.substr(2));
     } else {
       (reply_.head.empty() ? request_ : reply_).body += line + "\n";
     }
@@ -96,7 +148,7 @@ class CaseReader {
       parts.push_back(part);
     }
     if (parts.size() != 4) fail("a case is named by provider, operation, kind and name");
-    now_ = {parts[0], parts[1], parts[2], parts[3], where_, {}, {}, false};
+    now_ = {parts[0], parts[1], parts[2], parts[3], where_, {}, {}, {}, false};
     static constexpr const char* kKinds[] = {"plain", "stream", "error", "interrupted"};
     if (std::ranges::find(kKinds, now_.kind) == std::end(kKinds)) fail("no such kind: " + now_.kind);
     open_ = true;
@@ -152,7 +204,10 @@ class CaseReader {
   ProviderCase now_;
   Message request_, reply_;
   std::string where_;
-  bool open_ = false;
+  std::vector<std::string> names_;
+  std::vector<std::vector<std::string>> rows_;
+  std::vector<std::pair<std::string, std::string>> repeated_;  // where, line
+  bool open_ = false, repeating_ = false;
 };
 
 }  // namespace llmtap::test

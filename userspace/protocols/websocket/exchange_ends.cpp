@@ -10,15 +10,22 @@ namespace llmtap::websocket {
 namespace {
 
 bool ends_response(std::string_view type) {
-  static constexpr std::string_view kLast[] = {"response.done",       "response.completed", "response.failed",
-                                               "response.incomplete", "response.cancelled", "error"};
+  static constexpr std::string_view kLast[] = {"response.done",
+                                               "response.completed",
+                                               "response.failed",
+                                               "response.incomplete",
+                                               "response.cancelled",
+                                               "error",
+                                               "conversation.item.input_audio_transcription.completed",
+                                               "conversation.item.input_audio_transcription.failed"};
   return std::ranges::find(kLast, type) != std::end(kLast);
 }
 
 }  // namespace
 
 // The same head for each: that of the upgrade.
-ResponseExchanges::Exchange* ResponseExchanges::begin_exchange(bool asked, uint64_t time_ns) {
+ResponseExchanges::Exchange* ResponseExchanges::begin_exchange(bool asked, uint64_t time_ns,
+                                                               bool transcription) {
   if (open_.size() >= context_.limits->pipelined_requests) {
     context_.counters->pipeline_overflows++;
     end_all(ExchangeEnd::How::kLost, Defect::kParseError, time_ns);
@@ -28,7 +35,8 @@ ResponseExchanges::Exchange* ResponseExchanges::begin_exchange(bool asked, uint6
   Exchange& exchange = open_.emplace_back();
   exchange.id = {context_.facts->id, context_.numbers.take()};
   exchange.asked = asked;
-  if (!asked) exchange.defect = std::exchange(asks_lost_, Defect::kNone);
+  exchange.transcription = transcription;
+  if (!asked && !transcription) exchange.defect = std::exchange(asks_lost_, Defect::kNone);
   exchange.begin_ns = exchange.last_ns = time_ns;
   std::vector<HeaderField> fields;
   fields.reserve(upgrade_->fields.size());
@@ -41,7 +49,8 @@ ResponseExchanges::Exchange* ResponseExchanges::begin_exchange(bool asked, uint6
   head.headers = fields;
   head.start_ns = head.time_ns = time_ns;
   head.websocket = true;
-  head.model = model_;
+  head.model = transcription ? transcription_model_ : model_;
+  head.transcription = transcription;
   sink_->on_request_head(*context_.facts, exchange.id, head);
   return &exchange;
 }
@@ -56,7 +65,7 @@ void ResponseExchanges::begin_response(Exchange& exchange, int status, uint64_t 
   head.version = upgrade_->version;
   head.headers = kFields;
   head.start_ns = head.time_ns = time_ns;
-  head.model = model_;
+  head.model = exchange.transcription ? transcription_model_ : model_;
   sink_->on_response_head(*context_.facts, exchange.id, head);
 }
 

@@ -40,6 +40,13 @@ void MessagePeek::name_ended() {
   if (names_[0] == "realtimeInput" || names_[0] == "realtime_input") realtime_text |= text_ == "text";
 }
 
+// Realtime's sessions, and as they were in the beta.
+bool MessagePeek::names_transcription_model() const {
+  if (depth_ == 3) return names_[1] == "input_audio_transcription" && names_[2] == "model";
+  return depth_ == 5 && names_[1] == "audio" && names_[2] == "input" && names_[3] == "transcription" &&
+         names_[4] == "model";
+}
+
 void MessagePeek::string_ended() {
   const auto keep_first = [this](std::string& value) {
     if (value.empty()) value = text_;
@@ -51,6 +58,7 @@ void MessagePeek::string_ended() {
     if (names_[0] == "stream_id") keep_first(stream_id);
     if (names_[0] == "model" && !session_model) model = text_;
     if (names_[0] == "event_id") keep_first(event_id);
+    if (names_[0] == "item_id") keep_first(item_id);
   } else if (depth_ == 2) {
     told_ = names_[0] == "response" && names_[1] == "id";
     if (told_) keep_first(response_id);
@@ -59,6 +67,8 @@ void MessagePeek::string_ended() {
       session_model = true;
       model = text_;
     }
+  } else if (names_transcription_model()) {
+    transcription_model = text_;
   }
 }
 
@@ -78,7 +88,7 @@ void MessagePeek::structural(uint8_t c) {
     state_ = state_ == State::kValue || arrays_from_ != 0 ? State::kString : State::kNameString;
   } else if (c == '{' || c == '[') {
     ++depth_;
-    if (arrays_from_ == 0 && (c == '[' || depth_ > 2)) arrays_from_ = depth_;
+    if (arrays_from_ == 0 && (c == '[' || depth_ > deepest())) arrays_from_ = depth_;
     state_ = State::kName;
   } else if (c == '}' || c == ']') {
     if (arrays_from_ == depth_) arrays_from_ = 0;

@@ -21,9 +21,11 @@ class MessagePeek {
   std::string event_id;     // of this message
   std::string fault_id;     // of an error: of the client's message that is at fault
   std::string response_id;  // "response_id", "response.id"
+  std::string item_id;      // Realtime: of the conversation's item that the message is about
   std::string stream_id;    // the lane of a Responses WebSocket that carries several conversations
   std::string model;        // "session.model" (Realtime), "setup.model" (Gemini Live), "model"
   bool session_model = false;
+  std::string transcription_model;  // of what is said: below "session"
   // Gemini Live has no type: the name says it.
   bool setup = false, setup_complete = false, client_content = false, realtime_input = false,
        tool_response = false, server_content = false, tool_call = false, usage_metadata = false;
@@ -47,13 +49,16 @@ class MessagePeek {
   void string_ended();
   void scalar_ended();
   bool told_ = false;  // the type or an id, by the last byte
-  bool asked() const { return arrays_from_ == 0 && depth_ <= 2; }
+  // session.audio.input.transcription.model lies deepest of all.
+  uint32_t deepest() const { return names_[0] == "session" ? 5 : 2; }
+  bool asked() const { return arrays_from_ == 0 && depth_ <= deepest(); }
+  bool names_transcription_model() const;
 
   State state_ = State::kStart;
   bool escaped_ = false;
   uint32_t depth_ = 0;                // open containers
   uint32_t arrays_from_ = 0;          // the depth from which on nothing is asked for; 0: none
-  std::array<std::string, 2> names_;  // of the values that are open at depth 1 and 2
+  std::array<std::string, 5> names_;  // of the values that are open, by depth
   std::string text_;                  // the name, or the value asked for
 };
 

@@ -20,6 +20,14 @@ bool is_receipt(std::string_view type) {
   return type.starts_with("response.steer") || type.starts_with("response.inject");
 }
 
+// What was said to the model, written down by another one: by itself, with usage of its own.
+bool is_transcription(std::string_view type) {
+  constexpr std::string_view kPrefix = "conversation.item.input_audio_transcription.";
+  if (!type.starts_with(kPrefix)) return false;
+  type.remove_prefix(kPrefix.size());
+  return type == "delta" || type == "completed" || type == "failed";
+}
+
 bool is_openai(std::string_view type) {
   static constexpr std::string_view kTypes[] = {"session.created", "session.updated", "session.update",
                                                 "response.created", "response.create"};
@@ -39,6 +47,7 @@ void ResponseExchanges::learn(const MessagePeek& peek) {
   gemini_ |=
       peek.setup || peek.setup_complete || peek.client_content || peek.realtime_input || peek.generated;
   known_ |= gemini_ || is_openai(peek.type);
+  if (!peek.transcription_model.empty()) transcription_model_ = peek.transcription_model;
   // A request names its own.
   if (peek.model.empty() || !peek.session_model) return;
   model_ = peek.model;
@@ -54,7 +63,8 @@ ResponseExchanges::Exchange* ResponseExchanges::find(Number number) {
 
 template <typename Test>
 ResponseExchanges::Exchange* ResponseExchanges::first(const Test& test) {
-  const auto found = std::ranges::find_if(open_, test);
+  const auto found =
+      std::ranges::find_if(open_, [&](const Exchange& each) { return !each.transcription && test(each); });
   return found == open_.end() ? nullptr : &*found;
 }
 
@@ -68,6 +78,7 @@ bool ResponseExchanges::decidable(Side side, const MessagePeek& peek) const {
   if (side == Side::kRequest) return asks_for_response(peek.type);
   if ((peek.server_content || peek.usage_metadata) && !peek.generated) return peek.tool_call;
   if (peek.type == "error") return false;
+  if (is_transcription(peek.type)) return !peek.item_id.empty();
   if (!peek.type.starts_with("response.")) return true;
   return settled(side, peek);
 }
@@ -155,12 +166,23 @@ ResponseExchanges::Exchange* ResponseExchanges::of_turn(const MessagePeek& peek,
   return content ? begin_exchange(false, time_ns) : nullptr;
 }
 
+ResponseExchanges::Exchange* ResponseExchanges::of_transcription(const MessagePeek& peek, uint64_t time_ns) {
+  const auto found = std::ranges::find_if(
+      open_, [&](const Exchange& each) { return each.transcription && each.item_id == peek.item_id; });
+  if (found != open_.end()) return &*found;
+  Exchange* const exchange = begin_exchange(false, time_ns, true);
+  exchange->item_id = peek.item_id;
+  return exchange;
+}
+
 ResponseExchanges::Exchange* ResponseExchanges::of_reply(const MessagePeek& peek, uint64_t time_ns) {
   Exchange* exchange = nullptr;
   if (peek.server_content || peek.tool_call || (gemini_ && peek.usage_metadata))
     exchange = of_turn(peek, time_ns);
   else if (peek.type == "error")
     exchange = of_error(peek);
+  else if (is_transcription(peek.type))
+    exchange = of_transcription(peek, time_ns);
   else if (peek.type == "response.created")
     exchange = of_created(peek, time_ns);
   else if (peek.type.starts_with("response.") && !is_receipt(peek.type))

@@ -61,7 +61,9 @@ class ResponseExchanges {
     std::string lane;         // Responses: the stream_id of its request
     std::string response_id;  // once known
     std::string event_id;     // Realtime: the client's name of its request
-    bool asked = false;       // by a message that was seen
+    std::string item_id;      // of what is written down
+    bool transcription = false;
+    bool asked = false;  // by a message that was seen
     bool request_ended = false, response_begun = false;
     bool turn_over = false;  // Gemini: only the usage is missing
     bool usage_seen = false;
@@ -82,7 +84,8 @@ class ResponseExchanges {
   Exchange* of_event(const MessagePeek&, uint64_t time_ns);
   Exchange* of_error(const MessagePeek&);
   Exchange* of_turn(const MessagePeek&, uint64_t time_ns);
-  Exchange* begin_exchange(bool asked, uint64_t time_ns);
+  Exchange* of_transcription(const MessagePeek&, uint64_t time_ns);
+  Exchange* begin_exchange(bool asked, uint64_t time_ns, bool transcription = false);
   void begin_response(Exchange&, int status, uint64_t time_ns);
   void end_request(Exchange&, uint64_t time_ns);
   void end(Exchange&, ExchangeEnd::How, uint64_t time_ns);
@@ -95,7 +98,7 @@ class ResponseExchanges {
   MessageSink* sink_ = nullptr;
   std::deque<Exchange> open_;      // oldest first
   std::array<Number, 2> current_;  // whose message each side is in
-  std::string model_;
+  std::string model_, transcription_model_;
   bool known_ = false, gemini_ = false;
   bool lanes_ = false;                // several conversations at once
   bool doubt_ = false;                // the end of what is open may have been lost
