@@ -15,6 +15,8 @@
 #include "bench/bare_decoder.h"
 #include "bench/traffic.h"
 #include "pipeline/core.h"
+#include "protocols/connection_readers.h"
+#include "streams/stream_table.h"
 
 namespace {
 
@@ -91,8 +93,42 @@ double replay(const Traffic& traffic, std::string_view name) {
   return took;
 }
 
+// Nothing to call a model with: what streams and protocols make of it.
+class CountingMessages final : public MessageSink, public VerdictSink {
+ public:
+  uint64_t events = 0, cut = 0;
+  void on_request_head(const ConnectionFacts&, ExchangeId, const RequestHead&) override {}
+  void on_response_head(const ConnectionFacts&, ExchangeId, const ResponseHead&) override {}
+  void on_body(ExchangeId, Side, std::span<const uint8_t>, uint64_t) override {}
+  void on_event_data(ExchangeId, Side, std::span<const uint8_t>, uint64_t) override {}
+  void on_event_end(ExchangeId, Side, const EventEnd& end) override {
+    ++events;
+    cut += !end.complete;
+  }
+  void on_message_end(ExchangeId, Side, const MessageEnd&) override {}
+  void on_exchange_end(ExchangeId, const ExchangeEnd&) override {}
+  void set_verdict(uint64_t, Verdict) override {}
+};
+
+double replay_protocols(const Traffic& traffic, std::string_view name) {
+  CountingMessages sink;
+  const Limits limits;
+  ConnectionReaders readers(limits, sink, sink);
+  StreamTable streams(limits, readers);
+  const double start = cpu_seconds();
+  traffic.for_each([&](const llmtap_event_hdr& event) { streams.on_event(event); });
+  const double took = cpu_seconds() - start;
+  if (sink.events != traffic.events || sink.cut != 0) {
+    fmt::print(stderr, "core_bench: {}: {} events, {} cut; sent were {}\n", name, sink.events, sink.cut,
+               traffic.events);
+    std::exit(1);
+  }
+  return took;
+}
+
 void run_row(std::string_view name, const Traffic& traffic, size_t rounds) {
-  const Times times = measure(rounds, [&] { return replay(traffic, name); });
+  const Times times =
+      measure(rounds, [&] { return traffic.llm ? replay(traffic, name) : replay_protocols(traffic, name); });
   const auto megabytes = static_cast<double>(traffic.body_bytes) / 1e6;
   std::string row = fmt::format(
       "{{\"row\":\"{}\",\"rounds\":{},\"body_mb\":{:.1f},\"wire_mb\":{:.1f},\"calls\":{},\"output_tokens\":{}"
@@ -170,7 +206,14 @@ int main(int argc, char** argv) {
       {"gemini_sse", streams({"gemini"})},
       {"ollama_ndjson", streams({"ollama"})},
       {"openai_chat_sse_1000_streams", streams({"openai_chat", 1000, 200})},
-      {"openai_responses_websocket", [=] { return websocket_traffic(64, 500, bytes); }},
+      {"bedrock_converse_event_stream", streams({"bedrock_converse"})},
+      {"openai_chat_sse_http2", [=] { return http2_traffic("openai_chat", 8, 8, 500, bytes); }},
+      {"anthropic_sse_http2", [=] { return http2_traffic("anthropic", 8, 8, 500, bytes); }},
+      {"openai_responses_websocket", [=] { return websocket_traffic(64, 500, Deflate::kNo, bytes); }},
+      {"openai_responses_websocket_deflated",
+       [=] { return websocket_traffic(64, 500, Deflate::kYes, bytes); }},
+      {"grpc_messages_200", [=] { return grpc_traffic(16, 200, bytes); }},
+      {"grpc_messages_8k", [=] { return grpc_traffic(16, 8192, bytes); }},
       {"agent_requests_64k", bodies(BodyKind::kAgentRequests)},
       {"image_requests_1m", bodies(BodyKind::kImageRequests)},
       {"replies_64k", bodies(BodyKind::kReplies)},

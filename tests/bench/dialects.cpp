@@ -2,8 +2,10 @@
 #include "bench/dialects.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <iterator>
+#include <utility>
 
 namespace llmtap::bench {
 namespace {
@@ -169,6 +171,54 @@ Events ollama_closing(const StreamedCall& call) {
                   call.input_tokens, call.output_tokens)};
 }
 
+// A message of AWS's event stream.
+void aws_message(std::string& to, std::string_view type, std::string_view payload) {
+  const auto be32 = [](std::string& out, size_t value) {
+    for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<char>(value >> shift & 0xff));
+  };
+  const auto sum = [](std::string_view bytes) {
+    return crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  };
+  std::string headers;
+  for (const auto& [name, value] : {std::pair<std::string_view, std::string_view>{":event-type", type},
+                                    {":content-type", "application/json"},
+                                    {":message-type", "event"}}) {
+    headers.push_back(static_cast<char>(name.size()));
+    headers.append(name).append({'\7', '\0', static_cast<char>(value.size())}).append(value);
+  }
+  std::string message;
+  be32(message, 16 + headers.size() + payload.size());
+  be32(message, headers.size());
+  be32(message, sum(message));
+  message.append(headers).append(payload);
+  be32(message, sum(message));
+  to += message;
+}
+std::string aws_message(std::string_view type, std::string_view payload) {
+  std::string message;
+  aws_message(message, type, payload);
+  return message;
+}
+
+Events bedrock_opening(const StreamedCall&) {
+  return {aws_message("messageStart", R"({"p":"abcdefghijklmnopqrstu","role":"assistant"})")};
+}
+void bedrock_delta(std::string& event, const StreamedCall&, uint32_t, std::string_view word) {
+  aws_message(
+      event, "contentBlockDelta",
+      fmt::format(R"({{"contentBlockIndex":0,"delta":{{"text":"{}"}},"p":"abcdefghijklmnopqrstuvwxyz"}})",
+                  word));
+}
+Events bedrock_closing(const StreamedCall& call) {
+  return {aws_message("contentBlockStop", R"({"contentBlockIndex":0,"p":"abcdefg"})"),
+          aws_message("messageStop", R"({"p":"abcdefghijkl","stopReason":"end_turn"})"),
+          aws_message(
+              "metadata",
+              fmt::format(R"({{"metrics":{{"latencyMs":551}},"p":"abc","usage":{{"inputTokens":{},)"
+                          R"("outputTokens":{},"totalTokens":{}}}}})",
+                          call.input_tokens, call.output_tokens, call.input_tokens + call.output_tokens))};
+}
+
 constexpr std::string_view kSse = "text/event-stream; charset=utf-8";
 constexpr StreamDialect kDialects[] = {
     {"openai_chat", "api.openai.com", "/v1/chat/completions", "authorization: Bearer sk-bench\r\n", kSse,
@@ -185,6 +235,11 @@ constexpr StreamDialect kDialects[] = {
      "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", "x-goog-api-key: AIzaBench\r\n",
      "text/event-stream", R"({"contents":[{"role":"user","parts":[{"text":"Tell me of the sea."}]}]})",
      gemini_opening, gemini_delta, gemini_closing, 1},
+    {"bedrock_converse", "bedrock-runtime.us-east-1.amazonaws.com",
+     "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream",
+     "authorization: AWS4-HMAC-SHA256 Credential=bench\r\n", "application/vnd.amazon.eventstream",
+     R"({"messages":[{"role":"user","content":[{"text":"Tell me of the sea."}]}],"system":[{"text":"Be brief."}],"inferenceConfig":{"maxTokens":4096}})",
+     bedrock_opening, bedrock_delta, bedrock_closing, 4},
     {"ollama", "127.0.0.1:11434", "/api/chat", "", "application/x-ndjson",
      R"({"model":"llama3.2","messages":[{"role":"user","content":"Tell me of the sea."}]})", ollama_opening,
      ollama_delta, ollama_closing, 1},

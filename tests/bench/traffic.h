@@ -29,12 +29,14 @@ struct Traffic {
   std::vector<uint64_t> records;  // as in an event file, without its header
   uint64_t wire_bytes = 0;        // payload of the records
   uint64_t body_bytes = 0;        // of requests and replies, codings removed
-  uint64_t events = 0;            // SSE events, NDJSON lines
+  uint64_t events = 0;            // SSE events, NDJSON lines, frames, messages
   Expected expected;
   Coding coding = Coding::kNone;
   uint32_t coded_bodies = 0;
   std::vector<CodedPiece> pieces;
   std::string coded_bytes;
+
+  bool llm = true;  // or without a call in it: read by streams and protocols alone
 
   template <typename Visit>
   void for_each(Visit&& visit) const {
@@ -48,7 +50,7 @@ struct Traffic {
 
 // Streams of events, one event per record, `streams` connections interleaved at random.
 struct StreamKind {
-  std::string_view dialect;  // openai_chat, anthropic, openai_responses, gemini, ollama
+  std::string_view dialect;  // a name of stream_dialects()
   uint32_t streams = 64;
   uint32_t events_per_call = 500;
   Coding coding = Coding::kNone;
@@ -56,7 +58,15 @@ struct StreamKind {
 Traffic stream_traffic(const StreamKind& kind, uint64_t target_bytes);
 
 // The same on WebSockets, an event a frame.
-Traffic websocket_traffic(uint32_t streams, uint32_t events_per_call, uint64_t target_bytes);
+enum class Deflate : bool { kNo, kYes };
+Traffic websocket_traffic(uint32_t streams, uint32_t events_per_call, Deflate deflate, uint64_t target_bytes);
+
+// The same on HTTP/2, `streams` at once on each of `connections`, an event a DATA frame.
+Traffic http2_traffic(std::string_view dialect, uint32_t connections, uint32_t streams,
+                      uint32_t events_per_call, uint64_t target_bytes);
+
+// gRPC: one endless reply on each of `connections`, a message of `message_bytes` a DATA frame.
+Traffic grpc_traffic(uint32_t connections, size_t message_bytes, uint64_t target_bytes);
 
 enum class BodyKind : uint8_t {
   kAgentRequests,  // 64 KiB conversations with tools and tool results, short replies

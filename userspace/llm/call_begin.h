@@ -10,6 +10,9 @@ namespace llmtap {
 
 // The dialect that the body read so far proves, kNone if it does not (yet).
 Dialect request_shape(const CallState&);
+// A call is opened at the first sign of one: what its whole request is must not depend on how much of it
+// had come by then. The request has ended.
+void settle_dialect(CallState&);
 // `provider`: by the host.
 BatchForm batch_form(std::string_view method, std::string_view path, const Route& route,
                      std::string_view provider);

@@ -157,10 +157,13 @@ void CallTracker::open_if_recognised(OpenExchange& exchange) {
     call.operation = dialect_operation(state.dialect);
     call.provider = "mcp";
   }
-  if (call.provider.empty())
-    call.provider = state.route.family.starts_with("bedrock") ? std::string_view("aws.bedrock")
-                    : state.anthropic_header                  ? std::string_view("anthropic")
-                                                              : fallback_provider(state.dialect);
+  if (call.provider.empty()) {
+    const bool bedrock = state.route.family.starts_with("bedrock");
+    state.provider_by_dialect = !bedrock && !state.anthropic_header;
+    call.provider = bedrock                  ? std::string_view("aws.bedrock")
+                    : state.anthropic_header ? std::string_view("anthropic")
+                                             : fallback_provider(state.dialect);
+  }
   if (state.request && !state.request->facts().model.empty())
     call.requested_model = bounded_label(state.request->facts().model);
   const std::string& workload = call.process->workload;
@@ -270,7 +273,8 @@ void CallTracker::body(ExchangeId id, Side side, std::span<const uint8_t> bytes,
       const Dialect shape = request_shape(state);
       if ((state.route.known && state.route.family != "mcp" && state.request->confirms_known_path()) ||
           shape != Dialect::kNone) {
-        if (state.dialect == Dialect::kNone) state.dialect = shape;
+        state.dialect_by_body = state.dialect == Dialect::kNone;
+        if (state.dialect_by_body) state.dialect = shape;
         ++counters_.by_body;
         open_if_recognised(*exchange);
       } else if (exchange->request_scanned > kSniffBytes && !state.route.known &&
@@ -357,6 +361,7 @@ void CallTracker::on_message_end(ExchangeId id, Side side, const MessageEnd& end
   if (state.json_request && state.request->malformed()) ++counters_.bodies_malformed;
   state.request_facts = state.request->facts();
   if (end.defect != Defect::kNone) state.cut_request = true;
+  if (exchange->kind == OpenExchange::Kind::kCall) settle_dialect(state);
   // On a path that nobody knows, only the request can say what it was.
   if (exchange->kind == OpenExchange::Kind::kUndecided && !state.route.known && !state.upgrade) {
     give_up(*exchange);

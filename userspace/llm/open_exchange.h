@@ -23,6 +23,8 @@ struct CallState {
   LlmCall call;
   Route route;
   Dialect dialect = Dialect::kNone;
+  bool dialect_by_body = false;            // by what came of the request when the call was opened
+  bool provider_by_dialect = false;        // nothing else named it
   std::unique_ptr<RequestReader> request;  // until the request ends
   RequestFacts request_facts;              // once it has
   UsageNumbers header_usage;               // counts that stand in the reply's head

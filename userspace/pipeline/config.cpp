@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/config.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -131,6 +132,32 @@ std::optional<size_t> tab_indented_line(std::string_view text) {
   return std::nullopt;
 }
 
+class Nothing : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  }
+  void OnMapEnd() override {}
+};
+
+// 0, 1, or 2 for more. To yaml-cpp a comma where a value should be begins one document after the other,
+// without end and without reading on: LoadAll() takes all memory.
+int count_documents(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Nothing nothing;
+  int documents = 0;
+  while (documents < 2 && parser.HandleNextDocument(nothing)) ++documents;
+  return documents;
+}
+
 bool has_suffix(std::string_view name, std::string_view part) {
   const size_t found = name.find(part);
   return found != std::string_view::npos &&
@@ -159,15 +186,17 @@ Result<> apply_yaml(Config& config, const std::string& text, const std::string& 
     return at(name + ":" + std::to_string(*line), "a tab in the indentation; YAML takes spaces only");
   if (text.find('\0') != std::string::npos) return at(name, "is not YAML: it holds a NUL byte");
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty()) return Ok{};
-    if (documents.size() > 1) return at(name, "holds several YAML documents; expected one");
-    if (documents[0].IsNull()) return Ok{};
-    if (!documents[0].IsMap())
-      return at(name + ":" + std::to_string(documents[0].Mark().line + 1) + ":" +
-                    std::to_string(documents[0].Mark().column + 1),
+    const int documents = count_documents(text);
+    if (documents == 0) return Ok{};
+    if (documents > 1)
+      return at(name, "holds several YAML documents, or a comma in front of a key; expected one document");
+    const YAML::Node document = YAML::Load(text);
+    if (document.IsNull()) return Ok{};
+    if (!document.IsMap())
+      return at(name + ":" + std::to_string(document.Mark().line + 1) + ":" +
+                    std::to_string(document.Mark().column + 1),
                 "expected `key: value` lines");
-    return YamlReader(config, name).read(documents[0], "", 0);
+    return YamlReader(config, name).read(document, "", 0);
   } catch (const YAML::Exception& exception) {
     const std::string place = exception.mark.is_null()
                                   ? name

@@ -3,6 +3,7 @@
 // that nothing after it can tell them apart.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -58,7 +59,7 @@ struct Handover {
   ExchangeId exchange;  // its request was sent; the reply comes in the new protocol
   bool is_head = false;
   Defect defect = Defect::kNone;
-  std::string unread;  // of the answering side, behind the head that changed the protocol
+  std::array<std::string, 2> unread;  // by side: what came with the head that changed the protocol, behind it
   uint64_t time_ns = 0;
   std::shared_ptr<WebSocketUpgrade> websocket = nullptr;
 };

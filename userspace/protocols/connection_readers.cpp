@@ -178,12 +178,13 @@ void ConnectionReaders::hand_over(Reader& reader) {
   place(reader, reader.placed_verdict, reader.protocol->name);
   // What was said of the exchange that ended so is not said of what follows it.
   set_verdict(reader, Verdict::kWanted);
-  const std::string unread = std::move(reader.context.handover->unread);
+  const std::array<std::string, 2> unread = std::move(reader.context.handover->unread);
   const uint64_t time_ns = handover.time_ns;
   reader.context.handover.reset();
-  if (!unread.empty())
-    reader.codec->feed(Side::kResponse,
-                       {{reinterpret_cast<const uint8_t*>(unread.data()), unread.size()}, 0, time_ns}, sink_);
+  for (const Side side : {Side::kResponse, Side::kRequest})
+    if (const std::string& bytes = unread[static_cast<size_t>(side)]; !bytes.empty())
+      reader.codec->feed(side, {{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, 0, time_ns},
+                         sink_);
 }
 
 void ConnectionReaders::mute(Reader& reader, uint64_t time_ns) {

@@ -20,8 +20,13 @@ std::string_view loss_name(uint8_t loss) { return loss < LLMTAP_LOST_MAX ? kLoss
 
 size_t index(Direction direction) { return static_cast<size_t>(direction); }
 
-uint64_t add_saturated(uint64_t a, uint64_t b) {
-  return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
+// Of the next byte, when it is not known. No record reaches so far.
+constexpr uint64_t kUnknownOffset = std::numeric_limits<uint64_t>::max();
+
+// The bytes that the record stands for lie in front of kUnknownOffset, and those it has in the record.
+bool within_bounds(const llmtap_data_event& data) {
+  return data.captured_bytes <= data.hdr.size - sizeof(data) &&
+         data.original_bytes < kUnknownOffset - data.offset;
 }
 
 // So long after its socket was closed a TLS object may still be read from; then it is over, freed or not.
@@ -78,7 +83,7 @@ void StreamTable::on_event(const llmtap_event_hdr& event) {
   switch (event.type) {
     case LLMTAP_EVENT_DATA: {
       const auto* data = as<llmtap_data_event>(event);
-      if ((whole = data && data->captured_bytes <= event.size - sizeof(*data))) on_data(*data);
+      if ((whole = data && within_bounds(*data))) on_data(*data);
       break;
     }
     case LLMTAP_EVENT_CONN:
@@ -301,8 +306,8 @@ void StreamTable::on_data(const llmtap_data_event& data) {
     // Met by its bytes alone: nothing is known of what went before, in either direction.
     conn.offsets_known = true;
     conn.expected[index(direction)] = data.offset;
-    conn.expected[1 - index(direction)] = std::numeric_limits<uint64_t>::max();
-  } else if (expected == std::numeric_limits<uint64_t>::max()) {
+    conn.expected[1 - index(direction)] = kUnknownOffset;
+  } else if (expected == kUnknownOffset) {
     expected = data.offset;
   }
   open(conn);
@@ -321,7 +326,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
     bytes = bytes.subspan(std::min<size_t>(again, bytes.size()));
     if (original == 0) return;
   }
-  expected = add_saturated(offset, original);
+  expected = offset + original;
   books_.items_out++;
   if (!bytes.empty()) {
     books_.bytes_out += bytes.size();
@@ -414,7 +419,8 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
   const uint64_t time_ns = event.hdr.time_ns;
   const bool delivered = conn->opened && !conn->ended && !conn->ciphertext;
   if (delivered) {
-    const std::array<uint64_t, 2> total{event.read_offset, event.write_offset};
+    const std::array<uint64_t, 2> total{std::min<uint64_t>(event.read_offset, kUnknownOffset - 1),
+                                        std::min<uint64_t>(event.write_offset, kUnknownOffset - 1)};
     for (const Direction direction : {Direction::kRead, Direction::kWrite}) {
       uint64_t& expected = conn->expected[index(direction)];
       if (total[index(direction)] <= expected) continue;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the core keeps of what flows through it: streams, protocols, llm and links together.
 #include <gtest/gtest.h>
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <cstring>
@@ -11,32 +10,12 @@
 #include "llm/call_tracker.h"
 #include "protocols/connection_readers.h"
 #include "streams/stream_table.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define LLMTAP_TEST_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LLMTAP_TEST_ASAN 1
-#endif
-#endif
-#ifdef LLMTAP_TEST_ASAN
-// Of <sanitizer/allocator_interface.h>, which GCC's packages leave out.
-extern "C" size_t __sanitizer_get_current_allocated_bytes();
-#endif
+#include "unit/protocols/heap.h"
 
 namespace llmtap::test {
 namespace {
 
 constexpr size_t kMiB = 1 << 20;
-
-size_t heap_bytes() {
-#ifdef LLMTAP_TEST_ASAN
-  return __sanitizer_get_current_allocated_bytes();
-#else
-  const auto info = mallinfo2();
-  return info.uordblks + info.hblkhd;
-#endif
-}
 
 size_t peak_resident_bytes() {
   rusage usage{};

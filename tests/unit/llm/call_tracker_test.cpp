@@ -714,5 +714,19 @@ TEST(Attempts, WithoutAKeyAreLinkedByTheirMessageAndCount) {
   EXPECT_THAT(retry_of, ::testing::ElementsAre("", "a", "", "", "d", ""));
 }
 
+// Its first pieces look like a chat of OpenAI's, then of Anthropic's: a call is opened at once.
+TEST(Recognition, OfABodyDoesNotDependOnItsPieces) {
+  const std::string body =
+      R"({"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":5,"system":"Be brief."})";
+  for (const char* path : {"/nobody/knows", "/v1/models/x"})
+    for (const size_t piece : {1u << 20, 1u, 40u, 70u}) {
+      Tracked run;
+      run.play({post("h", path, body), json_reply("{}")}, piece);
+      ASSERT_EQ(run.sink.finished.size(), 1u) << path << " " << piece;
+      EXPECT_EQ(run.sink.finished[0].dialect, "anthropic_messages") << path << " " << piece;
+      EXPECT_EQ(run.sink.finished[0].provider, "anthropic") << path << " " << piece;
+    }
+}
+
 }  // namespace
 }  // namespace llmtap

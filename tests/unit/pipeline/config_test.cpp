@@ -206,6 +206,8 @@ TEST(ConfigYaml, SaysWhereItIsNotYaml) {
   EXPECT_THAT(yaml_error("just words"), HasSubstr("expected `key: value` lines"));
   EXPECT_THAT(yaml_error("- a\n- b\n"), HasSubstr("expected `key: value` lines"));
   EXPECT_THAT(yaml_error("a: 1\n---\nb: 2\n"), HasSubstr("several YAML documents"));
+  for (const char* comma : {",", ",t,r ", "a: 1\n, b: 2\n", "- ,\n", ", ---\n"})
+    EXPECT_NE(yaml_error(comma), "no error") << comma;  // and it ends
   EXPECT_THAT(yaml_error(std::string("a\0b", 3)), HasSubstr("NUL"));
   EXPECT_THAT(yaml_error("? [a]\n: b\n"), HasSubstr("a key must be a word"));
 }

@@ -177,6 +177,18 @@ TEST(ContentDecoder, TheBudgetOfAllDecodersHolds) {
   }
 }
 
+// Their decoders would allocate past the budget.
+TEST(ContentDecoder, ZstdFormatsBeforeTheStandardAreRefused) {
+  for (const char first : {'\x1e', '\x22', '\x23', '\x24', '\x25', '\x26', '\x27'}) {
+    const std::string old = first + std::string("\xb5\x2f\xfd\x00\x00\x01\x00\xc1\x00\x00\x08", 11);
+    for (const std::string& body : {old, zstd(kText) + old}) {
+      DecoderBudget budget(1 << 20);
+      const auto decoder = ContentDecoder::make(Coding::kZstd, budget);
+      EXPECT_FALSE(decoder->decode(bytes_of(body), [](std::span<const uint8_t>) { return true; }));
+    }
+  }
+}
+
 TEST(ContentDecoder, AGapEndsTheDecodingAndNotTheFraming) {
   const std::string body = deflated(kText, 31);
   Script script = reply_with("gzip", body);

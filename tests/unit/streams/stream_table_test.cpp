@@ -367,7 +367,12 @@ TEST_F(StreamTableTest, MalformedEventsAreCounted) {
   clock.hdr.conn_id = 1;
   send(clock, LLMTAP_EVENT_CONN);
   send(clock, 999);
-  EXPECT_EQ(table->counters().malformed_events, 2U);
+  // One that reaches beyond the last offset would be followed by one in front of it.
+  data_event.captured_bytes = data_event.original_bytes = 3;
+  data_event.offset = UINT64_MAX - 2;
+  data_event.hdr.conn_id = 1;
+  send(data_event, LLMTAP_EVENT_DATA, "abc");
+  EXPECT_EQ(table->counters().malformed_events, 3U);
   EXPECT_EQ(table->counters().unknown_events, 1U);
   EXPECT_TRUE(recorder.lines.empty());
 }

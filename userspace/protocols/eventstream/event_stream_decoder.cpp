@@ -93,6 +93,21 @@ void EventStreamDecoder::feed_payload(std::span<const uint8_t> bytes, uint64_t t
     cut_ = !chunk_.feed(bytes, deliver);
 }
 
+// Nearly every message: its payload and checksum lie in this buffer. Returns their size; 0 if it is anything
+// else, or its checksum is another.
+size_t EventStreamDecoder::feed_whole(std::span<const uint8_t> bytes, uint64_t time_ns, EventOutput& out) {
+  if (is_chunk_ || cut_ || data_bytes_ != 0 || bytes.size() < size_t{payload_left_} + kChecksumBytes)
+    return 0;
+  const auto payload = bytes.first(payload_left_);
+  if (add_to_sum(sum_, payload) != big_endian(bytes.data() + payload.size())) return 0;
+  EventEnd end{headers_.name(), time_ns, time_ns, payload.size(), true};
+  end.error = headers_.is_error();
+  out.whole(payload, end);
+  state_ = State::kPrelude;
+  have_ = 0;
+  return payload.size() + kChecksumBytes;
+}
+
 void EventStreamDecoder::end_event(bool complete, uint64_t time_ns, EventOutput& out) {
   if (is_chunk_ && !chunk_.whole()) complete = false;
   EventEnd end{headers_.name(), time_ns, first_byte_ns_, data_bytes_, complete && !cut_};
@@ -118,6 +133,8 @@ bool EventStreamDecoder::feed(std::span<const uint8_t> bytes, uint64_t time_ns, 
         break;
       }
       case State::kPayload:
+        taken = feed_whole(bytes, time_ns, out);
+        if (taken != 0) break;
         taken = std::min<size_t>(payload_left_, bytes.size());
         if (!cut_) sum_ = add_to_sum(sum_, bytes.first(taken));
         feed_payload(bytes.first(taken), time_ns, out);

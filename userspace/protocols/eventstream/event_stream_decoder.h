@@ -33,6 +33,7 @@ class EventStreamDecoder {
   size_t feed_hunt(std::span<const uint8_t> bytes);
   bool begin_message();
   bool end_headers();
+  size_t feed_whole(std::span<const uint8_t> bytes, uint64_t time_ns, EventOutput& out);
   void feed_payload(std::span<const uint8_t> bytes, uint64_t time_ns, EventOutput& out);
   void end_event(bool complete, uint64_t time_ns, EventOutput& out);
   void hunt(uint64_t time_ns, EventOutput& out);

@@ -25,21 +25,37 @@ std::string_view MessageHeaders::name() const {
   return message_type_ == "error" ? error_code_ : event_type_;
 }
 
-void MessageHeaders::choose() {
-  target_ = nullptr;
-  if (type_ != kString) return;
-  target_ = header_ == ":message-type"     ? &message_type_
-            : header_ == ":event-type"     ? &event_type_
-            : header_ == ":exception-type" ? &exception_type_
-            : header_ == ":error-code"     ? &error_code_
-                                           : nullptr;
-  if (target_) target_->clear();
+std::string* MessageHeaders::choose(std::string_view name, uint8_t type) {
+  if (type != kString) return nullptr;
+  std::string* const target = name == ":message-type"     ? &message_type_
+                              : name == ":event-type"     ? &event_type_
+                              : name == ":exception-type" ? &exception_type_
+                              : name == ":error-code"     ? &error_code_
+                                                          : nullptr;
+  if (target) target->clear();
+  return target;
+}
+
+// Nearly every header: one of text, in this buffer. Returns its size; 0 if it is anything else.
+size_t MessageHeaders::whole_header(std::span<const uint8_t> bytes) {
+  const size_t name_bytes = bytes[0], value_at = name_bytes + 4;
+  if (name_bytes == 0 || bytes.size() < value_at || bytes[name_bytes + 1] != kString) return 0;
+  const size_t value_bytes = static_cast<size_t>(bytes[name_bytes + 2] << 8 | bytes[name_bytes + 3]);
+  if (bytes.size() < value_at + value_bytes) return 0;
+  const auto* text = reinterpret_cast<const char*>(bytes.data());
+  if (std::string* const target = choose({text + 1, name_bytes}, kString))
+    target->assign(text + value_at, std::min(value_bytes, max_value_bytes_));
+  return value_at + value_bytes;
 }
 
 bool MessageHeaders::feed(std::span<const uint8_t> bytes) {
   while (!bytes.empty()) {
     switch (state_) {
       case State::kNameLength:
+        if (const size_t taken = whole_header(bytes); taken != 0) {
+          bytes = bytes.subspan(taken);
+          break;
+        }
         left_ = bytes[0];
         if (left_ == 0) return false;
         header_.clear();
@@ -58,7 +74,7 @@ bool MessageHeaders::feed(std::span<const uint8_t> bytes) {
         type_ = bytes[0];
         if (type_ >= kFixedBytes.size()) return false;
         bytes = bytes.subspan(1);
-        choose();
+        target_ = choose(header_, type_);
         if (type_ == kByteArray || type_ == kString) {
           left_ = 2;
           length_ = 0;

@@ -24,7 +24,9 @@ class MessageHeaders {
 
  private:
   enum class State : uint8_t { kNameLength, kName, kType, kValueLength, kValue };
-  void choose();
+  size_t whole_header(std::span<const uint8_t> bytes);
+  // Where the value of a header goes; null: nobody asks.
+  std::string* choose(std::string_view name, uint8_t type);
 
   State state_ = State::kNameLength;
   size_t max_value_bytes_ = 0;
@@ -32,7 +34,7 @@ class MessageHeaders {
   uint32_t length_ = 0;  // of a value, while its two bytes are read
   uint8_t type_ = 0;
   std::string header_;             // the name being read
-  std::string* target_ = nullptr;  // where the value goes; null: nobody asks
+  std::string* target_ = nullptr;  // of choose()
   std::string message_type_, event_type_, exception_type_, error_code_;
 };
 

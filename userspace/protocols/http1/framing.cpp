@@ -76,8 +76,9 @@ void Framing::feed(std::span<const uint8_t> bytes, uint64_t time_ns) {
       case State::kTrailers: used = feed_trailers(bytes, time_ns); break;
       case State::kUntilClose: listener_.on_body_bytes(side_, bytes, time_ns); break;
       case State::kStopped:
-        if (context_.handover && side_ == Side::kResponse)
-          context_.handover->unread.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        if (context_.handover)
+          context_.handover->unread[static_cast<size_t>(side_)].append(
+              reinterpret_cast<const char*>(bytes.data()), bytes.size());
         else
           context_.upgraded_bytes += bytes.size();
         break;

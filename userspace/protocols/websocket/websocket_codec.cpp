@@ -118,7 +118,7 @@ void WebSocketCodec::Lane::begin_message() {
   in_message = true;
   compressed = frame.compressed;
   defect = Defect::kNone;
-  decided = delivered = false;
+  decided = delivered = all_at_once = false;
   peek.begin();
   settled = false;
   held.clear();
@@ -132,23 +132,30 @@ void WebSocketCodec::Lane::damage(Defect why) {
   if (compressed) inflater->lose();
 }
 
+// What came before the damage counts, as it does when it comes in pieces.
+void WebSocketCodec::Lane::damage_inside(uint64_t time_ns) {
+  if (!decided && !held.empty() && codec.exchanges_.decidable(side, peek)) decide(time_ns);
+  damage(Defect::kDecompressError);
+}
+
 void WebSocketCodec::Lane::on_payload(std::span<const uint8_t> bytes, uint64_t time_ns) {
   if (frame.control() || !in_message || codec.finished_) return;
   wire_bytes += bytes.size();
   // A message without end.
   if (decided && !codec.exchanges_.known() && wire_bytes >= kUnknownBytes)
     return codec.give_up(false, time_ns);
+  // Most messages come in one piece.
+  const bool whole = frame.final && frame.opcode != Opcode::kContinuation && bytes.size() == frame.length;
   if (!compressed) {
-    // Most messages come in one piece.
-    const bool whole = frame.final && frame.opcode != Opcode::kContinuation && bytes.size() == frame.length;
     if (!whole || bytes.size() > kMaxHeldBytes) return text(bytes, time_ns);
     first_ns = time_ns;
     look(bytes);
     return end_message(time_ns, bytes);
   }
+  all_at_once = whole;
   if (defect == Defect::kNone &&
       !inflater->feed(bytes, [&](std::span<const uint8_t> plain) { text(plain, time_ns); }))
-    damage(Defect::kDecompressError);
+    damage_inside(time_ns);
 }
 
 void WebSocketCodec::Lane::on_payload_gap(uint64_t) {
@@ -171,7 +178,8 @@ void WebSocketCodec::Lane::text(std::span<const uint8_t> bytes, uint64_t time_ns
     look(bytes.first(room));
     held.append(reinterpret_cast<const char*>(bytes.data()), room);
     bytes = bytes.subspan(room);
-    if (!codec.exchanges_.decidable(side, peek) && held.size() < kMaxHeldBytes) return;
+    const bool wait = all_at_once || !codec.exchanges_.decidable(side, peek);
+    if (wait && held.size() < kMaxHeldBytes) return;
     decide(time_ns);
   }
   look(bytes);
@@ -191,7 +199,7 @@ void WebSocketCodec::Lane::on_frame_end(uint64_t time_ns) {
   if (frame.control() || !in_message || !frame.final) return;
   if (compressed && defect == Defect::kNone &&
       !inflater->end_message([&](std::span<const uint8_t> plain) { text(plain, time_ns); }))
-    damage(Defect::kDecompressError);
+    damage_inside(time_ns);
   end_message(time_ns);
 }
 

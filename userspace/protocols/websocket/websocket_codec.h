@@ -39,6 +39,7 @@ class WebSocketCodec : public Codec {
     void decide(uint64_t time_ns);
     void end_message(uint64_t time_ns, std::span<const uint8_t> whole = {});
     void damage(Defect);
+    void damage_inside(uint64_t time_ns);
 
     Side side;
     WebSocketCodec& codec;
@@ -49,6 +50,7 @@ class WebSocketCodec : public Codec {
     bool compressed = false;
     Defect defect = Defect::kNone;  // bytes of the message are missing
     bool decided = false, delivered = false;
+    bool all_at_once = false;  // compressed, and all of it lies in the piece being read
     MessagePeek peek;
     bool settled = false;
     std::string held;  // of the message, until it is decided what it is
