@@ -104,7 +104,7 @@ static __always_inline int tls_is_muted(struct conn *conn, const struct tls_call
 /* Remembers the call. Returns 1 if its return is of no interest. A call of the same object at the same stack pointer is a tail call of the
  * wrapper (SSL_write_ex jumps into SSL_write_ex2); one whose buffer lies in an outer call's is its
  * callee (SSL_read_ex calls SSL_read in LibreSSL). Both count once. */
-static __always_inline int tls_save(struct thread *thread, const struct tls_call *call, int session)
+static __always_inline int tls_save(struct thread *thread, const struct tls_call *call, int session, int both)
 {
 	int slot = -1;
 	__u8 inner = 0, early = 0;
@@ -114,16 +114,18 @@ static __always_inline int tls_save(struct thread *thread, const struct tls_call
 		struct tls_call *other = &thread->tls[i];
 
 		if (other->sp == call->sp) {
-			if (other->ssl == call->ssl && other->buffer == call->buffer) {
-				/* The same call, told by the other link. */
-				if (other->own != call->own)
-					return 1;
+			int same = other->ssl == call->ssl && other->buffer == call->buffer;
+
+			/* The same call, told by the other link. */
+			if (same && both && other->own != call->own)
+				return 1;
+			if (same && other->own == call->own && other->kind != call->kind) {
 				/* Without a return of its own it returns once, for both. */
 				if (!session)
 					other->tail_calls++;
 				return 1;
 			}
-			slot = i; /* left behind by a jump out of the call */
+			slot = i; /* left behind by a jump out of the call, or by a link that went */
 		} else if (!other->sp) {
 			if (slot < 0)
 				slot = i;
@@ -265,7 +267,7 @@ static __always_inline int tls_entry(struct pt_regs *ctx, __u64 cookie, int sess
 	if (!conn->announced)
 		conn_announce(conn);
 	call.bound = conn->announced && conn->socket_conn_id;
-	return tls_save(thread, &call, session);
+	return tls_save(thread, &call, session, both_links_count(cookie, process));
 }
 
 static __always_inline int tls_enter_of_kind(struct pt_regs *ctx, __u64 cookie)

@@ -21,6 +21,11 @@ std::pair<uint32_t, uint64_t> key_of(ProcessKey process) { return {process.tgid,
 
 }  // namespace
 
+// The kernel side outlives it, and with it what stands there of own links.
+AttachManager::~AttachManager() {
+  for (auto& [key, file] : files_) drop(file);
+}
+
 bool AttachManager::is_negative(const FileKey& key) const {
   const auto it = files_.find(key);
   return it != files_.end() && it->second.runtimes.empty();
@@ -163,7 +168,10 @@ void AttachManager::attach(uint32_t tgid, const Mapping& mapping, File& file) {
     use.reason = link ? std::string() : failure_reason(link.error().message);
     if (!link) ++failures_[{use.runtime, use.reason}];
   }
-  if (link) file.link = std::move(*link);
+  if (link)
+    file.link = std::move(*link);
+  else
+    narrower_.leave(file.narrowed);
 }
 
 std::vector<RuntimeUse> AttachManager::use(ProcessKey process, const std::vector<Mapping>& mappings,
@@ -186,6 +194,7 @@ std::vector<RuntimeUse> AttachManager::use(ProcessKey process, const std::vector
     const auto it = files_.find(key);
     if (it == files_.end()) continue;
     it->second.users.erase(key_of(process));
+    narrower_.end_use(it->second.narrowed, key_of(process));
     it->second.unused_since = now;
   }
   held = std::move(now_held);
@@ -200,10 +209,10 @@ void AttachManager::forget(ProcessKey process, Time now) {
     const auto file = files_.find(key);
     if (file == files_.end()) continue;
     file->second.users.erase(key_of(process));
+    narrower_.end_use(file->second.narrowed, key_of(process));
     file->second.unused_since = now;
   }
   files_by_process_.erase(it);
-  narrower_.forget(key_of(process));
 }
 
 void AttachManager::touch(const FileKey& key, Time now) {
@@ -232,7 +241,8 @@ AttachManager::Time AttachManager::narrow(Time now) {
   narrower_.read_hits();
   Time next = Time::max();
   for (auto& [key, file] : files_) {
-    if (file.narrowed.number == 0) continue;
+    const bool narrow = file.narrowed.policy.state() == NarrowPolicy::State::kNarrow;
+    if (file.narrowed.number == 0 || (!file.link && !narrow)) continue;
     narrower_.step(file.narrowed, {file.places, file.link, file.users, [&] { return open(key, file); }}, now);
     next = std::min(next, narrower_.due(file.narrowed));
   }

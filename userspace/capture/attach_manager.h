@@ -36,6 +36,10 @@ class AttachManager {
         options_(options),
         narrower_(attacher, options.narrow) {}
 
+  ~AttachManager();
+  AttachManager(const AttachManager&) = delete;
+  AttachManager& operator=(const AttachManager&) = delete;
+
   // A new look at everything: files seen before it are checked for change again, failed attaches retried.
   void begin_pass() { ++pass_; }
 
@@ -60,6 +64,8 @@ class AttachManager {
   void press(bool pressed) { narrower_.press(pressed); }
   // What is to be done about files that cost much. Returns when to come back.
   Time narrow(Time now);
+  // How often something changed that describe() tells.
+  uint64_t changes() const { return narrower_.changes(); }
   // In which calls of some process may have passed unseen; of all files.
   std::chrono::nanoseconds unfollowed() const { return narrower_.unfollowed(); }
 

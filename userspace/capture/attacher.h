@@ -78,11 +78,12 @@ class UprobeAttacher {
   // By file: how often processes that were not marked as evident met its shared link.
   virtual std::array<uint64_t, LinkReach::kFiles> shared_hits() { return {}; }
   virtual void mark_evident(uint32_t tgid) {}
-  // From now on. False: the process is gone.
-  virtual bool count_link(uint32_t tgid, uint8_t file, CountedLink link) { return false; }
-  // Whether a thread is in a TLS call that a link of the process alone, or a shared one, saw begin; yes if
-  // that cannot be known.
-  virtual bool in_call(uint32_t tgid, bool own) { return true; }
+  enum class Told : uint8_t { kYes, kGone, kRefused };
+  // From now on; kGone: there is no such process.
+  virtual Told count_link(uint32_t tgid, uint8_t file, CountedLink link) { return Told::kRefused; }
+  // Whether a thread is in a TLS call that a link of the process alone, or a shared one, saw begin since that
+  // time (CLOCK_MONOTONIC); yes if that cannot be known.
+  virtual bool in_call(uint32_t tgid, bool own, uint64_t since_ns) { return true; }
 };
 
 // Called on the discovery thread; takes a copy. `event` is followed by the rest of its record.

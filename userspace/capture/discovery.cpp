@@ -122,6 +122,7 @@ void Discovery::run() {
     }
     manager_->press(pressed_);
     const auto narrow_next = manager_->narrow(Clock::now());
+    changed_ |= std::exchange(manager_changes_, manager_->changes()) != manager_->changes();
     auto until = std::min({next_scan, manager_->collect(now), narrow_next});
     for (const auto& [tgid, due] : exit_checks_) until = std::min(until, due);
     for (const auto& [tgid, check] : record_checks_) until = std::min(until, check.due);
@@ -329,10 +330,13 @@ void Discovery::spread_evidence() {
 void Discovery::spread_evidence_of(const Process& process) {
   const ProcessFacts& facts = process.record.facts;
   const auto parent = processes_.find(procfs_.parent(facts.key.tgid).value_or(0));
-  if (parent == processes_.end() || parent->second.record.facts.exe != facts.exe) return;
+  if (parent == processes_.end() || parent->second.record.facts.exe != facts.exe ||
+      manager_->is_evident(parent->second.record.facts.key))
+    return;
   manager_->see_evidence(parent->second.record.facts.key);
   for (const auto& [tgid, other] : processes_)
-    if (inherits_evidence(other)) manager_->see_evidence(other.record.facts.key);
+    if (other.record.facts.exe == facts.exe && inherits_evidence(other))
+      manager_->see_evidence(other.record.facts.key);
 }
 
 bool Discovery::inherits_evidence(const Process& process) const {

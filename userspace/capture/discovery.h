@@ -119,6 +119,7 @@ class Discovery {
   std::set<std::pair<FileKey, uint64_t>> dull_;
   Coverage coverage_;
   bool changed_ = true;
+  uint64_t manager_changes_ = 0;
 
   mutable std::mutex mutex_;
   std::vector<uint32_t> requests_;

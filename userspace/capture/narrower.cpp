@@ -14,6 +14,16 @@ constexpr double kPressed = 1e-6;
 // How often calls underway are looked for, and how often the time unfollowed is counted on.
 constexpr std::chrono::milliseconds kLeavingPoll{50}, kNarrowPoll{1'000};
 
+// As the kernel side has it.
+uint64_t now_ns() {
+  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() /
+                               std::chrono::nanoseconds(1));
+}
+
+std::string file_path(const Narrower::File& file) {
+  return "/proc/self/fd/" + std::to_string(file.opened.get());
+}
+
 }  // namespace
 
 void Narrower::enter(File& file) {
@@ -26,10 +36,21 @@ void Narrower::enter(File& file) {
 }
 
 void Narrower::leave(File& file) {
-  for (const auto& [user, link] : file.own)
+  for (const auto& [user, own] : file.own)
     attacher_.count_link(user.first, file.number, CountedLink::kShared);
   numbers_[file.number] = false;
   file = {};
+  ++changes_;
+}
+
+// Its bit in the kernel is cleared too: the process may live, or another have its number.
+void Narrower::end_use(File& file, User user) {
+  const auto found = file.own.find(user);
+  if (found == file.own.end()) return;
+  attacher_.count_link(user.first, file.number, CountedLink::kShared);
+  file.ended.push_back(std::move(found->second.link));
+  file.own.erase(found);
+  ++changes_;
 }
 
 double Narrower::bound() const { return pressed_ && options_.cpu_share > 0 ? kPressed : options_.cpu_share; }
@@ -49,19 +70,20 @@ bool Narrower::needs(User user, Time since, Time now) const {
 bool Narrower::attach_own(File& file, const Target& target, Time now) {
   for (const auto& [user, since] : target.users) {
     if (file.own.contains(user) || !needs(user, since, now)) continue;
-    if (!file.opened) {
-      auto opened = target.open();
-      if (!opened) return false;
-      file.opened = std::move(*opened);
-    }
+    const auto told = attacher_.count_link(user.first, file.number, CountedLink::kBoth);
+    if (told == UprobeAttacher::Told::kGone) continue;
+    if (told == UprobeAttacher::Told::kRefused) return false;
     // Without the shared link it cannot have been followed up to now.
     if (!target.shared) ++file.epoch;
-    const LinkReach reach{.tgid = user.first, .file = file.number, .epoch = file.epoch};
-    if (!attacher_.count_link(user.first, file.number, CountedLink::kBoth)) continue;  // gone meanwhile
-    auto link = attacher_.attach("/proc/self/fd/" + std::to_string(file.opened.get()), target.places, reach);
-    attacher_.count_link(user.first, file.number, link ? CountedLink::kOwn : CountedLink::kShared);
-    if (!link) return false;
-    file.own[user] = std::move(*link);
+    const uint64_t since_ns = now_ns();
+    auto link = attacher_.attach(file_path(file), target.places,
+                                 {.tgid = user.first, .file = file.number, .epoch = file.epoch});
+    const auto counted =
+        attacher_.count_link(user.first, file.number, link ? CountedLink::kOwn : CountedLink::kShared);
+    if (counted == UprobeAttacher::Told::kGone) continue;
+    if (!link || counted != UprobeAttacher::Told::kYes) return false;
+    file.own[user] = {.link = std::move(*link), .epoch = file.epoch, .since_ns = since_ns};
+    ++changes_;
   }
   return true;
 }
@@ -71,16 +93,25 @@ void Narrower::drop_own(File& file, const Target& target, Time now) {
   std::vector<uint32_t> shared_again;
   {
     std::vector<std::jthread> threads;
+    const auto drop = [&](std::unique_ptr<AttachedLink> link) {
+      threads.emplace_back([gone = std::move(link)] {});
+      ++changes_;
+    };
+    for (auto& link : file.ended) drop(std::move(link));
+    file.ended.clear();
     for (auto it = file.own.begin(); it != file.own.end();) {
-      const uint32_t tgid = it->first.first;
-      const auto known = target.users.find(it->first);
-      const bool lives = known != target.users.end();
-      if (lives && (needs(it->first, known->second, now) || attacher_.in_call(tgid, true))) {
+      auto& [user, own] = *it;
+      const Time since = target.users.at(user);
+      if (needs(user, since, now) || (target.shared && now - since < options_.young + options_.leave_within &&
+                                      attacher_.in_call(user.first, true, own.since_ns))) {
         ++it;
         continue;
       }
-      if (lives && attacher_.count_link(tgid, file.number, CountedLink::kBoth)) shared_again.push_back(tgid);
-      threads.emplace_back([link = std::move(it->second)] {});
+      // In another epoch the two links would end each other's connections.
+      const bool both = target.shared && own.epoch == file.epoch;
+      attacher_.count_link(user.first, file.number, both ? CountedLink::kBoth : CountedLink::kShared);
+      if (both) shared_again.push_back(user.first);
+      drop(std::move(own.link));
       it = file.own.erase(it);
     }
   }
@@ -107,8 +138,14 @@ Narrower::Time Narrower::due(const File& file) const {
 }
 
 void Narrower::step(File& file, const Target& target, Time now) {
-  if (file.number == 0 || (bound() <= 0 && file.policy.state() == NarrowPolicy::State::kShared)) return;
-  if (!target.shared && file.policy.state() != NarrowPolicy::State::kNarrow) return;  // never was attached
+  const auto state = file.policy.state();
+  if (file.number == 0 ||
+      (bound() <= 0 && state == NarrowPolicy::State::kShared && file.own.empty() && file.ended.empty()))
+    return;
+  if (state == NarrowPolicy::State::kLeaving && now - file.stepped < kLeavingPoll) return;
+  const bool was_narrow = state == NarrowPolicy::State::kNarrow;
+  if (was_narrow) unfollowed_ += now - file.stepped;
+  file.stepped = now;
   drop_own(file, target, now);
   NarrowPolicy::Look look{.now = now, .cpu_share = bound(), .hits = hits_[file.number]};
   for (const auto& [user, since] : target.users) ++(needs(user, since, now) ? look.wanted : look.others);
@@ -119,34 +156,36 @@ void Narrower::step(File& file, const Target& target, Time now) {
   look.calls_underway = [&] {
     // A process that came or showed evidence since needs its own first.
     if (!attach_own(file, target, now)) return true;
-    return std::ranges::any_of(
-        file.own, [&](const auto& entry) { return attacher_.in_call(entry.first.first, false); });
+    return std::ranges::any_of(file.own, [&](const auto& entry) {
+      return attacher_.in_call(entry.first.first, false, file.shared_since_ns);
+    });
   };
-  const bool was_narrow = file.policy.state() == NarrowPolicy::State::kNarrow;
-  if (was_narrow) unfollowed_ += now - file.stepped;
-  file.stepped = now;
   switch (file.policy.step(options_, look)) {
     case NarrowPolicy::Step::kLeave:
-      if (!attach_own(file, target, now)) file.policy.stay_shared(options_, now);
+      if (auto opened = target.open()) file.opened = std::move(*opened);
+      if (!file.opened || !attach_own(file, target, now)) file.policy.stay_shared(options_, now);
       break;
-    case NarrowPolicy::Step::kDetachShared: target.shared.reset(); break;
+    case NarrowPolicy::Step::kDetachShared:
+      target.shared.reset();
+      ++changes_;
+      break;
     case NarrowPolicy::Step::kAttachShared: {
-      auto opened = target.open();
       ++file.epoch;
-      auto link = opened ? attacher_.attach("/proc/self/fd/" + std::to_string(opened->get()), target.places,
-                                            shared_reach(file))
-                         : Result<std::unique_ptr<AttachedLink>>(opened.error());
+      file.shared_since_ns = now_ns();
+      auto link = attacher_.attach(file_path(file), target.places, shared_reach(file));
       if (link)
         target.shared = std::move(*link);
       else
         file.policy.still_narrow(options_, now);
+      ++changes_;
       break;
     }
     case NarrowPolicy::Step::kNone:
-      if (was_narrow) attach_own(file, target, now);
+      // One that needs it and cannot have its own is seen through the shared one.
+      if (was_narrow && !attach_own(file, target, now)) file.policy.touch(options_, now);
       break;
   }
-  if (file.own.empty()) file.opened = UniqueFd();
+  if (file.own.empty() && file.policy.state() == NarrowPolicy::State::kShared) file.opened = UniqueFd();
 }
 
 }  // namespace llmtap

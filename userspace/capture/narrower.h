@@ -19,6 +19,7 @@
 #include <set>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "capture/attacher.h"
 #include "capture/narrow_policy.h"
@@ -37,9 +38,17 @@ class Narrower {
     uint8_t number = 0;  // 0: there were too many; never narrowed
     uint16_t epoch = 0;  // of the shared link, or the last there was
     NarrowPolicy policy;
-    std::map<User, std::unique_ptr<AttachedLink>> own;
-    UniqueFd opened;  // while there are own links
-    Time stepped{};   // time as narrow until then is in unfollowed()
+    struct Own {
+      std::unique_ptr<AttachedLink> link;
+      uint16_t epoch = 0;
+      uint64_t since_ns = 0;
+    };
+    std::map<User, Own> own;
+    std::vector<std::unique_ptr<AttachedLink>>
+        ended;        // of processes that are gone, or execute something else
+    UniqueFd opened;  // while there are own links, or no link: it keeps the inode's number from others
+    uint64_t shared_since_ns = 0;
+    Time stepped{};  // time as narrow until then is in unfollowed()
   };
   // What it needs of it for a step.
   struct Target {
@@ -62,13 +71,16 @@ class Narrower {
 
   void see_evidence(User user) { evident_.try_emplace(user, false); }
   bool is_evident(User user) const { return evident_.contains(user); }
-  void forget(User user) { evident_.erase(user); }
+  // The process does not map the file any more, whatever it does.
+  void end_use(File& file, User user);
   void forget_all_but(const std::set<uint32_t>& tgids);
   // Whatever a file costs is too much.
   void press(bool pressed) { pressed_ = pressed; }
   // Read once before the steps of all files.
   void read_hits();
 
+  // How often something changed of what links there are.
+  uint64_t changes() const { return changes_; }
   // Time in which some process had no breakpoints, of all files.
   std::chrono::nanoseconds unfollowed() const { return unfollowed_; }
 
@@ -85,6 +97,7 @@ class Narrower {
   std::bitset<LinkReach::kFiles> numbers_;
   std::array<uint64_t, LinkReach::kFiles> hits_{};
   std::chrono::nanoseconds unfollowed_{0};
+  uint64_t changes_ = 0;
   bool pressed_ = false;
 };
 

@@ -45,6 +45,7 @@ static_assert(static_cast<int>(HookKind::kWriteEarly) == LLMTAP_HOOK_WRITE_EARLY
 static_assert(LinkReach::kFiles == LLMTAP_COOKIE_FILES);
 
 constexpr size_t kVerdictSlots = 65536;
+constexpr uint64_t kChangesToTidy = 1024;
 constexpr uint64_t kClockInterval_ns = 100'000'000;
 // One poll's share before the caller gets its thread back.
 constexpr uint64_t kLongestBatch_ns = 50'000'000;
@@ -166,14 +167,18 @@ class LiveProbe final : public Probe, private SweepPort {
     return sum;
   }
   void mark_evident(uint32_t tgid) override { std::ignore = flag_process(tgid, kProcessEvident); }
-  Result<> count_link(uint32_t tgid, uint8_t file, CountedLink link) override {
+  UprobeAttacher::Told count_link(uint32_t tgid, uint8_t file, CountedLink link) override {
     const uint64_t bit = uint64_t{1} << file;
-    return change_flags(tgid, [&](ProcessFlags& flags) {
+    const auto changed = change_flags(tgid, [&](ProcessFlags& flags) {
       flags.own_links = link == CountedLink::kOwn ? flags.own_links | bit : flags.own_links & ~bit;
       flags.both_links = link == CountedLink::kBoth ? flags.both_links | bit : flags.both_links & ~bit;
     });
+    if (changed) return UprobeAttacher::Told::kYes;
+    return proc_.start_ns(tgid) ? UprobeAttacher::Told::kRefused : UprobeAttacher::Told::kGone;
   }
-  bool in_call(uint32_t tgid, bool own) const override { return thread_calls_.in_call(tgid, own); }
+  bool in_call(uint32_t tgid, bool own, uint64_t since_ns) const override {
+    return thread_calls_.in_call(tgid, own, since_ns);
+  }
 
   void inject(const llmtap_event_hdr& event) override {
     const auto* bytes = reinterpret_cast<const std::byte*>(&event);
@@ -263,9 +268,24 @@ class LiveProbe final : public Probe, private SweepPort {
       bpf_map_delete_elem(map, &tgid);
       return Error{"flag process " + std::to_string(tgid) + ": it is gone"};
     }
-    uint8_t& slot = programs_.processes_flagged[tgid % programs_.processes_flagged.size()];
-    std::atomic_ref(slot).store(1, std::memory_order_relaxed);
+    std::atomic_ref(flagged_slot(tgid)).store(1, std::memory_order_seq_cst);
+    if (++flags_changed_ % kChangesToTidy == 0) tidy_flagged_slots();
     return Ok{};
+  }
+
+  uint8_t& flagged_slot(uint32_t tgid) {
+    return programs_.processes_flagged[tgid % programs_.processes_flagged.size()];
+  }
+
+  // Of processes that are gone: a slot that says "perhaps" costs every call of those that share it.
+  void tidy_flagged_slots() {
+    for (uint8_t& slot : programs_.processes_flagged)
+      std::atomic_ref(slot).store(0, std::memory_order_seq_cst);
+    const int map = bpf_map__fd(programs_.process_flags);
+    uint32_t tgid = 0;
+    for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0;
+         previous = &tgid)
+      std::atomic_ref(flagged_slot(tgid)).store(1, std::memory_order_seq_cst);
   }
 
   std::vector<RunTime> run_times() const {
@@ -506,6 +526,7 @@ class LiveProbe final : public Probe, private SweepPort {
   ConnectionMap connection_map_;
   ThreadCalls thread_calls_;
   std::optional<double> hit_cost_ns_;
+  uint64_t flags_changed_ = 0;
   ProcFs proc_;
   LossSweep loss_sweep_{book_, *this};
   Lost lost_said_{};

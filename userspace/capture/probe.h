@@ -113,8 +113,8 @@ class Probe : public EventSource, public VerdictSink {
   virtual double hit_cost_ns() = 0;
   virtual std::array<uint64_t, LinkReach::kFiles> shared_hits() const = 0;
   virtual void mark_evident(uint32_t tgid) = 0;  // of no effect on one that is gone
-  virtual Result<> count_link(uint32_t tgid, uint8_t file, CountedLink link) = 0;
-  virtual bool in_call(uint32_t tgid, bool own) const = 0;
+  virtual UprobeAttacher::Told count_link(uint32_t tgid, uint8_t file, CountedLink link) = 0;
+  virtual bool in_call(uint32_t tgid, bool own, uint64_t since_ns) const = 0;
   // A userspace-made event (PROCESS), delivered before any kernel event not yet delivered. `event` is
   // followed by its payload, event.size bytes in all.
   virtual void inject(const llmtap_event_hdr& event) = 0;

@@ -35,10 +35,12 @@ class ProbeAttacher : public UprobeAttacher, public EventInjector {
   double hit_cost_ns() override { return probe_.hit_cost_ns(); }
   std::array<uint64_t, LinkReach::kFiles> shared_hits() override { return probe_.shared_hits(); }
   void mark_evident(uint32_t tgid) override { probe_.mark_evident(tgid); }
-  bool count_link(uint32_t tgid, uint8_t file, CountedLink link) override {
-    return probe_.count_link(tgid, file, link).has_value();
+  Told count_link(uint32_t tgid, uint8_t file, CountedLink link) override {
+    return probe_.count_link(tgid, file, link);
   }
-  bool in_call(uint32_t tgid, bool own) override { return probe_.in_call(tgid, own); }
+  bool in_call(uint32_t tgid, bool own, uint64_t since_ns) override {
+    return probe_.in_call(tgid, own, since_ns);
+  }
   void inject(const llmtap_event_hdr& event) override { probe_.inject(event); }
 
  private:

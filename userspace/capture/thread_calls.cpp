@@ -44,18 +44,18 @@ ThreadCalls::ThreadCalls(const bpf_object* object, const bpf_map* map) {
   if (bpf_map__type(map) != BPF_MAP_TYPE_TASK_STORAGE) return;
   const btf* const types = bpf_object__btf(object);
   const auto calls = member_of(types, "thread", "tls"), sp = member_of(types, "tls_call", "sp"),
-             own = member_of(types, "tls_call", "own");
-  if (!calls || !sp || !own || !btf_is_array(calls->type)) return;
+             own = member_of(types, "tls_call", "own"), time = member_of(types, "tls_call", "entry_time_ns");
+  if (!calls || !sp || !own || !time || !btf_is_array(calls->type)) return;
   calls_ = btf_array(calls->type)->nelems;
   const auto call_bytes = btf__resolve_size(types, btf_array(calls->type)->type);
   if (call_bytes <= 0) return;
   call_bytes_ = static_cast<size_t>(call_bytes);
-  at_ = {.calls = calls->offset, .sp = sp->offset, .own = own->offset};
+  at_ = {.calls = calls->offset, .sp = sp->offset, .own = own->offset, .entry_time_ns = time->offset};
   value_bytes_ = bpf_map__value_size(map);
   map_ = bpf_map__fd(map);
 }
 
-bool ThreadCalls::in_call(uint32_t tgid, bool own) const {
+bool ThreadCalls::in_call(uint32_t tgid, bool own, uint64_t since_ns) const {
   if (map_ < 0) return true;
   std::error_code error;
   std::filesystem::directory_iterator tasks("/proc/" + std::to_string(tgid) + "/task", error);
@@ -73,9 +73,10 @@ bool ThreadCalls::in_call(uint32_t tgid, bool own) const {
     if (bpf_map_lookup_elem(map_, &key, value.data()) != 0) continue;  // in no hooked call so far
     for (size_t i = 0; i < calls_; ++i) {
       const std::byte* const call = value.data() + at_.calls + i * call_bytes_;
-      uint64_t sp = 0;
+      uint64_t sp = 0, entry_time_ns = 0;
       std::memcpy(&sp, call + at_.sp, sizeof(sp));
-      if (sp != 0 && (call[at_.own] != std::byte{0}) == own) return true;
+      std::memcpy(&entry_time_ns, call + at_.entry_time_ns, sizeof(entry_time_ns));
+      if (sp != 0 && entry_time_ns >= since_ns && (call[at_.own] != std::byte{0}) == own) return true;
     }
   }
   return false;

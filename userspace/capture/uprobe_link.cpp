@@ -42,10 +42,10 @@ class PerfLinks : public UprobeLink {
 
 class MultiLink : public UprobeLink {
  public:
-  MultiLink(Link entry, Link returning) : entry_(std::move(entry)), returning_(std::move(returning)) {}
+  MultiLink(Link first, Link second) : first_(std::move(first)), second_(std::move(second)) {}
 
  private:
-  Link entry_, returning_;  // destroyed in reverse: returns first
+  Link first_, second_;  // as they were attached; destroyed in reverse
 };
 
 class SessionLink : public UprobeLink {
@@ -122,6 +122,13 @@ Result<Link> attach_side(bpf_program* program, const std::string& path, std::spa
 Result<std::unique_ptr<UprobeLink>> attach_multi(const UprobePrograms& programs, const std::string& path,
                                                  std::span<const UprobePlace> places,
                                                  const LinkReach& reach) {
+  // A return of a process's own link without its entry is the shared link's; an entry without its return
+  // would take the call from that.
+  if (reach.tgid != 0) {
+    Link returns = LLMTAP_TRY(attach_side(programs.returning, path, places, reach, true));
+    Link entries = LLMTAP_TRY(attach_side(programs.enter.front(), path, places, reach, false));
+    return std::unique_ptr<UprobeLink>(std::make_unique<MultiLink>(std::move(returns), std::move(entries)));
+  }
   // Entries first: a return without its entry would be counted as a loss.
   Link entries = LLMTAP_TRY(attach_side(programs.enter.front(), path, places, reach, false));
   Link returns = LLMTAP_TRY(attach_side(programs.returning, path, places, reach, true));

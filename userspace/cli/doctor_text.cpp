@@ -83,7 +83,7 @@ std::string daemon_lines(const HookedLibraries& daemon) {
     if (library.sampled)
       text += "  sampled   " + printable(library.runtime) + "  " + printable(library.path) + "  (" +
               std::to_string(library.own_links) + " of " + std::to_string(library.processes) +
-              " processes have shown LLM calls and are always read; the others in one second of 20)\n";
+              " processes are always read; those that have shown no LLM call in one second of 20)\n";
   if (text.empty()) text = "  every process that maps a library above is always read\n";
   if (daemon.unfollowed_seconds > 0)
     text += "  For " + std::to_string(static_cast<uint64_t>(daemon.unfollowed_seconds)) +

@@ -71,7 +71,7 @@ class Core : public EventSink {
   void set_plain_ports(std::vector<uint16_t> ports) { readers_.set_plain_ports(std::move(ports)); }
   // Once for each process that makes LLM calls or is about to, by the host that it asks for. Core thread.
   void set_evidence_sink(std::function<void(ProcessKey)> sink) { evidence_.set_sink(std::move(sink)); }
-  void tell_evidence_again() { evidence_.forget(); }
+  void tell_evidence_again() { evidence_.tell_again(); }
   void mute_sooner(bool sooner) { readers_.mute_sooner(sooner); }
   void set_prices(std::shared_ptr<const PriceTable> prices) { calls_.set_prices(std::move(prices)); }
   // Everything that is open is finished as incomplete: shutdown, end of a replay.

@@ -24,8 +24,10 @@ class EvidenceBook : public CallSink {
 
   // Told once of each process.
   void set_sink(std::function<void(ProcessKey)> sink) { sink_ = std::move(sink); }
-  // All are told of again, when they show again.
-  void forget() { told_.clear(); }
+  // All of them once more.
+  void tell_again() {
+    for (const ProcessKey& process : told_) sink_(process);
+  }
 
   void on_call_open(const LlmCall& call) override { on_call(call); }
   void on_call_finished(const LlmCall& call) override { on_call(call); }

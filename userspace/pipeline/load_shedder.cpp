@@ -20,7 +20,9 @@ std::string_view name_of(ShedLevel level) {
 std::string_view describe(ShedLevel level) {
   switch (level) {
     case ShedLevel::kNone: return "";
-    case ShedLevel::kNarrow: return "TLS of processes without LLM calls is read in one second of 20";
+    case ShedLevel::kNarrow:
+      return "TLS of processes without LLM calls is read in one second of 20 (as capture.narrow_share "
+             "allows)";
     case ShedLevel::kMuteSooner: return "connections without LLM calls are muted sooner";
     case ShedLevel::kRefuseNew: return "new connections are not read";
     case ShedLevel::kDetached: return "the probe is detached and sees no calls";

@@ -86,7 +86,7 @@ Result<> LoadShedding::shed(ShedLevel from, ShedLevel to) {
   if ((from == ShedLevel::kDetached) == (to == ShedLevel::kDetached)) return Ok{};
   auto done = capture_.detach(to == ShedLevel::kDetached);
   // To the discovery that begins anew.
-  core_.tell_evidence_again();
+  if (to != ShedLevel::kDetached) core_.tell_evidence_again();
   capture_.press(to >= ShedLevel::kNarrow);
   return done;
 }

@@ -37,19 +37,19 @@ struct Kernel : UprobeAttacher {
     return all;
   }
   void mark_evident(uint32_t tgid) override { said.push_back("evident " + std::to_string(tgid)); }
-  bool count_link(uint32_t tgid, uint8_t, CountedLink link) override {
+  Told count_link(uint32_t tgid, uint8_t, CountedLink link) override {
     said.push_back(std::to_string(tgid) + (link == CountedLink::kOwn    ? " own"
                                            : link == CountedLink::kBoth ? " both"
                                                                         : " shared"));
-    return tgid != gone;
+    return tgid == gone ? Told::kGone : full ? Told::kRefused : Told::kYes;
   }
-  bool in_call(uint32_t tgid, bool own) override { return !own && tgid == busy; }
+  bool in_call(uint32_t tgid, bool own, uint64_t) override { return !own && tgid == busy; }
 
   std::vector<std::string> said;
   std::vector<uint32_t> live;
   uint64_t hits = 0;
   uint32_t busy = 0, gone = 0;
-  bool refuse = false;
+  bool refuse = false, full = false;
 };
 
 class NarrowerTest : public ::testing::Test {
@@ -78,6 +78,7 @@ class NarrowerTest : public ::testing::Test {
   void make_narrow() {
     step();
     seconds(3, 60'000);
+    now_ += 50ms;
     step();
     ASSERT_EQ(file_.policy.state(), NarrowPolicy::State::kNarrow);
     ASSERT_FALSE(shared_);
@@ -99,9 +100,11 @@ TEST_F(NarrowerTest, TheOneWithEvidenceHasItsOwnBeforeTheSharedOneGoes) {
   kernel_.busy = 20;
   seconds(1, 60'000);
   EXPECT_THAT(kernel_.said, ElementsAre("evident 20", "20 both", "attach 20 epoch 0", "20 own"));
+  now_ += 50ms;
   step();
   EXPECT_THAT(kernel_.live, ElementsAre(0u, 20u)) << "a call that the shared one saw begin is underway";
   kernel_.busy = 0;
+  now_ += 50ms;
   step();
   EXPECT_THAT(kernel_.live, ElementsAre(20u));
 }
@@ -129,17 +132,34 @@ TEST_F(NarrowerTest, AYoungProcessForItsYouth) {
   EXPECT_THAT(kernel_.said, ElementsAre("40 both", "attach 40 epoch 1", "40 own"));
   kernel_.said.clear();
   seconds(10, 0);
-  EXPECT_THAT(kernel_.said, ElementsAre("40 both", "40 shared"));
+  EXPECT_THAT(kernel_.said, ElementsAre("40 shared"));
   EXPECT_THAT(kernel_.live, ElementsAre(20u));
 }
 
 TEST_F(NarrowerTest, AProcessThatEndsTakesItsLinkAlong) {
   make_narrow();
   users_.erase({20, 1});
-  narrower_.forget({20, 1});
+  narrower_.end_use(file_, {20, 1});
+  EXPECT_THAT(kernel_.said, ElementsAre("20 shared")) << "it may live on, or another have its number";
   step();
   EXPECT_THAT(kernel_.live, IsEmpty());
-  EXPECT_THAT(kernel_.said, IsEmpty()) << "its number may be another's";
+}
+
+TEST_F(NarrowerTest, TheSameProcessAgainGetsAnotherLink) {
+  make_narrow();
+  narrower_.end_use(file_, {20, 1});  // it executes another program, which maps the file too
+  step();
+  EXPECT_THAT(kernel_.said, ElementsAre("20 shared", "20 both", "attach 20 epoch 1", "20 own"));
+  EXPECT_THAT(kernel_.live, ElementsAre(20u));
+}
+
+TEST_F(NarrowerTest, OneThatNeedsItAndCannotHaveItsOwnIsSeenThroughTheSharedOne) {
+  make_narrow();
+  narrower_.see_evidence({30, 1});
+  kernel_.full = true;
+  step();
+  step();
+  EXPECT_THAT(kernel_.live, UnorderedElementsAre(0u, 20u));
 }
 
 TEST_F(NarrowerTest, AProcessThatIsGoneMeanwhileGetsNone) {

@@ -56,9 +56,9 @@ TEST_F(EvidenceBookTest, TheHostOfAHandshakeIsEvidence) {
   EXPECT_THAT(told_, ElementsAre(10u, 11u, 13u));
 }
 
-TEST_F(EvidenceBookTest, WhatIsForgottenIsToldAgain) {
+TEST_F(EvidenceBookTest, AllOfItIsToldAgain) {
   open(10);
-  book_->forget();
+  book_->tell_again();
   open(10);
   EXPECT_THAT(told_, ElementsAre(10u, 10u));
 }

@@ -8,7 +8,7 @@
 
 #include "event_stream_wire.h"
 #include "recorder.h"
-#include "unit/core/gzip.h"
+#include "unit/core/compressors.h"
 
 namespace llmtap::test {
 namespace {

@@ -9,7 +9,7 @@
 #include "event_stream_wire.h"
 #include "recorder.h"
 #include "split.h"
-#include "unit/core/gzip.h"
+#include "unit/core/compressors.h"
 
 namespace llmtap::test {
 namespace {
