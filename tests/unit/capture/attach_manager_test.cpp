@@ -127,6 +127,21 @@ TEST_F(AttachManagerTest, AttachesOnceForAllProcessesOfAFile) {
   EXPECT_TRUE(coverage.targets[0].attached);
 }
 
+TEST_F(AttachManagerTest, AFileThatCannotBeAttachedAsksForNoSteps) {
+  AttachManager manager(proc_, recorder_, kRuntimes, {.linger = 5s, .narrow = {.cpu_share = 0.05}});
+  recorder_.failure = "Invalid argument";
+  const MappedProgram program(openssl_program());
+  const auto mappings = program.mappings(proc_, self_);
+  manager.inspect(self_.tgid, mappings);
+  manager.use(self_, mappings, now_);
+  EXPECT_EQ(manager.narrow(now_), AttachManager::Time::max());
+  recorder_.failure.clear();
+  manager.begin_pass();
+  manager.inspect(self_.tgid, mappings);
+  manager.use(self_, mappings, now_ + 60s);
+  EXPECT_EQ(manager.narrow(now_ + 60s), now_ + 61s) << "the first window";
+}
+
 TEST_F(AttachManagerTest, DetachesSomeTimeAfterTheLastProcess) {
   const MappedProgram program(openssl_program());
   const ProcessKey other{self_.tgid, self_.start_ns + 1};
