@@ -80,6 +80,8 @@ PROBE = [
     ("timeseries", "Lost events and bytes/s", "short",
      [("events {{source}} {{reason}}", "sum by (source,reason) (rate(llmtap_events_lost_total[$__rate_interval]))"),
       ("bytes {{stage}} {{reason}}", "sum by (stage,reason) (rate(llmtap_bytes_lost_total[$__rate_interval]))")], 12),
+    ("timeseries", "Share of the time in which processes without LLM calls are left out", "percentunit",
+     [("{{instance}}", "sum by (instance) (rate(llmtap_unfollowed_seconds_total[$__rate_interval]))")], 12),
     ("timeseries", "Incomplete calls/s", "reqps", [("{{workload}} {{reason}}", rate("llmtap_exchanges_incomplete_total", "workload,reason", WORKLOAD))], 12),
     ("timeseries", "Parse errors/s", "short", [("{{protocol}} {{stage}}", "sum by (protocol,stage) (rate(llmtap_parse_errors_total[$__rate_interval]))")], 12),
     ("timeseries", "CPU by part", "percentunit", [("{{instance}} {{part}}", "sum by (instance,part) (rate(llmtap_probe_cpu_seconds_total[$__rate_interval]))")], 12),

@@ -145,20 +145,59 @@ static __always_inline void thread_forget(__u32 old_tid)
 	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
 }
 #else
+/* The same for threads whose first call came while the CPU was in the middle of another thread's: for that time
+ * the kernel gives nobody a new one (bpf_task_storage_busy). A few in a thousand under full load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct thread);
+} spare_threads SEC(".maps");
+__u64 spare_threads_used = 0;
+
+static const struct thread no_thread = {};
+
 static __always_inline struct thread *thread_find(void)
 {
-	return bpf_task_storage_get(&thread_by_id, bpf_get_current_task_btf(), 0, 0);
+	struct thread *thread = bpf_task_storage_get(&thread_by_id, bpf_get_current_task_btf(), 0, 0);
+	__u64 pid_tgid;
+
+	if (thread || !*(volatile __u64 *)&spare_threads_used)
+		return thread;
+	pid_tgid = bpf_get_current_pid_tgid();
+	return bpf_map_lookup_elem(&spare_threads, &pid_tgid);
 }
 
 static __always_inline struct thread *thread_make(void)
 {
-	return bpf_task_storage_get(&thread_by_id, bpf_get_current_task_btf(), 0,
-				    BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct thread *thread = thread_find();
+	__u64 pid_tgid;
+
+	if (thread)
+		return thread;
+	thread = bpf_task_storage_get(&thread_by_id, bpf_get_current_task_btf(), 0,
+				      BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (thread)
+		return thread;
+	pid_tgid = bpf_get_current_pid_tgid();
+	if (!bpf_map_update_elem(&spare_threads, &pid_tgid, &no_thread, BPF_NOEXIST))
+		__sync_fetch_and_add(&spare_threads_used, 1);
+	return bpf_map_lookup_elem(&spare_threads, &pid_tgid);
 }
 
 static __always_inline void thread_forget(__u32 old_tid)
 {
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
 	bpf_task_storage_delete(&thread_by_id, bpf_get_current_task_btf());
+	if (!*(volatile __u64 *)&spare_threads_used)
+		return;
+	if (!bpf_map_delete_elem(&spare_threads, &pid_tgid))
+		__sync_fetch_and_add(&spare_threads_used, -1);
+	pid_tgid = (pid_tgid >> 32 << 32) | old_tid;
+	if (!bpf_map_delete_elem(&spare_threads, &pid_tgid))
+		__sync_fetch_and_add(&spare_threads_used, -1);
 }
 #endif
 

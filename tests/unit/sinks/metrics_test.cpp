@@ -32,6 +32,8 @@ SelfObservation everything_observed() {
   books.lose("gap", 0, 100);
   self.stages = {{"streams", books}};
   self.connections = {{{"wanted", "http1"}, 4}};
+  self.sampled_targets = 1;
+  self.unfollowed_seconds = 312.5;
   self.queues = {{{"discovery"}, 0}};
   self.coverage_processes = {{{"go_tls", "opaque", "unsupported"}, 1}};
   self.coverage_connections = {{{"openssl", "clear"}, 9}};
