@@ -25,9 +25,12 @@ __noinline __u64 hash_of_request(struct thread *thread, __u64 from, __u64 bytes)
 {
 	__u64 hash = hash_seed, n = bytes, word, left;
 
+	if (!thread || n == 0 || n >= LLMTAP_REPEAT_BYTES)
+		return 0;
+	/* Said so that the verifier of 6.12 follows: the compiler forgets what it knows, and masks. */
 	barrier_var(n);
-	if (!thread || n == 0 || n > LLMTAP_REPEAT_BYTES ||
-	    bpf_probe_read_user(thread->request, n, (const void *)from))
+	n &= LLMTAP_REPEAT_BYTES - 1;
+	if (bpf_probe_read_user(thread->request, n, (const void *)from))
 		return 0;
 	for (__u32 i = 0; i < LLMTAP_REPEAT_BYTES / 8; i++) {
 		if (i * 8 >= n)
