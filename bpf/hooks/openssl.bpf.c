@@ -101,9 +101,9 @@ static __always_inline int tls_is_muted(struct conn *conn, const struct tls_call
 	return 1;
 }
 
-/* Remembers the call. Returns 1 if its return is of no interest. A call of the same object at the same stack pointer is a tail call of the
- * wrapper (SSL_write_ex jumps into SSL_write_ex2); one whose buffer lies in an outer call's is its
- * callee (SSL_read_ex calls SSL_read in LibreSSL). Both count once. */
+/* Remembers the call. Returns 1 if its return is of no interest. A call of the same object at the same stack
+ * pointer is a tail call of the wrapper (SSL_write_ex jumps into SSL_write_ex2); one whose buffer lies in an
+ * outer call's is its callee (SSL_read_ex calls SSL_read in LibreSSL). Both count once. */
 static __always_inline int tls_save(struct thread *thread, const struct tls_call *call, int session, int both)
 {
 	int slot = -1;

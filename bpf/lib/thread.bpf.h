@@ -145,8 +145,8 @@ static __always_inline void thread_forget(__u32 old_tid)
 	bpf_map_delete_elem(&thread_by_id, &pid_tgid);
 }
 #else
-/* The same for threads whose first call came while the CPU was in the middle of another thread's: for that time
- * the kernel gives nobody a new one (bpf_task_storage_busy). A few in a thousand under full load. */
+/* The same for threads that the kernel refuses a storage: it may, while their CPU is in the middle of another
+ * thread's (bpf_task_storage_busy, kernel/bpf/bpf_task_storage.c). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);

@@ -215,8 +215,9 @@ void AttachManager::forget(ProcessKey process, Time now) {
   files_by_process_.erase(it);
 }
 
-void AttachManager::touch(const FileKey& key, Time now) {
-  if (const auto file = files_.find(key); file != files_.end()) narrower_.touch(file->second.narrowed, now);
+bool AttachManager::touch(const FileKey& key, Time now) {
+  const auto file = files_.find(key);
+  return file != files_.end() && narrower_.touch(file->second.narrowed, now);
 }
 
 void AttachManager::touch_files_of(ProcessKey process, Time now) {

@@ -53,8 +53,9 @@ class AttachManager {
   // Detaches what nobody maps any more. Returns when to come back, Time::max() if nothing waits.
   Time collect(Time now);
 
-  // A file that only some processes are hooked in is hooked in all as soon as one more begins to map it.
-  void touch(const FileKey&, Time now);
+  // A file that only some processes are hooked in is hooked in all as soon as one more begins to map it:
+  // then true, and narrow() is due.
+  bool touch(const FileKey&, Time now);
   // The process made an LLM call or is about to: it is never left out.
   void see_evidence(ProcessKey process) { narrower_.see_evidence({process.tgid, process.start_ns}); }
   bool is_evident(ProcessKey process) const { return narrower_.is_evident({process.tgid, process.start_ns}); }

@@ -2,13 +2,12 @@
 #include "capture/connection_map.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include <cerrno>
 #include <cstring>
-#include <optional>
-#include <string_view>
+
+#include "capture/btf_member.h"
 
 namespace llmtap {
 namespace {
@@ -19,15 +18,6 @@ constexpr uint32_t kPiece = 1024;
 struct Key {
   uint64_t object, owner;  // struct conn_key of bpf/lib/maps.bpf.h
 };
-
-std::optional<size_t> offset_of(const btf* types, std::string_view member) {
-  const int id = btf__find_by_name_kind(types, "conn", BTF_KIND_STRUCT);
-  const btf_type* type = id < 0 ? nullptr : btf__type_by_id(types, static_cast<__u32>(id));
-  for (__u32 i = 0; type != nullptr && i < btf_vlen(type); ++i)
-    if (member == btf__name_by_offset(types, btf_members(type)[i].name_off))
-      return btf_member_bit_offset(type, i) / 8;
-  return std::nullopt;
-}
 
 template <typename Number>
 Number number_at(const std::byte* bytes) {
@@ -40,12 +30,12 @@ Number number_at(const std::byte* bytes) {
 
 ConnectionMap::ConnectionMap(const bpf_object* object, const bpf_map* map) {
   const btf* types = bpf_object__btf(object);
-  const auto id = offset_of(types, "id"), start = offset_of(types, "process_start_ns"),
-             announced = offset_of(types, "announced");
+  const auto id = find_member(types, "conn", "id"), start = find_member(types, "conn", "process_start_ns"),
+             announced = find_member(types, "conn", "announced");
   if (!id || !start || !announced || bpf_map__key_size(map) != sizeof(Key)) return;
   map_ = bpf_map__fd(map);
   value_bytes_ = bpf_map__value_size(map);
-  at_ = {.id = *id, .process_start_ns = *start, .announced = *announced};
+  at_ = {.id = id->offset, .process_start_ns = start->offset, .announced = announced->offset};
 }
 
 SweepPort::Connection ConnectionMap::connection(const std::byte* key, const std::byte* value) const {

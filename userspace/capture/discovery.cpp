@@ -271,10 +271,9 @@ void Discovery::handle(const std::vector<WatchEvent>& events) {
     }
   }
   // What one of them maps is hooked in it before anything of it is read.
-  if (!maps.empty()) {
-    for (const WatchEvent& event : maps) manager_->touch(event.file, Clock::now());
-    manager_->narrow(Clock::now());
-  }
+  bool narrow = false;
+  for (const WatchEvent& event : maps) narrow |= manager_->touch(event.file, Clock::now());
+  if (narrow) manager_->narrow(Clock::now());
   for (const uint32_t tgid : dirty) scan(tgid, false);
   if (dull_.size() >= kMaxDullFiles) dull_.clear();
   for (const WatchEvent& event : maps)

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <memory>
 
+#include "capture/kernel_link.h"
 #include "capture/tracepoint_link.h"
 #include "capture/unique_fd.h"
 
@@ -51,20 +52,9 @@ bool session_tells_returns(const btf* kernel) {
 bool uprobe_links_of(int attach_type) {
   const UniqueFd program = load_empty(attach_type);
   if (!program) return false;
-  // The kernel's own layout (union bpf_attr, link_create.uprobe_multi): older libraries and headers
-  // do not know the session type.
-  struct {
-    uint32_t program, target, attach_type, flags;
-    uint64_t path, offsets, ref_ctr_offsets, cookies;
-    uint32_t count, multi_flags, pid, pad;
-  } request{};
   const uint64_t offset = 0;
-  request.program = static_cast<uint32_t>(program.get());
-  request.attach_type = static_cast<uint32_t>(attach_type);
-  request.path = reinterpret_cast<uintptr_t>("/");
-  request.offsets = reinterpret_cast<uintptr_t>(&offset);
-  request.count = 1;
-  const UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
+  const UniqueFd link = create_uprobe_link(
+      {.program = program.get(), .attach_type = attach_type, .path = "/", .offsets = {&offset, 1}});
   return link || errno == EBADF;
 }
 

@@ -34,7 +34,4 @@ bool uprobe_links_of(int attach_type);
 // to CAP_SYS_ADMIN alone, not to CAP_PERFMON ("perf: Require CAP_SYS_ADMIN for uprobes").
 bool perf_uprobes_refused();
 
-constexpr int kTraceUprobeMulti = 48;    // Linux 6.6; older headers do not know them
-constexpr int kTraceUprobeSession = 57;  // Linux 6.13
-
 }  // namespace llmtap

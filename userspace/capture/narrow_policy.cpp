@@ -6,15 +6,16 @@
 namespace llmtap {
 namespace {
 
-// More than a hit costs anywhere: below the bound with this, what it costs here need not be known.
+// Taken for more than a hit costs anywhere: below the bound with this, what it costs here need not be known.
 constexpr double kDearestHit_ns = 10'000;
 
 }  // namespace
 
-void NarrowPolicy::touch(const Options& options, Time now) {
+bool NarrowPolicy::touch(const Options& options, Time now) {
   hold_until_ = std::max(hold_until_, now + options.shared_for);
   if (state_ == State::kLeaving) state_ = State::kShared;
   touched_ |= state_ == State::kNarrow;
+  return touched_;
 }
 
 void NarrowPolicy::still_narrow(const Options& options, Time now) {

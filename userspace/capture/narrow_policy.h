@@ -42,8 +42,8 @@ class NarrowPolicy {
   };
   // What is to be done now; the state is what it will be then.
   Step step(const Options&, const Look&);
-  // A process began to map the file.
-  void touch(const Options&, Time now);
+  // A process began to map the file. True: a step is due.
+  bool touch(const Options&, Time now);
   // The shared link could not be attached: tried again after a window.
   void still_narrow(const Options&, Time now);
   // Own links could not be attached.

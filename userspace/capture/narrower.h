@@ -65,7 +65,7 @@ class Narrower {
   void leave(File&);  // its links are gone with it
   LinkReach shared_reach(const File& file) const { return {.file = file.number, .epoch = file.epoch}; }
 
-  void touch(File& file, Time now) { file.policy.touch(options_, now); }
+  bool touch(File& file, Time now) { return file.policy.touch(options_, now); }
   void step(File&, const Target&, Time now);
   Time due(const File& file) const;
 

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -20,6 +19,8 @@
 #include <vector>
 
 #include "capture/doctor_facts.h"
+#include "capture/kernel_link.h"
+#include "capture/process_facts.h"
 #include "probe.skel.h"
 #include "probe_compatible.skel.h"
 
@@ -115,16 +116,6 @@ void register_handlers() {
   });
 }
 
-// The tgid as the mounted /proc numbers it: with the host's /proc that is the initial namespace's.
-uint32_t own_tgid() {
-  std::array<char, 32> text{};
-  const ssize_t n = readlink("/proc/self", text.data(), text.size());
-  uint32_t tgid = 0;
-  if (n <= 0 || std::from_chars(text.data(), text.data() + n, tgid).ec != std::errc{})
-    return static_cast<uint32_t>(getpid());
-  return tgid;
-}
-
 uint64_t unix_seconds() {
   timespec time{};
   clock_gettime(CLOCK_REALTIME, &time);
@@ -174,7 +165,8 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   object = skeleton->obj;
   LLMTAP_TRY(choose_programs(object, features));
   auto* const constants = skeleton->rodata;
-  constants->own_tgid = options.exclude_own_process ? own_tgid() : 0;
+  constants->own_tgid =
+      options.exclude_own_process ? own_tgid().value_or(static_cast<uint32_t>(getpid())) : 0;
   // Later runs on this boot begin above earlier ones, and ids stay below 2^53 for JSON.
   constants->first_conn_id = unix_seconds() << 20;
   if (getrandom(&constants->hash_seed, sizeof(constants->hash_seed), 0) < 0)

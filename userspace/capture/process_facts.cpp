@@ -148,6 +148,15 @@ std::optional<uint32_t> ProcFs::parent(uint32_t tgid) const {
   return parent;
 }
 
+std::optional<uint32_t> own_tgid() {
+  std::array<char, 32> text{};
+  const ssize_t n = ::readlink("/proc/self", text.data(), text.size());
+  uint32_t tgid = 0;
+  if (n <= 0 || !parse_number(std::string_view(text.data(), static_cast<size_t>(n)), tgid, 10))
+    return std::nullopt;
+  return tgid;
+}
+
 std::optional<uint64_t> ProcFs::start_ns(uint32_t tgid) const {
   const auto text = stat_from_state(tgid);
   if (!text) return std::nullopt;

@@ -55,6 +55,9 @@ struct ProcessRecord {
   bool complete = true;
 };
 
+// This process as the mounted /proc numbers it: with the host's /proc that is the initial namespace's number.
+std::optional<uint32_t> own_tgid();
+
 // The PROCESS event of a record, as it crosses to the core: 8-byte aligned, in 64-bit words.
 std::vector<uint64_t> process_event(const ProcessRecord&, uint64_t now_ns);
 

@@ -4,19 +4,17 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <link.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <limits>
-#include <string_view>
 #include <thread>
 
-#include "capture/features.h"
+#include "capture/kernel_link.h"
+#include "capture/process_facts.h"
 #include "capture/unique_fd.h"
 
 namespace llmtap {
@@ -64,29 +62,6 @@ UniqueFd load_counter(int map) {
       ::bpf_prog_load(BPF_PROG_TYPE_KPROBE, "llmtap_probe", "GPL", code.data(), code.size(), &options));
 }
 
-UniqueFd attach_to_self(int program, uint64_t offset) {
-  // union bpf_attr, link_create.uprobe_multi; libbpf's headers may be older than the kernel.
-  struct {
-    uint32_t program, target, attach_type, flags;
-    uint64_t path, offsets, ref_ctr_offsets, cookies;
-    uint32_t count, multi_flags, pid, pad;
-  } request{};
-  request.program = static_cast<uint32_t>(program);
-  request.attach_type = kTraceUprobeMulti;
-  request.path = reinterpret_cast<uintptr_t>("/proc/self/exe");
-  request.offsets = reinterpret_cast<uintptr_t>(&offset);
-  request.count = 1;
-  request.pid = static_cast<uint32_t>(::getpid());
-  return UniqueFd(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
-}
-
-bool numbers_are_those_of_proc() {
-  std::array<char, 32> text{};
-  const ssize_t n = ::readlink("/proc/self", text.data(), text.size());
-  pid_t tgid = 0;
-  return n > 0 && std::from_chars(text.data(), text.data() + n, tgid).ec == std::errc{} && tgid == ::getpid();
-}
-
 // The fastest batch: what else runs on the machine only ever adds.
 double fastest_call_ns() {
   double fastest = std::numeric_limits<double>::max();
@@ -103,14 +78,19 @@ double fastest_call_ns() {
 
 double measure_process_links() {
   Place place{.address = reinterpret_cast<uintptr_t>(&hooked_place)};
-  if (!numbers_are_those_of_proc() || ::dl_iterate_phdr(find_place, &place) == 0) return 0;
+  const auto self = static_cast<uint32_t>(::getpid());
+  if (own_tgid() != self || ::dl_iterate_phdr(find_place, &place) == 0) return 0;
   const UniqueFd map(
       ::bpf_map_create(BPF_MAP_TYPE_ARRAY, "llmtap_hits", sizeof(uint32_t), sizeof(uint64_t), 1, nullptr));
   if (!map) return 0;
   const UniqueFd program = load_counter(map.get());
   if (!program) return 0;
   const double bare_ns = fastest_call_ns();
-  const UniqueFd link = attach_to_self(program.get(), place.offset);
+  const UniqueFd link = create_uprobe_link({.program = program.get(),
+                                            .attach_type = kTraceUprobeMulti,
+                                            .path = "/proc/self/exe",
+                                            .offsets = {&place.offset, 1},
+                                            .tgid = self});
   if (!link) return 0;
   hooked_place();
   // Another thread; the link was made by this one.

@@ -11,12 +11,11 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <vector>
 
+#include "capture/btf_member.h"
 #include "capture/unique_fd.h"
 
 namespace llmtap {
@@ -24,27 +23,14 @@ namespace {
 
 constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
 
-struct Member {
-  size_t offset = 0;
-  const btf_type* type = nullptr;
-};
-
-std::optional<Member> member_of(const btf* types, const char* name, std::string_view member) {
-  const int id = btf__find_by_name_kind(types, name, BTF_KIND_STRUCT);
-  const btf_type* const type = id < 0 ? nullptr : btf__type_by_id(types, static_cast<__u32>(id));
-  for (__u32 i = 0; type != nullptr && i < btf_vlen(type); ++i)
-    if (member == btf__name_by_offset(types, btf_members(type)[i].name_off))
-      return Member{btf_member_bit_offset(type, i) / 8, btf__type_by_id(types, btf_members(type)[i].type)};
-  return std::nullopt;
-}
-
 }  // namespace
 
 ThreadCalls::ThreadCalls(const bpf_object* object, const bpf_map* map) {
   if (bpf_map__type(map) != BPF_MAP_TYPE_TASK_STORAGE) return;
   const btf* const types = bpf_object__btf(object);
-  const auto calls = member_of(types, "thread", "tls"), sp = member_of(types, "tls_call", "sp"),
-             own = member_of(types, "tls_call", "own"), time = member_of(types, "tls_call", "entry_time_ns");
+  const auto calls = find_member(types, "thread", "tls"), sp = find_member(types, "tls_call", "sp"),
+             own = find_member(types, "tls_call", "own"),
+             time = find_member(types, "tls_call", "entry_time_ns");
   if (!calls || !sp || !own || !time || !btf_is_array(calls->type)) return;
   calls_ = btf_array(calls->type)->nelems;
   const auto call_bytes = btf__resolve_size(types, btf_array(calls->type)->type);

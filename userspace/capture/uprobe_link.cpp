@@ -2,8 +2,6 @@
 #include "capture/uprobe_link.h"
 
 #include <bpf/libbpf.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -12,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "capture/features.h"
+#include "capture/kernel_link.h"
 #include "capture/unique_fd.h"
 
 namespace llmtap {
@@ -62,7 +60,6 @@ uint64_t cookie_of(const UprobePlace& place, const LinkReach& reach) {
          (reach.tgid != 0 ? uint64_t{1} << 16 : 0) | uint64_t{reach.epoch} << 32;
 }
 
-// libbpf before 1.5 does not know sessions: the kernel's own layout (union bpf_attr, link_create).
 Result<std::unique_ptr<UprobeLink>> attach_session(int program, const std::string& path,
                                                    std::span<const UprobePlace> places,
                                                    const LinkReach& reach) {
@@ -72,19 +69,12 @@ Result<std::unique_ptr<UprobeLink>> attach_session(int program, const std::strin
     offsets.push_back(place.offset);
     cookies.push_back(cookie_of(place, reach));
   }
-  struct {
-    uint32_t program, target, attach_type, flags;
-    uint64_t path, offsets, ref_ctr_offsets, cookies;
-    uint32_t count, multi_flags, pid, pad;
-  } request{};
-  request.program = static_cast<uint32_t>(program);
-  request.attach_type = kTraceUprobeSession;
-  request.path = reinterpret_cast<uintptr_t>(path.c_str());
-  request.offsets = reinterpret_cast<uintptr_t>(offsets.data());
-  request.cookies = reinterpret_cast<uintptr_t>(cookies.data());
-  request.count = static_cast<uint32_t>(offsets.size());
-  request.pid = reach.tgid;
-  UniqueFd link(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof(request))));
+  UniqueFd link = create_uprobe_link({.program = program,
+                                      .attach_type = kTraceUprobeSession,
+                                      .path = path.c_str(),
+                                      .offsets = offsets,
+                                      .cookies = cookies,
+                                      .tgid = reach.tgid});
   if (!link)
     return Error{"attach " + std::to_string(offsets.size()) + " probes to " + path + ": " +
                  std::strerror(errno)};

@@ -134,10 +134,10 @@ TEST_F(NarrowPolicyTest, AProcessThatBeginsToMapTheFileIsWaitedFor) {
   step();
   second(60'000);
   second(60'000);
-  policy.touch(options, now + 900ms);
+  EXPECT_FALSE(policy.touch(options, now + 900ms));
   EXPECT_EQ(second(60'000), Step::kNone);
   EXPECT_EQ(second(60'000), Step::kLeave);
-  policy.touch(options, now);
+  EXPECT_FALSE(policy.touch(options, now));
   EXPECT_EQ(policy.state(), State::kShared);
 }
 
@@ -162,7 +162,7 @@ TEST_F(NarrowPolicyTest, ItStaysSharedWhenTheCostIsGone) {
 
 TEST_F(NarrowPolicyTest, SharedAtOnceWhenAProcessBeginsToMapTheFile) {
   make_narrow();
-  policy.touch(options, now);
+  EXPECT_TRUE(policy.touch(options, now));
   EXPECT_LE(policy.due(options, 0.05), now);
   EXPECT_EQ(step(), Step::kAttachShared);
   EXPECT_EQ(policy.state(), State::kShared);
@@ -177,7 +177,7 @@ TEST_F(NarrowPolicyTest, SharedWhenTooManyNeedIt) {
 
 TEST_F(NarrowPolicyTest, AFailureToShareIsTriedAgain) {
   make_narrow();
-  policy.touch(options, now);
+  EXPECT_TRUE(policy.touch(options, now));
   EXPECT_EQ(step(), Step::kAttachShared);
   policy.still_narrow(options, now);
   EXPECT_EQ(policy.state(), State::kNarrow);

@@ -161,6 +161,7 @@ TEST(ProcessEvent, HoldsTheFactsAsPairs) {
 TEST(ProcFs, ReadsThisProcess) {
   const ProcFs proc;
   const auto self = static_cast<uint32_t>(::getpid());
+  EXPECT_EQ(own_tgid(), self);
   EXPECT_THAT(proc.processes(), ::testing::Contains(self));
   const auto start = proc.start_ns(self);
   ASSERT_TRUE(start.has_value());
