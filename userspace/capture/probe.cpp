@@ -12,26 +12,26 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <iterator>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <tuple>
 #include <utility>
 
 #include "base/check.h"
 #include "capture/clear_map.h"
 #include "capture/connection_map.h"
+#include "capture/hook_links.h"
+#include "capture/kernel_books.h"
 #include "capture/loss_sweep.h"
 #include "capture/probe_programs.h"
 #include "capture/process_facts.h"
+#include "capture/process_flags.h"
 #include "capture/process_links.h"
 #include "capture/reader_wait.h"
 #include "capture/ring.h"
 #include "capture/ring_book.h"
 #include "capture/run_time_sampler.h"
 #include "capture/thread_calls.h"
-#include "capture/tracepoint_link.h"
 #include "capture/uprobe_link.h"
 #include "lib/hook_kinds.h"
 
@@ -45,7 +45,6 @@ static_assert(static_cast<int>(HookKind::kWriteEarly) == LLMTAP_HOOK_WRITE_EARLY
 static_assert(LinkReach::kFiles == LLMTAP_COOKIE_FILES);
 
 constexpr size_t kVerdictSlots = 65536;
-constexpr uint64_t kChangesToTidy = 1024;
 constexpr uint64_t kClockInterval_ns = 100'000'000;
 // One poll's share before the caller gets its thread back.
 constexpr uint64_t kLongestBatch_ns = 50'000'000;
@@ -56,32 +55,17 @@ uint64_t now_ns(clockid_t clock) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
-struct LinkDelete {
-  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
-};
 struct RingDelete {
   void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 };
 
-// Keys and counters as bpf/lib/maps.bpf.h lays them out.
 struct ConnKey {
-  uint64_t object, owner;
-};
-struct LostCount {
-  uint64_t events, bytes;
-};
-struct ProcessFlags {
-  uint64_t flags, own_links, both_links;
-};
-struct ByteBook {
-  uint64_t passed, captured, left_out;
+  uint64_t object, owner;  // struct conn_key of bpf/lib/maps.bpf.h
 };
 
 class LiveProbe final : public Probe, private SweepPort {
  public:
   ~LiveProbe() override {
-    std::ranges::move(call_links_, std::back_inserter(links_));
-    detach_all(links_);
     if (verdicts_) munmap(verdicts_, kVerdictSlots * sizeof(uint64_t));
     if (stats_fd_ >= 0) ::close(stats_fd_);
   }
@@ -99,17 +83,20 @@ class LiveProbe final : public Probe, private SweepPort {
     features_.exact_records &= options.exact_records;
     features_.sessions &= features_.callbacks && features_.uprobe_multi && options.uprobe_sessions;
     programs_ = LLMTAP_TRY(ProbePrograms::load(options, features_));
+    books_.emplace(programs_);
+    process_flags_.emplace(programs_);
     LLMTAP_TRY(map_verdicts());
     if (options.run_time_stats)
       stats_fd_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
     else if (options.sample_run_time)
-      sampler_ = std::make_unique<RunTimeSampler>(
-          [this] { return run_times(); }, [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
+      sampler_ =
+          std::make_unique<RunTimeSampler>([this] { return books_->run_times(); },
+                                           [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
     ring_.reset(ring_buffer__new(bpf_map__fd(programs_.events), &LiveProbe::on_record, this, nullptr));
     if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
     connection_map_ = ConnectionMap(programs_.object, programs_.conn_by_key);
     thread_calls_ = ThreadCalls(programs_.object, programs_.thread_by_id);
-    return attach_all();
+    return hooks_.attach(programs_, features_);
   }
 
   Result<size_t> poll(EventSink& sink, std::chrono::milliseconds timeout) override {
@@ -157,24 +144,12 @@ class LiveProbe final : public Probe, private SweepPort {
     if (!hit_cost_ns_) hit_cost_ns_ = features_.uprobe_multi ? measure_process_links() : 0;
     return *hit_cost_ns_;
   }
-  std::array<uint64_t, LinkReach::kFiles> shared_hits() const override {
-    std::array<uint64_t, LinkReach::kFiles> sum{};
-    std::vector<std::array<uint64_t, LinkReach::kFiles>> per_cpu(cpus_);
-    const uint32_t zero = 0;
-    if (bpf_map_lookup_elem(bpf_map__fd(programs_.file_hits), &zero, per_cpu.data()) != 0) return sum;
-    for (const auto& hits : per_cpu)
-      for (size_t i = 0; i < sum.size(); ++i) sum[i] += hits[i];
-    return sum;
+  std::array<uint64_t, LinkReach::kFiles> shared_hits() const override { return books_->file_hits(); }
+  void mark_evident(uint32_t tgid) override {
+    std::ignore = process_flags_->set(tgid, ProcessFlags::kEvident);
   }
-  void mark_evident(uint32_t tgid) override { std::ignore = flag_process(tgid, kProcessEvident); }
   UprobeAttacher::Told count_link(uint32_t tgid, uint8_t file, CountedLink link) override {
-    const uint64_t bit = uint64_t{1} << file;
-    const auto changed = change_flags(tgid, [&](ProcessFlags& flags) {
-      flags.own_links = link == CountedLink::kOwn ? flags.own_links | bit : flags.own_links & ~bit;
-      flags.both_links = link == CountedLink::kBoth ? flags.both_links | bit : flags.both_links & ~bit;
-    });
-    if (changed) return UprobeAttacher::Told::kYes;
-    return proc_.start_ns(tgid) ? UprobeAttacher::Told::kRefused : UprobeAttacher::Told::kGone;
+    return process_flags_->count_link(tgid, file, link);
   }
   bool in_call(uint32_t tgid, bool own, uint64_t since_ns) const override {
     return thread_calls_.in_call(tgid, own, since_ns);
@@ -189,8 +164,12 @@ class LiveProbe final : public Probe, private SweepPort {
     has_injected_.store(true, std::memory_order_release);
   }
 
-  Result<> exclude_process(uint32_t tgid) override { return flag_process(tgid, kProcessExcluded); }
-  Result<> refuse_returns(uint32_t tgid) override { return flag_process(tgid, kProcessSwitches); }
+  Result<> exclude_process(uint32_t tgid) override {
+    return process_flags_->set(tgid, ProcessFlags::kExcluded);
+  }
+  Result<> refuse_returns(uint32_t tgid) override {
+    return process_flags_->set(tgid, ProcessFlags::kSwitches);
+  }
   void on_stack_switch(std::function<void(uint32_t)> told) override { tell_switch_ = std::move(told); }
 
   void refuse_new_connections(bool refuse) override {
@@ -199,15 +178,14 @@ class LiveProbe final : public Probe, private SweepPort {
 
   Result<> detach_calls(bool detach) override {
     if (detach) {
-      detach_all(call_links_);
-      call_links_.clear();
+      hooks_.detach_calls();
       ended_here_.fetch_add(clear_map(bpf_map__fd(programs_.conn_by_key)), std::memory_order_relaxed);
       loss_sweep_.on_lost();
       return Ok{};
     }
     // Of calls that returned meanwhile.
     clear_map(bpf_map__fd(programs_.thread_by_id));
-    return attach_all(true);
+    return hooks_.attach_calls(programs_, features_);
   }
 
   ProbeStatistics statistics() const override {
@@ -218,15 +196,9 @@ class LiveProbe final : public Probe, private SweepPort {
     result.captured_bytes_delivered = captured_bytes_.load(std::memory_order_relaxed);
     result.events = events_.load(std::memory_order_relaxed);
     result.events_damaged = damaged_.load(std::memory_order_relaxed);
-    // Calls go on meanwhile: read until none came between.
-    Lost lost{};
-    for (int tries = 0; tries < 5; ++tries) {
-      const uint64_t before = read_byte_book().passed;
-      lost = read_lost();
-      result.byte_book = read_byte_book();
-      if (result.byte_book.passed == before) break;
-    }
-    for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) result.lost[i] = {lost[i].events, lost[i].bytes};
+    const KernelBooks::Balance balance = books_->balance();
+    result.byte_book = balance.bytes;
+    std::ranges::copy(balance.lost, result.lost);
     const ring* the_ring = ring_buffer__ring(ring_.get(), 0);
     result.ring_used =
         static_cast<double>(ring__avail_data_size(the_ring)) / static_cast<double>(ring__size(the_ring));
@@ -237,7 +209,7 @@ class LiveProbe final : public Probe, private SweepPort {
     result.connections_open = made > ended ? made - ended : 0;
     result.exact_records = features_.exact_records;
     result.uprobe_sessions = features_.sessions;
-    const std::vector<RunTime> times = sampler_ ? sampler_->estimate() : run_times();
+    const std::vector<RunTime> times = sampler_ ? sampler_->estimate() : books_->run_times();
     bpf_program* program = nullptr;
     for (size_t i = 0; (program = bpf_object__next_program(programs_.object, program)); ++i) {
       const RunTime time = i < times.size() ? times[i] : RunTime{};
@@ -248,78 +220,9 @@ class LiveProbe final : public Probe, private SweepPort {
   }
 
  private:
-  // LLMTAP_PROCESS_… of bpf/lib/maps.bpf.h.
-  static constexpr uint64_t kProcessExcluded = 1, kProcessSwitches = 2, kProcessEvident = 4;
-
-  Result<> flag_process(uint32_t tgid, uint64_t flag) {
-    return change_flags(tgid, [&](ProcessFlags& flags) { flags.flags |= flag; });
-  }
-
-  template <typename Change>
-  Result<> change_flags(uint32_t tgid, Change change) {
-    const int map = bpf_map__fd(programs_.process_flags);
-    ProcessFlags flags{};
-    if (bpf_map_lookup_elem(map, &tgid, &flags) != 0) flags = {};
-    change(flags);
-    if (bpf_map_update_elem(map, &tgid, &flags, BPF_ANY) != 0)
-      return Error{"flag process " + std::to_string(tgid) + ": " + std::strerror(errno)};
-    // Else the next with this number would have them: what exits now takes them along by itself.
-    if (!proc_.start_ns(tgid)) {
-      bpf_map_delete_elem(map, &tgid);
-      return Error{"flag process " + std::to_string(tgid) + ": it is gone"};
-    }
-    std::atomic_ref(flagged_slot(tgid)).store(1, std::memory_order_seq_cst);
-    if (++flags_changed_ % kChangesToTidy == 0) tidy_flagged_slots();
-    return Ok{};
-  }
-
-  uint8_t& flagged_slot(uint32_t tgid) {
-    return programs_.processes_flagged[tgid % programs_.processes_flagged.size()];
-  }
-
-  // Of processes that are gone: a slot that says "perhaps" costs every call of those that share it.
-  void tidy_flagged_slots() {
-    for (uint8_t& slot : programs_.processes_flagged)
-      std::atomic_ref(slot).store(0, std::memory_order_seq_cst);
-    const int map = bpf_map__fd(programs_.process_flags);
-    uint32_t tgid = 0;
-    for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0;
-         previous = &tgid)
-      std::atomic_ref(flagged_slot(tgid)).store(1, std::memory_order_seq_cst);
-  }
-
-  std::vector<RunTime> run_times() const {
-    std::vector<RunTime> times;
-    bpf_program* program = nullptr;
-    while ((program = bpf_object__next_program(programs_.object, program))) {
-      bpf_prog_info info{};
-      __u32 size = sizeof(info);
-      const int fd = bpf_program__fd(program);
-      if (fd < 0 || bpf_prog_get_info_by_fd(fd, &info, &size) != 0) info = {};
-      times.push_back({.ns = info.run_time_ns, .runs = info.run_cnt});
-    }
-    return times;
-  }
-
-  void tell_switchers() {
-    const uint32_t seen =
-        std::atomic_ref<uint32_t>(*programs_.switchers_seen).load(std::memory_order_relaxed);
-    if (seen == switchers_seen_ || !tell_switch_) return;
-    switchers_seen_ = seen;
-    const int map = bpf_map__fd(programs_.process_flags);
-    uint32_t tgid = 0;
-    ProcessFlags flags{};
-    for (const uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &tgid) == 0;
-         previous = &tgid)
-      if (bpf_map_lookup_elem(map, &tgid, &flags) == 0 && (flags.flags & kProcessSwitches) != 0)
-        tell_switch_(tgid);
-  }
-
   std::atomic_ref<uint32_t> reader_state() const {
     return std::atomic_ref<uint32_t>(*programs_.reader_state);
   }
-
-  using Lost = std::array<LostCount, LLMTAP_LOST_MAX>;
 
   Result<> map_verdicts() {
     void* memory = mmap(nullptr, kVerdictSlots * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -327,42 +230,6 @@ class LiveProbe final : public Probe, private SweepPort {
     if (memory == MAP_FAILED) return Error{std::string("map the verdicts: ") + std::strerror(errno)};
     verdicts_ = static_cast<uint64_t*>(memory);
     return Ok{};
-  }
-
-  // With `calls_again` only what detach_calls() took away.
-  Result<> attach_all(bool calls_again = false) {
-    std::optional<TraceFs> tracefs;
-    if (features_.tracefs) tracefs.emplace(LLMTAP_TRY(TraceFs::open()));
-    bpf_program* program = nullptr;
-    while ((program = bpf_object__next_program(programs_.object, program))) {
-      const std::string_view section = bpf_program__section_name(program);
-      constexpr std::string_view kTracepoint = "tracepoint/";
-      bpf_link* link = nullptr;
-      const bool call = section.starts_with(kTracepoint) || section.starts_with("tp_btf/sys_");
-      if (!bpf_program__autoload(program) || (calls_again && !call)) {
-        continue;
-      } else if (section.starts_with(kTracepoint)) {
-        link = LLMTAP_TRY(tracefs->attach(program, std::string(section.substr(kTracepoint.size()))));
-      } else if (section.starts_with("tp_btf/")) {
-        link = bpf_program__attach_trace(program);
-        if (!link) return Error{"attach " + std::string(section) + ": " + std::strerror(errno)};
-      } else {
-        continue;  // uprobes: attach_uprobes()
-      }
-      (call ? call_links_ : links_).emplace_back(link);
-    }
-    return Ok{};
-  }
-
-  // Each detach waits for the kernel's grace periods; waiting side by side costs little more than one.
-  using Links = std::vector<std::unique_ptr<bpf_link, LinkDelete>>;
-  static void detach_all(Links& links) {
-    std::atomic<size_t> next = 0;
-    std::vector<std::jthread> threads;
-    for (size_t i = 0; i < std::min<size_t>(links.size(), 16); ++i)
-      threads.emplace_back([&] {
-        for (size_t at = 0; (at = next.fetch_add(1)) < links.size();) links[at].reset();
-      });
   }
 
   static int on_record(void* self, void* bytes, size_t size) {
@@ -465,11 +332,11 @@ class LiveProbe final : public Probe, private SweepPort {
     clock.boottime_ns = now_ns(CLOCK_BOOTTIME);
     clock.realtime_ns = now_ns(CLOCK_REALTIME);
     deliver(clock.hdr);
-    tell_switchers();
+    if (tell_switch_) process_flags_->each_new_switcher(tell_switch_);
     if (sampler_) sampler_->tick(now);
 
-    const Lost lost = read_lost();
-    if (std::memcmp(lost.data(), lost_said_.data(), sizeof(lost)) == 0) return;
+    const KernelBooks::Lost lost = books_->lost();
+    if (lost == lost_said_) return;
     if (lost[LLMTAP_LOST_RING_FULL].events != lost_said_[LLMTAP_LOST_RING_FULL].events) loss_sweep_.on_lost();
     lost_said_ = lost;
     llmtap_lost_event event{};
@@ -483,40 +350,14 @@ class LiveProbe final : public Probe, private SweepPort {
     deliver(event.hdr);
   }
 
-  ProbeStatistics::ByteBook read_byte_book() const {
-    ProbeStatistics::ByteBook sum;
-    std::vector<ByteBook> per_cpu(cpus_);
-    const uint32_t zero = 0;
-    if (bpf_map_lookup_elem(bpf_map__fd(programs_.byte_books), &zero, per_cpu.data()) != 0) return sum;
-    for (const ByteBook& book : per_cpu) {
-      sum.passed += book.passed;
-      sum.captured += book.captured;
-      sum.left_out += book.left_out;
-    }
-    return sum;
-  }
-
-  Lost read_lost() const {
-    Lost sum{};
-    std::vector<LostCount> per_cpu(cpus_);
-    for (uint32_t reason = 0; reason < LLMTAP_LOST_MAX; ++reason) {
-      if (bpf_map_lookup_elem(bpf_map__fd(programs_.lost), &reason, per_cpu.data()) != 0) continue;
-      for (const LostCount& count : per_cpu) {
-        sum[reason].events += count.events;
-        sum[reason].bytes += count.bytes;
-      }
-    }
-    return sum;
-  }
-
   Features features_;
   ProbePrograms programs_;
   std::unique_ptr<ring_buffer, RingDelete> ring_;
-  Links links_, call_links_;  // lifecycles, and system calls
+  HookLinks hooks_;
+  std::optional<KernelBooks> books_;
   uint64_t* verdicts_ = nullptr;
   int stats_fd_ = -1;
   std::unique_ptr<RunTimeSampler> sampler_;
-  size_t cpus_ = static_cast<size_t>(std::max(1, libbpf_num_possible_cpus()));
 
   // Core thread.
   EventSink* sink_ = nullptr;
@@ -526,11 +367,10 @@ class LiveProbe final : public Probe, private SweepPort {
   ConnectionMap connection_map_;
   ThreadCalls thread_calls_;
   std::optional<double> hit_cost_ns_;
-  uint64_t flags_changed_ = 0;
+  std::optional<ProcessFlags> process_flags_;
   ProcFs proc_;
   LossSweep loss_sweep_{book_, *this};
-  Lost lost_said_{};
-  uint32_t switchers_seen_ = 0;
+  KernelBooks::Lost lost_said_{};
   std::function<void(uint32_t)> tell_switch_;
 
   std::array<std::atomic<uint64_t>, LLMTAP_SOURCE_MAX> data_events_{};

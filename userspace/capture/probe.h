@@ -73,6 +73,7 @@ struct ProbeOptions {
 struct ProbeStatistics {
   struct LossCount {
     uint64_t events = 0, bytes = 0;
+    bool operator==(const LossCount&) const = default;
   };
   struct Program {
     std::string name;
