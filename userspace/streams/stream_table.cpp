@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <optional>
 #include <vector>
 
 #include "base/check.h"
+#include "streams/stream_connection.h"
 
 namespace llmtap {
 namespace {
@@ -29,12 +29,6 @@ bool within_bounds(const llmtap_data_event& data) {
          data.original_bytes < kUnknownOffset - data.offset;
 }
 
-// So long after its socket was closed a TLS object may still be read from; then it is over, freed or not.
-constexpr uint64_t kReadAfterCloseNs = 1'000'000'000;
-
-// Hello, the server's flight, and what follows it: by then a library that is read has shown itself.
-constexpr uint8_t kTurnsToJudge = 3;
-
 // The record as its own type, or null if it is shorter than that. Every struct starts with the header.
 template <typename Event>
 const Event* as(const llmtap_event_hdr& event) {
@@ -53,26 +47,6 @@ Source to_source(uint8_t source) {
 }
 
 }  // namespace
-
-struct StreamTable::Connection {
-  ConnectionFacts facts;
-  uint64_t touched = 0;
-  std::array<uint64_t, 2> expected{};  // offset of the next byte
-  std::array<bool, 2> direction_ended{};
-  bool offsets_known = true;  // false: first met in the middle, the first record sets `expected`
-  bool opened = false;        // the sink knows it
-  bool ended = false;         // the sink was told its end; kept so that late records open nothing
-  bool ciphertext = false;
-  std::unique_ptr<ClientHelloReader> hello;
-  Direction hello_direction = Direction::kWrite;
-  // Of ciphertext:
-  uint8_t turns = 0;
-  Direction last_direction = Direction::kRead;
-  bool judged = false;  // opaque or not
-  // Of a TLS connection: the peer left, as the socket below it saw. The library may still hold
-  // plaintext that the program reads later, so this is not its end.
-  std::optional<EndReason> peer_left;
-};
 
 StreamTable::StreamTable(const Limits& limits, StreamSink& sink)
     : limits_(limits), sink_(sink), processes_(limits) {}
@@ -199,28 +173,6 @@ void StreamTable::open(Connection& connection) {
   sink_.on_open(connection.facts);
 }
 
-void StreamTable::remember_tls(ProcessKey process) {
-  if (tgids_with_clear_tls_.size() >= limits_.processes) tgids_with_clear_tls_.clear();
-  tgids_with_clear_tls_.insert(process.tgid);
-}
-
-void StreamTable::on_ciphertext(Connection& connection, Direction direction) {
-  if (connection.judged) return;
-  if (connection.turns == 0 || direction != connection.last_direction) ++connection.turns;
-  connection.last_direction = direction;
-  if (connection.turns >= kTurnsToJudge) judge_opaque(connection);
-}
-
-void StreamTable::judge_opaque(Connection& connection) {
-  if (connection.judged || !connection.ciphertext) return;
-  connection.judged = true;
-  if (tls_id_by_socket_id_.contains(connection.facts.id) ||
-      tgids_with_clear_tls_.contains(connection.facts.process.tgid))
-    return;
-  counters_.opaque_connections++;
-  if (opaque_sink_) opaque_sink_(connection.facts);
-}
-
 void StreamTable::end(Connection& connection, EndReason reason, uint64_t time_ns) {
   judge_opaque(connection);
   const bool by_us = reason == EndReason::kClosed || reason == EndReason::kProcessExit;
@@ -341,48 +293,6 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   }
 }
 
-void StreamTable::read_hello(Connection& conn, std::span<const uint8_t> bytes) {
-  switch (conn.hello->feed(bytes)) {
-    case ClientHelloReader::State::kMore: return;
-    case ClientHelloReader::State::kDone: {
-      counters_.client_hellos++;
-      const std::string sni = conn.hello->hello().sni;
-      conn.hello.reset();
-      if (!sni.empty()) set_sni(conn, sni);
-      return;
-    }
-    case ClientHelloReader::State::kNotHello: conn.hello.reset(); return;
-  }
-}
-
-void StreamTable::set_sni(Connection& socket, const std::string& sni) {
-  socket.facts.sni = sni;
-  if (hello_sink_) hello_sink_(socket.facts);
-  if (socket.opened && !socket.ended) sink_.on_facts(socket.facts);
-  const auto above = tls_id_by_socket_id_.find(socket.facts.id);
-  Connection* tls = above == tls_id_by_socket_id_.end() ? nullptr : find(above->second);
-  if (!tls || tls->facts.sni == sni) return;
-  tls->facts.sni = sni;
-  if (tls->opened && !tls->ended) sink_.on_facts(tls->facts);
-}
-
-// What the socket below knows and the TLS object does not.
-void StreamTable::adopt_socket_facts(Connection& tls) {
-  ConnectionFacts& facts = tls.facts;
-  const Connection* socket =
-      facts.socket_conn_id && facts.socket_conn_id != facts.id ? find(facts.socket_conn_id) : nullptr;
-  if (!socket) return;
-  const ConnectionFacts& below = socket->facts;
-  if (facts.sni.empty()) facts.sni = below.sni;
-  if (!facts.has_addresses && below.has_addresses) {
-    facts.has_addresses = true;
-    facts.local = below.local;
-    facts.remote = below.remote;
-  }
-  if (facts.role == Role::kUnknown) facts.role = below.role;
-  if (facts.open_time_ns == 0) facts.open_time_ns = below.open_time_ns;
-}
-
 void StreamTable::on_conn(const llmtap_conn_event& event) {
   const ProcessKey process{event.hdr.tgid, event.process_start_ns};
   Connection& conn = connection(event.hdr.conn_id, process, to_source(event.source));
@@ -452,36 +362,6 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
     default: end(*conn, not_seen ? EndReason::kNotSeen : EndReason::kClosed, time_ns);
   }
   erase(*conn);
-}
-
-void StreamTable::tell_tls_above(const Connection& socket, const llmtap_conn_end_event& event) {
-  const auto above = tls_id_by_socket_id_.find(socket.facts.id);
-  Connection* const tls = above == tls_id_by_socket_id_.end() ? nullptr : find(above->second);
-  if (!tls || tls->ended) return;
-  switch (event.reason) {
-    case LLMTAP_END_EOF:
-    case LLMTAP_END_RESET:
-      if (!tls->peer_left)
-        tls->peer_left = event.reason == LLMTAP_END_EOF ? EndReason::kPeerClosed : EndReason::kReset;
-      break;
-    case LLMTAP_END_CLOSED:
-      without_socket_.push_back({.due_ns = event.hdr.time_ns + kReadAfterCloseNs,
-                                 .id = tls->facts.id,
-                                 .reason = (event.hdr.flags & LLMTAP_FLAG_NOT_SEEN) != 0
-                                               ? EndReason::kNotSeen
-                                               : EndReason::kClosed});
-      break;
-    default: break;
-  }
-}
-
-void StreamTable::end_without_sockets() {
-  while (!without_socket_.empty() && without_socket_.front().due_ns <= clock_.monotonic_ns) {
-    const WithoutSocket& over = without_socket_.front();
-    if (Connection* const tls = find(over.id); tls != nullptr && !tls->ended)
-      end(*tls, over.reason, over.due_ns - kReadAfterCloseNs);
-    without_socket_.pop_front();
-  }
 }
 
 void StreamTable::on_exit(const llmtap_process_event& event) {

@@ -51,9 +51,9 @@ class StreamTable : public EventSink {
   std::shared_ptr<const ProcessFacts> process(ProcessKey key) const { return processes_.find(key); }
   const ClockFacts& clock() const { return clock_; }
   void set_clock_sink(std::function<void(const ClockFacts&)> sink) { clock_sink_ = std::move(sink); }
-  // Told once of each TLS connection whose plaintext cannot be seen.
   // Told of each ClientHello that names a host, by the socket's connection.
   void set_hello_sink(std::function<void(const ConnectionFacts&)> sink) { hello_sink_ = std::move(sink); }
+  // Told once of each TLS connection whose plaintext cannot be seen.
   void set_opaque_sink(std::function<void(const ConnectionFacts&)> sink) { opaque_sink_ = std::move(sink); }
   const StageBooks& books() const { return books_; }
   const StreamCounters& counters() const { return counters_; }
