@@ -204,7 +204,8 @@ struct conn {
 };
 
 /* Open connections. Made by the first hook that sees one; a socket's is deleted when the kernel
- * closes the socket, a TLS object's at SSL_free, or by userspace when its process exits or execs. */
+ * closes the socket, a TLS object's at SSL_free, or by userspace when its process exits or execs, or when its
+ * socket was closed and nobody saw it freed. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LLMTAP_MAX_CONNECTIONS);

@@ -25,7 +25,7 @@ constexpr uint8_t kFile = 7;
 
 // Seen by the forked process too.
 struct Shared {
-  std::atomic<bool> go = false, stop = false;
+  std::atomic<bool> go = false, stop = false, leave = false;
   std::atomic<uint64_t> written = 0;
   std::atomic<uint32_t> asked = 0, answered = 0;
 
@@ -90,7 +90,7 @@ class NarrowTest : public CaptureTest, public ::testing::WithParamInterface<bool
     poll_until([&] { return state_->answered == number; });
   }
   void end(uint32_t tgid) {
-    state_->stop = true;
+    state_->stop = state_->leave = true;
     expect_success(tgid);
     poll_until([&] { return seen_.exits.contains(tgid); });
   }
@@ -191,6 +191,24 @@ TEST_P(NarrowTest, WhatPassedUnseenEndsTheConnection) {
   EXPECT_FALSE(found[1]->facts.first_byte_seen);
   ASSERT_TRUE(found[1]->ends.contains(LLMTAP_END_CLOSED));
   EXPECT_FALSE(found[1]->ends.at(LLMTAP_END_CLOSED).hdr.flags & LLMTAP_FLAG_NOT_SEEN);
+}
+
+TEST_P(NarrowTest, WhatIsFreedUnseenGoesWithItsSocket) {
+  const uint32_t tgid = start([&] {
+    const int status = ask_when_told();
+    while (!state_->leave) std::this_thread::sleep_for(1ms);
+    return status;
+  });
+  ask();
+  EXPECT_GE(probe_->statistics().connections_open, 4u);  // two sockets and what is above them
+  shared_.reset();
+  state_->stop = true;
+  poll_until([&] { return probe_->statistics().connections_open == 0; });
+  const auto found = clients(tgid);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_TRUE(found[0]->ends.contains(LLMTAP_END_CLOSED));
+  EXPECT_FALSE(seen_.exits.contains(tgid));
+  end(tgid);
 }
 
 TEST_P(NarrowTest, AnOwnLinkFollowsAllThreadsOfItsProcessThroughTheSharedOnesAbsence) {

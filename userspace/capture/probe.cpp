@@ -46,6 +46,8 @@ static_assert(LinkReach::kFiles == LLMTAP_COOKIE_FILES);
 
 constexpr size_t kVerdictSlots = 65536;
 constexpr uint64_t kClockInterval_ns = 100'000'000;
+// A program frees its TLS object about when it closes the socket; so long after, nobody saw it.
+constexpr uint64_t kFreedAfterClose_ns = 2'000'000'000;
 // One poll's share before the caller gets its thread back.
 constexpr uint64_t kLongestBatch_ns = 50'000'000;
 
@@ -288,22 +290,38 @@ class LiveProbe final : public Probe, private SweepPort {
     events_.fetch_add(1, std::memory_order_relaxed);
   }
 
+  static llmtap_conn_end_event end_of(const RingBook::TlsObject& object, const llmtap_event_hdr& event,
+                                      uint8_t reason) {
+    llmtap_conn_end_event end{};
+    end.hdr = event;
+    end.hdr.size = sizeof(end);
+    end.hdr.type = LLMTAP_EVENT_CONN_END;
+    end.hdr.flags = event.flags & LLMTAP_FLAG_NOT_SEEN;
+    end.hdr.tgid = object.tgid;
+    end.hdr.conn_id = object.conn_id;
+    end.read_offset = object.read_offset;
+    end.write_offset = object.write_offset;
+    end.reason = reason;
+    return end;
+  }
+
   // The address space is gone and with it its TLS objects, which nobody freed.
   void end_tls_objects(const llmtap_event_hdr& event) {
     for (const RingBook::TlsObject& object : book_.take_process(event.tgid)) {
       const ConnKey key{object.ssl, object.tgid};
       if (bpf_map_delete_elem(bpf_map__fd(programs_.conn_by_key), &key) == 0)
         ended_here_.fetch_add(1, std::memory_order_relaxed);
-      llmtap_conn_end_event end{};
-      end.hdr = event;
-      end.hdr.size = sizeof(end);
-      end.hdr.type = LLMTAP_EVENT_CONN_END;
-      end.hdr.flags = event.flags & LLMTAP_FLAG_NOT_SEEN;
-      end.hdr.conn_id = object.conn_id;
-      end.read_offset = object.read_offset;
-      end.write_offset = object.write_offset;
-      end.reason = LLMTAP_END_EXIT;
-      deliver(end.hdr);
+      deliver(end_of(object, event, LLMTAP_END_EXIT).hdr);
+    }
+  }
+
+  void end_unfreed_tls_objects(const llmtap_clock_event& clock) {
+    const uint64_t closed_by_ns =
+        clock.hdr.time_ns - std::min<uint64_t>(clock.hdr.time_ns, kFreedAfterClose_ns);
+    for (const RingBook::TlsObject& object : book_.take_without_socket(closed_by_ns)) {
+      if (!connection_map_.drop({.id = object.conn_id, .object = object.ssl, .owner = object.tgid})) continue;
+      ended_here_.fetch_add(1, std::memory_order_relaxed);
+      note(end_of(object, clock.hdr, LLMTAP_END_CLOSED).hdr);
     }
   }
 
@@ -334,6 +352,7 @@ class LiveProbe final : public Probe, private SweepPort {
     deliver(clock.hdr);
     if (tell_switch_) process_flags_->each_new_switcher(tell_switch_);
     if (sampler_) sampler_->tick(now);
+    end_unfreed_tls_objects(clock);
 
     const KernelBooks::Lost lost = books_->lost();
     if (lost == lost_said_) return;

@@ -20,7 +20,10 @@ void RingBook::note(const llmtap_event_hdr& event) {
       Connection& known = connection(event);
       known.ssl = conn.tls_object;
       known.tgid = event.tgid;
-      if (conn.tls_object != 0) tls_by_process_[event.tgid].insert(event.conn_id);
+      if (conn.tls_object != 0) {
+        tls_by_process_[event.tgid].insert(event.conn_id);
+        if (conn.socket_conn_id != 0) join(event.conn_id, known, conn.socket_conn_id);
+      }
       if (process_start_.size() < kProcesses || process_start_.contains(event.tgid))
         process_start_[event.tgid] = conn.process_start_ns;
       break;
@@ -36,7 +39,9 @@ void RingBook::note(const llmtap_event_hdr& event) {
     }
     case LLMTAP_EVENT_CONN_END: {
       const auto reason = reinterpret_cast<const llmtap_conn_end_event&>(event).reason;
-      if (reason == LLMTAP_END_CLOSED || reason == LLMTAP_END_EXIT) forget(event.conn_id);
+      if (reason != LLMTAP_END_CLOSED && reason != LLMTAP_END_EXIT) break;
+      close_below(event);
+      forget(event.conn_id);
       break;
     }
     case LLMTAP_EVENT_EXIT: process_start_.erase(event.tgid); break;
@@ -52,6 +57,36 @@ RingBook::Connection& RingBook::connection(const llmtap_event_hdr& event) {
   made.tgid = event.tgid;
   made.sweep = sweep_;
   return made;
+}
+
+void RingBook::join(uint64_t conn_id, Connection& tls, uint64_t socket) {
+  if (tls.socket == socket) return;
+  if (const auto old = tls_by_socket_.find(tls.socket); old != tls_by_socket_.end() && old->second == conn_id)
+    tls_by_socket_.erase(old);
+  tls.socket = socket;
+  if (socket != 0) tls_by_socket_[socket] = conn_id;
+}
+
+// A socket is closed: the TLS object above it has nothing to wait for.
+void RingBook::close_below(const llmtap_event_hdr& event) {
+  const auto above = tls_by_socket_.find(event.conn_id);
+  if (above == tls_by_socket_.end()) return;
+  const uint64_t id = above->second;
+  tls_by_socket_.erase(above);
+  connections_.at(id).socket = 0;
+  without_socket_.push_back({.closed_ns = event.time_ns, .conn_id = id});
+}
+
+std::vector<RingBook::TlsObject> RingBook::take_without_socket(uint64_t closed_by_ns) {
+  std::vector<TlsObject> objects;
+  for (; !without_socket_.empty() && without_socket_.front().closed_ns <= closed_by_ns;
+       without_socket_.pop_front()) {
+    const uint64_t id = without_socket_.front().conn_id;
+    const auto it = connections_.find(id);
+    // Freed by now, or above another socket.
+    if (it != connections_.end() && it->second.socket == 0) objects.push_back(tls_object(id, it->second));
+  }
+  return objects;
 }
 
 bool RingBook::mark(uint64_t conn_id) {
@@ -106,8 +141,17 @@ void RingBook::forget(uint64_t conn_id) {
       process->second.erase(conn_id);
       if (process->second.empty()) tls_by_process_.erase(process);
     }
+    join(conn_id, it->second, 0);
   }
   connections_.erase(it);
+}
+
+RingBook::TlsObject RingBook::tls_object(uint64_t conn_id, const Connection& connection) {
+  return {.conn_id = conn_id,
+          .ssl = connection.ssl,
+          .tgid = connection.tgid,
+          .read_offset = connection.offset[LLMTAP_READ],
+          .write_offset = connection.offset[LLMTAP_WRITE]};
 }
 
 std::vector<RingBook::TlsObject> RingBook::take_process(uint32_t tgid) {
@@ -117,11 +161,8 @@ std::vector<RingBook::TlsObject> RingBook::take_process(uint32_t tgid) {
   for (const uint64_t id : process->second) {
     const auto it = connections_.find(id);
     if (it == connections_.end()) continue;
-    gone.push_back({.conn_id = id,
-                    .ssl = it->second.ssl,
-                    .tgid = tgid,
-                    .read_offset = it->second.offset[LLMTAP_READ],
-                    .write_offset = it->second.offset[LLMTAP_WRITE]});
+    gone.push_back(tls_object(id, it->second));
+    join(id, it->second, 0);
     connections_.erase(it);
   }
   tls_by_process_.erase(process);

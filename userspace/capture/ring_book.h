@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -28,6 +29,9 @@ class RingBook {
   void note(const llmtap_event_hdr& event);
   // The TLS objects of a process whose address space is gone; forgotten here.
   std::vector<TlsObject> take_process(uint32_t tgid);
+  // TLS objects whose socket was closed by then and that are not freed, as far as anybody saw: while their
+  // process is not followed nobody does. Each once.
+  std::vector<TlsObject> take_without_socket(uint64_t closed_by_ns);
   // What map `verdicts` holds for this verdict, and where; nothing for a connection that is gone.
   struct VerdictWord {
     uint32_t slot = 0;
@@ -50,17 +54,26 @@ class RingBook {
  private:
   struct Connection {
     uint64_t ssl = 0;
+    uint64_t socket = 0;  // the connection below, while it is open
     uint64_t offset[2] = {0, 0};
     uint32_t tgid = 0;
     uint32_t sequence = 0;
     uint32_t sweep = 0;
     uint8_t direction = 0;
   };
+  struct WithoutSocket {
+    uint64_t closed_ns = 0, conn_id = 0;
+  };
   Connection& connection(const llmtap_event_hdr& event);
+  void join(uint64_t conn_id, Connection& tls, uint64_t socket);
+  void close_below(const llmtap_event_hdr& event);
+  static TlsObject tls_object(uint64_t conn_id, const Connection& connection);
   void forget(uint64_t conn_id);
 
   std::unordered_map<uint64_t, Connection> connections_;
   std::unordered_map<uint32_t, std::unordered_set<uint64_t>> tls_by_process_;
+  std::unordered_map<uint64_t, uint64_t> tls_by_socket_;
+  std::deque<WithoutSocket> without_socket_;
   std::unordered_map<uint32_t, uint64_t> process_start_;
   uint32_t sweep_ = 0;
 };
