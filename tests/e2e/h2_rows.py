@@ -13,10 +13,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 
 from compare import line_problems, row_problems, total
-from harness import Failure, Stack, children, client_python, free_port, get, lines_of, need, stop, wait_for, can_connect
+from harness import Failure, Stack, can_connect, children, client_python, free_port, get, lines_of, need, run_main, scratch, stop, told, wait_for
 from rows import ROUTES, Row, usage
 
 PROXIED = [("client", "outbound"), ("proxy", "inbound"), ("proxy", "outbound"), ("server", "inbound")]
@@ -316,59 +315,46 @@ def main():
     if not shutil.which("go"):
         print("go is not installed: its row is left out", file=sys.stderr)
         chosen = [row for row in chosen if row.client != "go"]
-    folder, bad = arguments.keep or tempfile.mkdtemp(prefix="llmtap-h2-"), 0
-    os.makedirs(folder, exist_ok=True)
-    try:
-        with Stack(folder) as stack:
-            run = Run(stack)
-            pooled = Session(run, "pooled")
-            pooled.do("POST", run.tag + "before", 2)
-            # A library that is on the node for the first time is found by its mapping: its first call may pass.
-            stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
-            tap, done = stack.llmtap(arguments.llmtap), []
-            for index, row in enumerate(chosen):
-                model = f"{run.tag}r{index:02d}"
-                problems = []
-                try:
-                    pids = run.call(row, model)
-                    wait_for("the ledger", lambda: len(run.ledger(model)) >= row.total, 30)
-                    want = row.total * len(ROUTES[row.via])
-                    wait_for("the log", lambda: len(of_model(tap, model)) >= want, 20, tap["process"])
-                except (Failure, subprocess.TimeoutExpired) as failure:
-                    problems.append(f"{failure}: {len(of_model(tap, model))} lines in the log")
-                    pids = pids if "pids" in locals() else None
-                done.append((row, model, pids, problems))
-            checks = {} if arguments.only or arguments.rows else session_checks(run, pooled, tap)
-            metrics = get(tap["port"], "/metrics")[1]
-            (stack.folder / "metrics.txt").write_text(metrics)
-            if stop(tap["process"]):
-                raise Failure(tap["stderr"].read_text()[-3000:])
-            for row, model, pids, problems in done:
-                if pids:
-                    lines = of_model(tap, model)
-                    problems += row_problems(row, model, run.ledger(model), lines, pids) + version_problems(row, lines, pids)
-                bad += bool(problems)
-                if problems or arguments.verbose:
-                    print(f"{'FAIL' if problems else 'ok  '} {row.name}")
-                for problem in list(dict.fromkeys(problems))[:12]:
-                    print(f"       {problem}")
-            for name, problems in checks.items():
-                bad += bool(problems)
-                print(f"{'FAIL' if problems else 'ok  '} {name}", *problems, sep="\n       ")
-            models = {model for row, model, _, _ in done if row.plan.get("status") != 404}
-            at_edge = total(metrics, "llmtap_requests_total", lambda labels: labels.get("hop") == "edge" and labels.get("model") in models)
-            calls = sum(row.total for row, *_ in done)
-            if at_edge != calls:
-                bad += 1
-                print(f"FAIL llmtap_requests_total at the edge is {at_edge:g}, the clients made {calls} calls")
-            print(f"{len(done)} rows, {bad} failures")
-            return 1 if bad else 0
-    except Failure as failure:
-        print(f"FAIL {failure}")
-        return 1
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    bad = 0
+    with scratch("h2", arguments.keep) as folder, Stack(folder) as stack:
+        run = Run(stack)
+        pooled = Session(run, "pooled")
+        pooled.do("POST", run.tag + "before", 2)
+        # A library that is on the node for the first time is found by its mapping: its first call may pass.
+        stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
+        tap, done = stack.llmtap(arguments.llmtap), []
+        for index, row in enumerate(chosen):
+            model = f"{run.tag}r{index:02d}"
+            problems = []
+            try:
+                pids = run.call(row, model)
+                wait_for("the ledger", lambda: len(run.ledger(model)) >= row.total, 30)
+                want = row.total * len(ROUTES[row.via])
+                wait_for("the log", lambda: len(of_model(tap, model)) >= want, 20, tap["process"])
+            except (Failure, subprocess.TimeoutExpired) as failure:
+                problems.append(f"{failure}: {len(of_model(tap, model))} lines in the log")
+                pids = pids if "pids" in locals() else None
+            done.append((row, model, pids, problems))
+        checks = {} if arguments.only or arguments.rows else session_checks(run, pooled, tap)
+        metrics = get(tap["port"], "/metrics")[1]
+        (stack.folder / "metrics.txt").write_text(metrics)
+        if stop(tap["process"]):
+            raise Failure(tap["stderr"].read_text()[-3000:])
+        for row, model, pids, problems in done:
+            if pids:
+                lines = of_model(tap, model)
+                problems += row_problems(row, model, run.ledger(model), lines, pids) + version_problems(row, lines, pids)
+            bad += told(row.name, problems, arguments.verbose)
+        for name, problems in checks.items():
+            bad += told(name, problems)
+        models = {model for row, model, _, _ in done if row.plan.get("status") != 404}
+        at_edge = total(metrics, "llmtap_requests_total", lambda labels: labels.get("hop") == "edge" and labels.get("model") in models)
+        calls = sum(row.total for row, *_ in done)
+        if at_edge != calls:
+            bad += 1
+            print(f"FAIL llmtap_requests_total at the edge is {at_edge:g}, the clients made {calls} calls")
+        print(f"{len(done)} rows, {bad} failures")
+        return 1 if bad else 0
 
 
 def of_model(tap, model):
@@ -376,4 +362,4 @@ def of_model(tap, model):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)
