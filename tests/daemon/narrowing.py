@@ -8,7 +8,7 @@ import ssl
 import subprocess
 
 from case import lines_with
-from harness import can_connect, children, free_port, stop, wait_for
+from harness import Failure, can_connect, children, free_port, stop, wait_for
 
 QUIET = {"x-test-input-tokens": "7", "x-test-output-tokens": "3", "content-type": "application/json", "authorization": "Bearer none"}
 
@@ -75,7 +75,7 @@ def curl(bench, port, model):
                     "-d", body_of(model), f"https://127.0.0.1:{port}/v1/chat/completions"], check=True, timeout=120)
 
 
-def inbound(bench, tap, model):
+def inbound(tap, model):
     """nginx's own lines."""
     return [line for line in lines_with(tap["log"], model) if line["process"] == "nginx" and line["direction"] == "inbound"]
 
@@ -84,13 +84,13 @@ def sampled(bench, tap):
     return bench.books(tap).total("llmtap_sampled_targets") > 0
 
 
-def exact(bench, tap, model, calls):
+def exact(tap, model, calls):
     """Each call once at nginx's front, with its numbers."""
     def complete():
-        return len(inbound(bench, tap, model)) >= calls
-    with contextlib.suppress(Exception):
+        return len(inbound(tap, model)) >= calls
+    with contextlib.suppress(Failure):
         wait_for("nginx's lines", complete, 20, tap["process"])
-    lines = inbound(bench, tap, model)
+    lines = inbound(tap, model)
     problems = [f"{len(lines)} lines of nginx for {calls} calls ({model})"] if len(lines) != calls else []
     for line in lines:
         found = (line.get("outcome"), bool(line.get("incomplete")), line.get("input_tokens"), line.get("output_tokens"))
@@ -119,27 +119,27 @@ def nginx(bench):
 
         def noticed():
             curl(bench, port, first)
-            return inbound(bench, tap, first)
+            return inbound(tap, first)
         wait_for("a call of nginx is seen", noticed, 120, tap["process"])
         wait_for("it is left out no more, others are", lambda: sampled(bench, tap), 90, tap["process"])
         # A client that is older than the probe and that nobody looks at: nginx's side counts each.
         for number in range(5):
             model = bench.model("kept")
             caller.call(model)
-            problems += exact(bench, tap, model, 1)
+            problems += exact(tap, model, 1)
             wait_for("narrow again", lambda: sampled(bench, tap), 90, tap["process"])
         reloaded(process)
         model = bench.model("reloaded")
         Caller(bench, port).call(model)
-        problems += exact(bench, tap, model, 1)
+        problems += exact(tap, model, 1)
         model = bench.model("curls")
         for _ in range(20):
             curl(bench, port, model)
-        problems += exact(bench, tap, model, 20)
+        problems += exact(tap, model, 20)
         wait_for("narrow again", lambda: sampled(bench, tap), 90, tap["process"])
         model = bench.model("late")
         Caller(bench, port).call(model)
-        problems += exact(bench, tap, model, 1)
+        problems += exact(tap, model, 1)
         if wrk.poll() is not None:
             problems.append("the load ended early")
     books = bench.books(tap)
@@ -158,7 +158,7 @@ def never(bench):
         wait_for("much has passed", lambda: bench.books(tap).total("llmtap_events_total") > events + 100, 60, tap["process"])
         model = bench.model("always")
         Caller(bench, port).call(model)
-        problems += exact(bench, tap, model, 1)
+        problems += exact(tap, model, 1)
     if bench.books(tap).total("llmtap_unfollowed_seconds_total") != 0:
         problems.append("left out in spite of capture.narrow_share 0")
     return bench.whole(tap, problems)

@@ -11,15 +11,13 @@ import argparse
 import importlib
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from case import Bench  # noqa: E402
-from harness import CLIENTS, Failure, need  # noqa: E402
+from harness import CLIENTS, Failure, need, run_main, scratch, told  # noqa: E402
 from wire import Lost  # noqa: E402
 
 
@@ -33,29 +31,22 @@ def main():
     need(os.geteuid() == 0, "attaching probes needs root")
     need(os.path.exists(arguments.llmtap), f"{arguments.llmtap} is not built")
     need((CLIENTS / "installed").exists(), "the clients are not installed: run scripts/setup-clients")
-    folder = arguments.keep or tempfile.mkdtemp(prefix="llmtap-daemon-")
     cases = [case for case in importlib.import_module(arguments.group).CASES if arguments.only in case[0]]
     need(cases, f"no case matches {arguments.only!r}", 2)
     bad = 0
-    try:
+    with scratch("daemon", arguments.keep) as folder:
         for number, (name, function) in enumerate(cases):
-            place = pathlib.Path(folder) / str(number)
+            place = folder / str(number)
             place.mkdir(parents=True, exist_ok=True)
             try:
                 with Bench(place, arguments.llmtap) as bench:
                     problems = function(bench)
             except (Failure, Lost, OSError, subprocess.TimeoutExpired) as failure:
                 problems = [f"{type(failure).__name__}: {failure}"]
-            bad += bool(problems)
-            print(f"{'FAIL' if problems else 'ok  '} {arguments.group}: {name}", flush=True)
-            for problem in problems[:12]:
-                print(f"       {problem}", flush=True)
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            bad += told(f"{arguments.group}: {name}", problems)
     print(f"{len(cases)} cases, {bad} failures")
     return 1 if bad else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -16,12 +16,11 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from bundle import MANIFESTS, Container, documents, image_tool, probe_container, probe_spec, spec, unpack  # noqa: E402
-from harness import CLIENTS, ROOT, Failure, Stack, lines_of, need, wait_for  # noqa: E402
+from harness import CLIENTS, ROOT, Failure, Stack, lines_of, need, run_main, scratch, wait_for  # noqa: E402
 
 CALLS = 3
 INPUT, OUTPUT = 31, 9
@@ -173,11 +172,9 @@ def main():
         os.environ["LLMTAP_OWN_MOUNTS"] = "1"
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", sys.executable, "-B", *sys.argv])
 
-    folder = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="llmtap-deploy-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
     bad = 0
-    try:
+    with scratch("deploy", arguments.keep) as folder:
+        folder.chmod(0o755)
         image = image_tool()
         subprocess.run([ROOT / "scripts/image", "--binary", arguments.llmtap, "--oci", folder / "image.tar"], check=True)
         entrypoint = unpack(folder / "image.tar", folder / "rootfs")["Entrypoint"]
@@ -214,14 +211,8 @@ def main():
                 if problems and name == "nothing":
                     print(found["says"][-1500:])
                 bad += bool(problems)
-    except Failure as failure:
-        print(f"FAIL {failure}")
-        bad += 1
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
     return 1 if bad else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -9,14 +9,11 @@ import argparse
 import http.server
 import json
 import os
-import shutil
 import subprocess
-import sys
-import tempfile
 import threading
 
 from compare import samples, total
-from harness import CLIENTS, Failure, Stack, client_python, get, lines_of, need, stop, wait_for
+from harness import CLIENTS, Failure, Stack, client_python, get, lines_of, need, run_main, scratch, stop, wait_for
 
 CLIENT = """
 import http.client, json, os, sys, openai
@@ -108,31 +105,25 @@ def main():
     need((CLIENTS / "installed").exists(), "the clients are not installed: run scripts/setup-clients")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    folder, model = tempfile.mkdtemp(prefix="llmtap-beside-"), f"beside{os.getpid()}"
-    try:
-        with Stack(folder) as stack:
-            tap = stack.llmtap(arguments.llmtap)
-            port = server.server_address[1]
-            environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and not name.startswith("OPENAI_")}
-            run = subprocess.run([client_python(), "-c", CLIENT, json.dumps({"base": f"http://127.0.0.1:{port}", "port": port, "model": model})],
-                                 capture_output=True, text=True, timeout=120, env=environment, stdin=subprocess.DEVNULL, check=False)
-            if run.returncode:
-                raise Failure(run.stderr[-2000:])
-            told = json.loads(run.stdout)
-            # Six exchanges at both ends; the tool's call is the last.
-            wait_for("the log", lambda: sum(line.get("operation") == "mcp" and line.get("mcp_tool") == model for line in lines_of(tap["log"])) >= 2,
-                     30, tap["process"])
-            problems = problems_of(told, lines_of(tap["log"]), get(tap["port"], "/metrics")[1], model)
-            if stop(tap["process"]):
-                problems.append("llmtap ended with an error")
-            print(*(["FAIL " + problem for problem in problems] or ["ok: retries, a batch, a tool"]), sep="\n")
-            return 1 if problems else 0
-    except Failure as failure:
-        print(f"FAIL {failure}")
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    model = f"beside{os.getpid()}"
+    with scratch("beside") as folder, Stack(folder) as stack:
+        tap = stack.llmtap(arguments.llmtap)
+        port = server.server_address[1]
+        environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and not name.startswith("OPENAI_")}
+        run = subprocess.run([client_python(), "-c", CLIENT, json.dumps({"base": f"http://127.0.0.1:{port}", "port": port, "model": model})],
+                             capture_output=True, text=True, timeout=120, env=environment, stdin=subprocess.DEVNULL, check=False)
+        if run.returncode:
+            raise Failure(run.stderr[-2000:])
+        told = json.loads(run.stdout)
+        # Six exchanges at both ends; the tool's call is the last.
+        wait_for("the log", lambda: sum(line.get("operation") == "mcp" and line.get("mcp_tool") == model for line in lines_of(tap["log"])) >= 2,
+                 30, tap["process"])
+        problems = problems_of(told, lines_of(tap["log"]), get(tap["port"], "/metrics")[1], model)
+        if stop(tap["process"]):
+            problems.append("llmtap ended with an error")
+        print(*(["FAIL " + problem for problem in problems] or ["ok: retries, a batch, a tool"]), sep="\n")
+        return 1 if problems else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -8,14 +8,11 @@ secrets too. The same on WebSockets, where keys lie in subprotocols too. Looked 
 import argparse
 import base64
 import os
-import shutil
-import sys
-import tempfile
 import urllib.parse
 
 import ws_rows
 from books import settle
-from harness import CLIENTS, SUPPORT, Failure, Stack, client_python, get, lines_of, need, stop, wait_for
+from harness import CLIENTS, SUPPORT, Stack, client_python, get, lines_of, need, run_main, scratch, stop, wait_for
 
 # Credentials by name, and names that no list knows.
 HEADERS = ("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "x-amz-security-token",
@@ -103,47 +100,39 @@ def main():
     arguments = parser.parse_args()
     need(os.geteuid() == 0, "attaching probes needs root")
     need((CLIENTS / "installed").exists(), "the clients are not installed: run scripts/setup-clients")
-    folder = arguments.keep or tempfile.mkdtemp(prefix="llmtap-canary-")
-    os.makedirs(folder, exist_ok=True)
     secrets, problems = Secrets(), []
     # A word of every completion that the server makes.
     secrets.places["jumps"] = "the completion"
     secrets.places["word word"] = "the completion on a WebSocket"
     secrets.places["UklGUklG"] = "the voice on a WebSocket"
-    try:
-        with Stack(folder) as stack:
-            server = stack.server()
-            tap = stack.llmtap(arguments.llmtap)
-            calls = 0
-            for scheme in ("https", "http"):
-                port = server["tls_port" if scheme == "https" else "plain_port"]
-                for spec in specs(secrets, f"{scheme}://127.0.0.1:{port}", stack.ca if scheme == "https" else None):
-                    stack.client(spec)
-                    calls += 1
-            model = f"canary{os.getpid()}"
-            process = stack.start([client_python(), SUPPORT / "ws_server.py", "--certs", stack.certs, "--ledger", stack.folder / "ws.ledger"], "ws")
-            calls += on_websockets(secrets, stack, wait_for("the server listens", lambda: lines_of(stack.folder / "ws.out"), 20, process)[0], model)
-            want = 2 * calls
-            # Nothing seen would be nothing leaked: every call must be in the log.
-            wait_for(f"the log has {want} lines", lambda: sum(line.get("requested_model") == model for line in lines_of(tap["log"])) >= want, 30, tap["process"])
-            pages = {path: get(tap["port"], path) for path in ("/metrics", "/api/calls")}
-            openmetrics = get(tap["port"], "/metrics", "application/openmetrics-text; version=1.0.0")
-            problems += settle(tap["port"])
-            status = stop(tap["process"])
-            if status:
-                problems.append(f"llmtap ended with {status}")
-            for path, (code, text) in pages.items():
-                if code != 200:
-                    problems.append(f"{path} answered {code}")
-                problems += secrets.found(path, text)
-            problems += secrets.found("/metrics as OpenMetrics", openmetrics[1])
-            for name, path in (("the request log", tap["log"]), ("standard error", tap["stderr"]), ("standard output", stack.folder / "llmtap.out")):
-                problems += secrets.found(name, path.read_text(errors="replace"))
-    except Failure as failure:
-        problems.append(str(failure))
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    with scratch("canary", arguments.keep) as folder, Stack(folder) as stack:
+        server = stack.server()
+        tap = stack.llmtap(arguments.llmtap)
+        calls = 0
+        for scheme in ("https", "http"):
+            port = server["tls_port" if scheme == "https" else "plain_port"]
+            for spec in specs(secrets, f"{scheme}://127.0.0.1:{port}", stack.ca if scheme == "https" else None):
+                stack.client(spec)
+                calls += 1
+        model = f"canary{os.getpid()}"
+        process = stack.start([client_python(), SUPPORT / "ws_server.py", "--certs", stack.certs, "--ledger", stack.folder / "ws.ledger"], "ws")
+        calls += on_websockets(secrets, stack, wait_for("the server listens", lambda: lines_of(stack.folder / "ws.out"), 20, process)[0], model)
+        want = 2 * calls
+        # Nothing seen would be nothing leaked: every call must be in the log.
+        wait_for(f"the log has {want} lines", lambda: sum(line.get("requested_model") == model for line in lines_of(tap["log"])) >= want, 30, tap["process"])
+        pages = {path: get(tap["port"], path) for path in ("/metrics", "/api/calls")}
+        openmetrics = get(tap["port"], "/metrics", "application/openmetrics-text; version=1.0.0")
+        problems += settle(tap["port"])
+        status = stop(tap["process"])
+        if status:
+            problems.append(f"llmtap ended with {status}")
+        for path, (code, text) in pages.items():
+            if code != 200:
+                problems.append(f"{path} answered {code}")
+            problems += secrets.found(path, text)
+        problems += secrets.found("/metrics as OpenMetrics", openmetrics[1])
+        for name, path in (("the request log", tap["log"]), ("standard error", tap["stderr"]), ("standard output", stack.folder / "llmtap.out")):
+            problems += secrets.found(name, path.read_text(errors="replace"))
     for problem in problems[:40]:
         print(f"FAIL {problem}")
     print(f"{len(secrets.places)} secrets, {len(problems)} findings")
@@ -151,4 +140,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

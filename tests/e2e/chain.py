@@ -14,12 +14,10 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
-import tempfile
 
 from books import settle
 from compare import total
-from harness import CLIENTS, SUPPORT, Failure, Stack, can_connect, client_python, free_port, get, lines_of, need, stop, wait_for
+from harness import CLIENTS, SUPPORT, Failure, Stack, can_connect, client_python, free_port, get, lines_of, need, run_main, scratch, stop, wait_for
 
 CALLS = 5
 DIALECTS = (("openai_chat", False), ("openai_chat", True))
@@ -164,9 +162,9 @@ def main():
     need(shutil.which("ip"), "ip (iproute2) is not installed")
     if not pathlib.Path(arguments.litellm).exists():
         arguments.litellm = ""
-    folder, problems, done = tempfile.mkdtemp(prefix="llmtap-chain-"), [], 0
+    problems, done = [], 0
     try:
-        with Namespace("a", 1) as agent, Namespace("b", 2) as gateway, Stack(folder) as stack:
+        with scratch("chain") as folder, Namespace("a", 1) as agent, Namespace("b", 2) as gateway, Stack(folder) as stack:
             paths = [chain(stack, arguments, "loopback", Here(), Here(), True), chain(stack, arguments, "namespaces", agent, gateway, False)]
             tap = stack.llmtap(arguments.llmtap)
             for number, path in enumerate(paths):
@@ -181,8 +179,6 @@ def main():
                 problems.append(f"llmtap ended with {status}: {tap['stderr'].read_text()[-2000:]}")
     except Failure as failure:
         problems.append(str(failure))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     for problem in problems:
         print(f"FAIL {problem}")
     print(f"{done} chains of {CALLS} calls through {'LiteLLM' if arguments.litellm else 'nginx'}, {len(problems)} problems")
@@ -190,4 +186,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

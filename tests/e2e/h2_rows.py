@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """End-to-end rows over HTTP/2: h2_rows.py --llmtap build/dev/llmtap [--only TEXT] [-v]
 
-Clients speak HTTP/2, over TLS (libssl, OpenSSL inside node, and Go's own, which only nginx's side shows) to nginx, in clear text to nginx and
+Clients speak HTTP/2, over TLS (libssl, OpenSSL inside node, Go's own and rustls, of which only nginx's side shows) to nginx, in clear text to nginx and
 nghttpx (prior knowledge, and HTTP/1.1's Upgrade); both pass the calls on in HTTP/1.1 to the LLM server
 that keeps the ledger. What llmtap says of each hop must be the ledger's, each call exactly once.
 """
@@ -13,15 +13,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 
 from compare import line_problems, row_problems, total
-from harness import Failure, Stack, children, client_python, free_port, get, lines_of, need, stop, wait_for, can_connect
+from harness import (CLIENTS, Failure, Stack, can_connect, children, client_python, free_port, get, lines_of, need, run_main, scratch, stop, told,
+                     wait_for)
 from rows import ROUTES, Row, usage
 
 PROXIED = [("client", "outbound"), ("proxy", "inbound"), ("proxy", "outbound"), ("server", "inbound")]
-# Go's TLS is its own: no library to hook.
+# Go's TLS is its own and rustls is not hooked: these clients are seen at the proxy.
 ROUTES.update({"nginx_h2": PROXIED, "nginx_h2c": PROXIED, "nghttpx_h2c": PROXIED, "nginx_h2_unhooked": PROXIED[1:]})
+HYPER = CLIENTS / "hyper/hyper-client"
 PATHS = {"openai_chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
 
 NODE_CLIENT = """
@@ -118,6 +119,10 @@ def rows():
             outcome="client_aborted"),
         Row("httpx, 8 calls at once on one connection", "httpx", "openai_chat", True, via="nginx_h2", plan=usage(chunks=20), calls=8),
         Row("Go net/http, seen at nginx", "go", "anthropic", True, via="nginx_h2_unhooked", plan=usage(chunks=20), calls=8),
+        Row("Rust hyper, seen at nginx", "hyper", "openai_chat", via="nginx_h2_unhooked", plan=quick),
+        Row("Rust hyper, stream, seen at nginx", "hyper", "anthropic", True, via="nginx_h2_unhooked", plan=quick),
+        Row("Rust hyper, 100 streams at once on one connection, seen at nginx", "hyper", "openai_chat", True, via="nginx_h2_unhooked",
+            plan=usage(chunks=20, **{"delay-ms": 3}), calls=100),
         Row("rate limited", "curl", "openai_chat", via="nginx_h2", plan={"status": 429, "retry-after": 7}, outcome="rate_limited"),
         Row("h2load, 1,000 calls, 40 at once on one connection", "h2load", "openai_chat", via="nginx_h2", plan=quick, calls=1000),
         Row("prior knowledge, curl", "curl_prior", "openai_chat", True, via="nginx_h2c", plan=quick),
@@ -190,6 +195,8 @@ http {{
             return [client_python(), "-c", HTTPX_CLIENT, json.dumps(spec)]
         if row.client == "go":
             return [self.go(), json.dumps(spec)]
+        if row.client == "hyper":
+            return [HYPER, json.dumps(spec)]
         flags = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         if row.client == "h2load":
             return ["h2load", "-n", row.calls, "-c", 1, "-m", 40, "-d", file, *flags, url]
@@ -316,59 +323,49 @@ def main():
     if not shutil.which("go"):
         print("go is not installed: its row is left out", file=sys.stderr)
         chosen = [row for row in chosen if row.client != "go"]
-    folder, bad = arguments.keep or tempfile.mkdtemp(prefix="llmtap-h2-"), 0
-    os.makedirs(folder, exist_ok=True)
-    try:
-        with Stack(folder) as stack:
-            run = Run(stack)
-            pooled = Session(run, "pooled")
-            pooled.do("POST", run.tag + "before", 2)
-            # A library that is on the node for the first time is found by its mapping: its first call may pass.
-            stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
-            tap, done = stack.llmtap(arguments.llmtap), []
-            for index, row in enumerate(chosen):
-                model = f"{run.tag}r{index:02d}"
-                problems = []
-                try:
-                    pids = run.call(row, model)
-                    wait_for("the ledger", lambda: len(run.ledger(model)) >= row.total, 30)
-                    want = row.total * len(ROUTES[row.via])
-                    wait_for("the log", lambda: len(of_model(tap, model)) >= want, 20, tap["process"])
-                except (Failure, subprocess.TimeoutExpired) as failure:
-                    problems.append(f"{failure}: {len(of_model(tap, model))} lines in the log")
-                    pids = pids if "pids" in locals() else None
-                done.append((row, model, pids, problems))
-            checks = {} if arguments.only or arguments.rows else session_checks(run, pooled, tap)
-            metrics = get(tap["port"], "/metrics")[1]
-            (stack.folder / "metrics.txt").write_text(metrics)
-            if stop(tap["process"]):
-                raise Failure(tap["stderr"].read_text()[-3000:])
-            for row, model, pids, problems in done:
-                if pids:
-                    lines = of_model(tap, model)
-                    problems += row_problems(row, model, run.ledger(model), lines, pids) + version_problems(row, lines, pids)
-                bad += bool(problems)
-                if problems or arguments.verbose:
-                    print(f"{'FAIL' if problems else 'ok  '} {row.name}")
-                for problem in list(dict.fromkeys(problems))[:12]:
-                    print(f"       {problem}")
-            for name, problems in checks.items():
-                bad += bool(problems)
-                print(f"{'FAIL' if problems else 'ok  '} {name}", *problems, sep="\n       ")
-            models = {model for row, model, _, _ in done if row.plan.get("status") != 404}
-            at_edge = total(metrics, "llmtap_requests_total", lambda labels: labels.get("hop") == "edge" and labels.get("model") in models)
-            calls = sum(row.total for row, *_ in done)
-            if at_edge != calls:
-                bad += 1
-                print(f"FAIL llmtap_requests_total at the edge is {at_edge:g}, the clients made {calls} calls")
-            print(f"{len(done)} rows, {bad} failures")
-            return 1 if bad else 0
-    except Failure as failure:
-        print(f"FAIL {failure}")
-        return 1
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    if not HYPER.exists():
+        print("left out: the rows of hyper, which scripts/setup-clients could not build", file=sys.stderr)
+        chosen = [row for row in chosen if row.client != "hyper"]
+    bad = 0
+    with scratch("h2", arguments.keep) as folder, Stack(folder) as stack:
+        run = Run(stack)
+        pooled = Session(run, "pooled")
+        pooled.do("POST", run.tag + "before", 2)
+        # A library that is on the node for the first time is found by its mapping: its first call may pass.
+        stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
+        tap, done = stack.llmtap(arguments.llmtap), []
+        for index, row in enumerate(chosen):
+            model = f"{run.tag}r{index:02d}"
+            problems = []
+            try:
+                pids = run.call(row, model)
+                wait_for("the ledger", lambda: len(run.ledger(model)) >= row.total, 30)
+                want = row.total * len(ROUTES[row.via])
+                wait_for("the log", lambda: len(of_model(tap, model)) >= want, 20, tap["process"])
+            except (Failure, subprocess.TimeoutExpired) as failure:
+                problems.append(f"{failure}: {len(of_model(tap, model))} lines in the log")
+                pids = pids if "pids" in locals() else None
+            done.append((row, model, pids, problems))
+        checks = {} if arguments.only or arguments.rows else session_checks(run, pooled, tap)
+        metrics = get(tap["port"], "/metrics")[1]
+        (stack.folder / "metrics.txt").write_text(metrics)
+        if stop(tap["process"]):
+            raise Failure(tap["stderr"].read_text()[-3000:])
+        for row, model, pids, problems in done:
+            if pids:
+                lines = of_model(tap, model)
+                problems += row_problems(row, model, run.ledger(model), lines, pids) + version_problems(row, lines, pids)
+            bad += told(row.name, problems, arguments.verbose)
+        for name, problems in checks.items():
+            bad += told(name, problems)
+        models = {model for row, model, _, _ in done if row.plan.get("status") != 404}
+        at_edge = total(metrics, "llmtap_requests_total", lambda labels: labels.get("hop") == "edge" and labels.get("model") in models)
+        calls = sum(row.total for row, *_ in done)
+        if at_edge != calls:
+            bad += 1
+            print(f"FAIL llmtap_requests_total at the edge is {at_edge:g}, the clients made {calls} calls")
+        print(f"{len(done)} rows, {len(checks)} checks of sessions, {bad} failures")
+        return 1 if bad or not done and not checks else 0
 
 
 def of_model(tap, model):
@@ -376,4 +373,4 @@ def of_model(tap, model):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts and stops what a run needs: certificates, the LLM server, nginx, llmtap, the clients."""
+"""Starts and stops what a run needs: certificates, the LLM server, nginx, llmtap, the clients. Tells how it ended."""
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -193,3 +196,36 @@ def need(condition, message, status=77):
     if not condition:
         print(f"skipped: {message}" if status == 77 else message, file=sys.stderr)
         sys.exit(status)
+
+
+@contextlib.contextmanager
+def scratch(name, keep=None):
+    """The folder of one run, removed at its end; `keep` is one that stays."""
+    folder = pathlib.Path(keep or tempfile.mkdtemp(prefix=f"llmtap-{name}-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def told(name, problems, always=True):
+    """Prints how a row or case ended, `always` or when it failed; whether it failed."""
+    problems = list(dict.fromkeys(problems))
+    if problems or always:
+        print(f"{'FAIL' if problems else 'ok  '} {name}", flush=True)
+    for problem in problems[:12]:
+        print(f"       {problem}", flush=True)
+    if len(problems) > 12:
+        print(f"       and {len(problems) - 12} more", flush=True)
+    return bool(problems)
+
+
+def run_main(main):
+    """Ends the program with what `main` returns; what could not be run to its end has failed."""
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        print(f"FAIL {failure}")
+        sys.exit(1)

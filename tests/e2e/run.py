@@ -14,11 +14,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 
 from books import settle
 from compare import client_problems, row_problems, samples, total
-from harness import CLIENTS, Failure, Stack, get, lines_of, need, stop, wait_for
+from harness import CLIENTS, Failure, Stack, get, lines_of, need, run_main, scratch, stop, told, wait_for
 from rows import ROUTES, all_rows
 
 SAME = ("status", "model", "input_tokens", "output_tokens", "finish_reason", "events", "bytes", "text_sha", "failure")
@@ -142,14 +141,7 @@ class Run:
     def report(self):
         bad = 0
         for row in self.rows:
-            problems = list(dict.fromkeys(self.problems.pop(row.name, [])))
-            bad += bool(problems)
-            if problems or self.verbose:
-                print(f"{'FAIL' if problems else 'ok  '} {row.name}")
-            for problem in problems[:12]:
-                print(f"       {problem}")
-            if len(problems) > 12:
-                print(f"       and {len(problems) - 12} more")
+            bad += told(row.name, self.problems.pop(row.name, []), self.verbose)
         for name, problems in self.problems.items():
             bad += bool(problems)
             for problem in problems:
@@ -184,44 +176,35 @@ def main():
         if not (CLIENTS / suite / "curl").exists():
             print(f"left out: the rows of curl_{suite}, which scripts/setup-clients could not get", file=sys.stderr)
             rows = [row for row in rows if row.client != f"curl_{suite}"]
-    folder = arguments.keep or tempfile.mkdtemp(prefix="llmtap-e2e-")
-    os.makedirs(folder, exist_ok=True)
-    try:
-        with Stack(folder) as stack:
-            run = Run(stack, rows, arguments.verbose)
-            if arguments.without_llmtap:
-                run.without_probe(rows)
-                return run.report()
-            run.without_probe([row for row in rows if row.twice])
-            # A program that is on the node for the first time is found by its mapping; its first call
-            # may pass before. Agents run long: one is there before the probe starts.
-            if any(row.client.startswith("node") for row in rows):
-                stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
-            libraries = [library for suite in ("bullseye", "trixie") if any(row.client == f"curl_{suite}" for row in rows)
-                         for library in (CLIENTS / suite).glob("usr/lib/*/libssl.so.*")]
-            if libraries:
-                stack.start([sys.executable, "-c", HOLD, *libraries], "hold")
-                wait_for("the libraries are mapped", lambda: (stack.folder / "hold.out").read_text(), 20)
-            # A client hands 20 MB to its library in one call, which the server reads at the same time: no reader
-            # keeps up with that on a busy node. The ring holds all of it.
-            tap = stack.llmtap(arguments.llmtap, "--set", "capture.ring_bytes=64MiB")
-            for row in rows:
-                run.with_probe(row, tap)
-            run.problems["books"] += settle(tap["port"])
-            metrics = get(tap["port"], "/metrics")[1]
-            (stack.folder / "metrics.txt").write_text(metrics)
-            status = stop(tap["process"])
-            if status:
-                run.problems["llmtap"].append(f"ended with {status}: {tap['stderr'].read_text()[-3000:]}")
-            run.check(tap, metrics)
+    with scratch("e2e", arguments.keep) as folder, Stack(folder) as stack:
+        run = Run(stack, rows, arguments.verbose)
+        if arguments.without_llmtap:
+            run.without_probe(rows)
             return run.report()
-    except Failure as failure:
-        print(f"FAIL {failure}")
-        return 1
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        run.without_probe([row for row in rows if row.twice])
+        # A program that is on the node for the first time is found by its mapping; its first call
+        # may pass before. Agents run long: one is there before the probe starts.
+        if any(row.client.startswith("node") for row in rows):
+            stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
+        libraries = [library for suite in ("bullseye", "trixie") if any(row.client == f"curl_{suite}" for row in rows)
+                     for library in (CLIENTS / suite).glob("usr/lib/*/libssl.so.*")]
+        if libraries:
+            stack.start([sys.executable, "-c", HOLD, *libraries], "hold")
+            wait_for("the libraries are mapped", lambda: (stack.folder / "hold.out").read_text(), 20)
+        # A client hands 20 MB to its library in one call, which the server reads at the same time: no reader
+        # keeps up with that on a busy node. The ring holds all of it.
+        tap = stack.llmtap(arguments.llmtap, "--set", "capture.ring_bytes=64MiB")
+        for row in rows:
+            run.with_probe(row, tap)
+        run.problems["books"] += settle(tap["port"])
+        metrics = get(tap["port"], "/metrics")[1]
+        (stack.folder / "metrics.txt").write_text(metrics)
+        status = stop(tap["process"])
+        if status:
+            run.problems["llmtap"].append(f"ended with {status}: {tap['stderr'].read_text()[-3000:]}")
+        run.check(tap, metrics)
+        return run.report()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

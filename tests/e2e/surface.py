@@ -10,16 +10,13 @@ import gzip
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import urllib.error
 import urllib.request
 
 from compare import samples
-from harness import CLIENTS, ROOT, SUPPORT, Failure, Stack, lines_of, need, stop, wait_for
+from harness import CLIENTS, ROOT, SUPPORT, Stack, lines_of, need, run_main, scratch, stop, wait_for
 
 TOKEN = "scrape-me"
 # There whatever happens; tests/unit/pipeline/observe_test.cpp holds the whole table.
@@ -130,14 +127,8 @@ def main():
     arguments = parser.parse_args()
     need(os.geteuid() == 0, "attaching probes needs root")
     need((CLIENTS / "installed").exists(), "the clients are not installed: run scripts/setup-clients")
-    folder = tempfile.mkdtemp(prefix="llmtap-e2e-")
-    try:
-        with Stack(folder) as stack:
-            problems = run(stack, arguments.llmtap)
-    except Failure as failure:
-        problems = [str(failure)]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch("surface") as folder, Stack(folder) as stack:
+        problems = run(stack, arguments.llmtap)
     for problem in problems:
         print(f"FAIL {problem}")
     print(f"{len(problems)} failures")
@@ -145,4 +136,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

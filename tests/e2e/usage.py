@@ -13,12 +13,10 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 
-from harness import CLIENTS, SUPPORT, Failure, Stack, client_python, lines_of, need, stop, wait_for
+from harness import CLIENTS, SUPPORT, Failure, Stack, client_python, lines_of, need, run_main, scratch, stop, told, wait_for
 
 sys.path.insert(0, str(SUPPORT / "clients"))
 from usage import FIELDS, SDKS  # pylint: disable=wrong-import-position
@@ -99,45 +97,36 @@ def main():
     need(arguments.without_llmtap or os.geteuid() == 0, "attaching probes needs root")
     need((CLIENTS / "installed").exists() and "cohere==" in (CLIENTS / "installed").read_text(),
          "the clients are not installed: run scripts/setup-clients")
-    folder, bad, results = tempfile.mkdtemp(prefix="llmtap-usage-"), 0, []
-    try:
-        with Stack(folder) as stack:
-            server = stack.server()
-            tap = None if arguments.without_llmtap else stack.llmtap(arguments.llmtap)
-            for number, (sdk, stream) in enumerate(rows()):
-                name = f"{sdk}{' stream' if stream else ''}"
-                if arguments.only not in name:
-                    continue
-                model = f"tap{os.getpid()}x{number}-{PLAN}"
-                usage = call(stack, server, sdk, stream, model)
-                results.append((sdk, stream, usage))
-                problems = []
-                if tap:
-                    def found(model=model):
-                        return [line for line in lines_of(tap["log"]) if line.get("requested_model") == model]
-                    try:
-                        wait_for("the log", lambda found=found: len(found()) >= 2, 20, tap["process"])
-                    except Failure as failure:
-                        problems.append(str(failure))
-                    problems += problems_of(usage, found())
-                bad += bool(problems)
-                print(f"{'FAIL' if problems else 'ok  '} {name}: {', '.join(f'{key} {usage[key]}' for key in FIELDS if usage[key] is not None)}")
-                for problem in problems:
-                    print(f"       {problem}")
+    bad, results = 0, []
+    with scratch("usage") as folder, Stack(folder) as stack:
+        server = stack.server()
+        tap = None if arguments.without_llmtap else stack.llmtap(arguments.llmtap)
+        for number, (sdk, stream) in enumerate(rows()):
+            name = f"{sdk}{' stream' if stream else ''}"
+            if arguments.only not in name:
+                continue
+            model = f"tap{os.getpid()}x{number}-{PLAN}"
+            usage = call(stack, server, sdk, stream, model)
+            results.append((sdk, stream, usage))
+            problems = []
             if tap:
-                status = stop(tap["process"])
-                bad += bool(status)
-            for problem in update(table(results), arguments.write) if not arguments.only else []:
-                bad += 1
-                print(f"FAIL {problem}")
-            print(f"{len(results)} rows, {bad} failures")
-            return 1 if bad else 0
-    except Failure as failure:
-        print(f"FAIL {failure}")
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+                def found(model=model):
+                    return [line for line in lines_of(tap["log"]) if line.get("requested_model") == model]
+                try:
+                    wait_for("the log", lambda found=found: len(found()) >= 2, 20, tap["process"])
+                except Failure as failure:
+                    problems.append(str(failure))
+                problems += problems_of(usage, found())
+            bad += told(f"{name}: {', '.join(f'{key} {usage[key]}' for key in FIELDS if usage[key] is not None)}", problems)
+        if tap:
+            status = stop(tap["process"])
+            bad += bool(status)
+        for problem in update(table(results), arguments.write) if not arguments.only else []:
+            bad += 1
+            print(f"FAIL {problem}")
+        print(f"{len(results)} rows, {bad} failures")
+        return 1 if bad else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

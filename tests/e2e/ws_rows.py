@@ -10,13 +10,10 @@ import collections
 import functools
 import json
 import os
-import shutil
 import subprocess
-import sys
-import tempfile
 
 from books import settle
-from harness import CLIENTS, SUPPORT, Failure, Stack, client_python, lines_of, need, stop, wait_for
+from harness import CLIENTS, SUPPORT, Failure, Stack, client_python, lines_of, need, run_main, scratch, stop, told, wait_for
 
 FORGETFUL = {"threshold": 0, "serverNoContextTakeover": True, "clientNoContextTakeover": True}
 Row = collections.namedtuple("Row", "name client api tls compression options note", defaults=(True, None, {}, ""))
@@ -166,42 +163,33 @@ def main():
     arguments = parser.parse_args()
     need(os.geteuid() == 0, "attaching probes needs root")
     need((CLIENTS / "node/node_modules/ws").exists(), "no clients: run scripts/setup-clients")
-    folder, bad, done = tempfile.mkdtemp(prefix="llmtap-ws-"), 0, []
-    try:
-        with Stack(folder) as stack:
-            ledger = stack.folder / "ws.ledger"
-            process = stack.start([client_python(), SUPPORT / "ws_server.py", "--certs", stack.certs, "--ledger", ledger], "ws")
-            server = wait_for("the server listens", lambda: lines_of(stack.folder / "ws.out"), 20, process)[0]
-            # A library that is on the node for the first time is found by its mapping: its first call may pass.
-            stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
-            early, gate, early_model = None, stack.folder / "gate", f"ws{os.getpid()}early"
-            if arguments.only in MIDDLE.name:
-                early = start(stack, server, MIDDLE, early_model, gate=str(gate),
-                              messages=messages(MIDDLE, early_model) * 3)
-                need(early.stdout.readline() == b"answered\n", "the early client got no answer", 1)
-            tap = stack.llmtap(arguments.llmtap)
-            rows = [(MIDDLE, lambda: run_middle(tap, server, ledger, early_model, early, gate))] if early else []
-            rows += [(row, functools.partial(run_row, stack, tap, server, ledger, row, f"ws{os.getpid()}r{index}"))
-                     for index, row in enumerate(row for row in ROWS if arguments.only in row.name)]
-            for row, run in rows:
-                problems = run()
-                done.append(row)
-                bad += bool(problems)
-                if problems or arguments.verbose:
-                    print(f"{'FAIL' if problems else 'ok  '} {row.name}", *problems[:10], sep="\n       ")
-            unsettled = settle(tap["port"])
-            if unsettled:
-                raise Failure(f"the books: {unsettled}")
-            if stop(tap["process"]):
-                raise Failure(tap["stderr"].read_text()[-3000:])
-    except Failure as failure:
-        print(f"FAIL {failure}")
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    bad, done = 0, []
+    with scratch("ws") as folder, Stack(folder) as stack:
+        ledger = stack.folder / "ws.ledger"
+        process = stack.start([client_python(), SUPPORT / "ws_server.py", "--certs", stack.certs, "--ledger", ledger], "ws")
+        server = wait_for("the server listens", lambda: lines_of(stack.folder / "ws.out"), 20, process)[0]
+        # A library that is on the node for the first time is found by its mapping: its first call may pass.
+        stack.start(["node", "-e", "setInterval(() => {}, 1e6)"], "node")
+        early, gate, early_model = None, stack.folder / "gate", f"ws{os.getpid()}early"
+        if arguments.only in MIDDLE.name:
+            early = start(stack, server, MIDDLE, early_model, gate=str(gate),
+                          messages=messages(MIDDLE, early_model) * 3)
+            need(early.stdout.readline() == b"answered\n", "the early client got no answer", 1)
+        tap = stack.llmtap(arguments.llmtap)
+        rows = [(MIDDLE, lambda: run_middle(tap, server, ledger, early_model, early, gate))] if early else []
+        rows += [(row, functools.partial(run_row, stack, tap, server, ledger, row, f"ws{os.getpid()}r{index}"))
+                 for index, row in enumerate(row for row in ROWS if arguments.only in row.name)]
+        for row, run in rows:
+            done.append(row)
+            bad += told(row.name, run(), arguments.verbose)
+        unsettled = settle(tap["port"])
+        if unsettled:
+            raise Failure(f"the books: {unsettled}")
+        if stop(tap["process"]):
+            raise Failure(tap["stderr"].read_text()[-3000:])
     print(f"{len(done)} rows, {bad} failures")
     return 1 if bad or not done else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)
