@@ -83,7 +83,8 @@ constexpr std::string_view kKept[] = {"model",
                                       "endpoint",
                                       "inference_geo",
                                       "model_instance_id",
-                                      "ttl"};
+                                      "ttl",
+                                      "tokenCount"};
 // Objects under these hold what users, tools and applications wrote.
 constexpr std::string_view kDenied[] = {"arguments",
                                         "args",
