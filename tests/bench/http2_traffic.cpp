@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "bench/dialects.h"
 #include "bench/event_writer.h"
+#include "bench/interleaved_calls.h"
 #include "bench/traffic.h"
 
 namespace llmtap::bench {
@@ -72,19 +73,16 @@ Traffic http2_traffic(std::string_view name, uint32_t connections, uint32_t stre
   std::mt19937 random(3);
   std::vector<uint32_t> order(size_t{connections} * streams);
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::string event;
   for (uint32_t first = 1; traffic.body_bytes < target_bytes; first += 2 * streams) {
-    std::vector<StreamedCall> calls(order.size());
     const auto connection = [&](uint32_t i) { return i / streams + 1; };
     const auto stream = [&](uint32_t i) { return first + 2 * (i % streams); };
-    const auto send = [&](uint32_t i, std::string_view data, bool last = false) {
+    const auto send = [&](uint32_t i, std::string_view data, bool last) {
       writer.read(connection(i), frame(kData, last ? kEndStream : 0, stream(i), data), false);
       traffic.body_bytes += data.size();
       traffic.events++;
       writer.tick(300);
     };
-    for (uint32_t i = 0; i < order.size(); ++i) {
-      calls[i] = {fmt::format("{:024x}", traffic.expected.calls + i), 20 + random() % 4000, events_per_call};
+    const auto ask = [&](uint32_t i) {
       writer.write(connection(i),
                    frame(kHeaders, kEndHeaders, stream(i),
                          request_block(dialect->host, dialect->target, "application/json")) +
@@ -94,24 +92,8 @@ Traffic http2_traffic(std::string_view name, uint32_t connections, uint32_t stre
       writer.tick(20'000);
       writer.read(connection(i), frame(kHeaders, kEndHeaders, stream(i), reply_block(dialect->content_type)),
                   true);
-      for (const std::string& each : dialect->opening(calls[i])) send(i, each);
-      traffic.expected.input_tokens += calls[i].input_tokens;
-      traffic.expected.output_tokens += calls[i].output_tokens;
-    }
-    for (uint32_t number = 0; number < events_per_call; ++number) {
-      std::ranges::shuffle(order, random);
-      for (const uint32_t i : order) {
-        event.clear();
-        dialect->delta(event, calls[i], number, std::string(1 + random() % 8, 'w'));
-        send(i, event);
-      }
-    }
-    for (uint32_t i = 0; i < order.size(); ++i) {
-      const auto closing = dialect->closing(calls[i]);
-      for (const std::string& each : closing) send(i, each, &each == &closing.back());
-    }
-    traffic.expected.calls += order.size();
-    traffic.expected.chunks += order.size() * (events_per_call + dialect->other_chunks);
+    };
+    interleaved_calls(traffic, *dialect, events_per_call, order, random, ask, send);
   }
   for (uint32_t i = 1; i <= connections; ++i) writer.close(i);
   return traffic;

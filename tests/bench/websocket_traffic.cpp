@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "bench/dialects.h"
 #include "bench/event_writer.h"
+#include "bench/interleaved_calls.h"
 #include "bench/traffic.h"
 
 namespace llmtap::bench {
@@ -92,11 +93,9 @@ Traffic websocket_traffic(uint32_t streams, uint32_t events_per_call, Deflate de
   }
   const std::string ask =
       frame(R"({"type":"response.create","model":"gpt-5-mini","input":"Tell me of the sea."})", true);
-  std::string event;
   std::deque<MessageDeflater> deflaters(deflated ? streams : 0);
   while (traffic.body_bytes < target_bytes) {
-    std::vector<StreamedCall> calls(streams);
-    const auto send = [&](uint32_t stream, std::string_view data) {
+    const auto send = [&](uint32_t stream, std::string_view data, bool) {
       if (deflated)
         writer.read(stream + 1, frame(deflaters[stream].message(data_of(data)), false, true), false);
       else
@@ -105,26 +104,11 @@ Traffic websocket_traffic(uint32_t streams, uint32_t events_per_call, Deflate de
       traffic.events++;
       writer.tick(300);
     };
-    for (uint32_t i = 0; i < streams; ++i) {
-      calls[i] = {fmt::format("{:024x}", traffic.expected.calls + i), 20 + random() % 4000, events_per_call};
-      writer.write(i + 1, ask, true);
+    const auto ask_on = [&](uint32_t stream) {
+      writer.write(stream + 1, ask, true);
       writer.tick(20'000);
-      for (const std::string& each : dialect->opening(calls[i])) send(i, each);
-      traffic.expected.input_tokens += calls[i].input_tokens;
-      traffic.expected.output_tokens += calls[i].output_tokens;
-    }
-    for (uint32_t number = 0; number < events_per_call; ++number) {
-      std::ranges::shuffle(order, random);
-      for (const uint32_t i : order) {
-        event.clear();
-        dialect->delta(event, calls[i], number, std::string(1 + random() % 8, 'w'));
-        send(i, event);
-      }
-    }
-    for (uint32_t i = 0; i < streams; ++i)
-      for (const std::string& each : dialect->closing(calls[i])) send(i, each);
-    traffic.expected.calls += streams;
-    traffic.expected.chunks += uint64_t{streams} * (events_per_call + dialect->other_chunks);
+    };
+    interleaved_calls(traffic, *dialect, events_per_call, order, random, ask_on, send);
   }
   for (uint32_t i = 0; i < streams; ++i) writer.close(i + 1);
   return traffic;

@@ -16,7 +16,7 @@ void add_to(std::optional<uint64_t>& sum, const std::optional<uint64_t>& more) {
 
 }  // namespace
 
-void BatchResults::add(const ReplyRecord& line) {
+void BatchResults::add(const ReplyRecord& line, std::string_view model) {
   const TokenCounts tokens = count_tokens(line.usage, shape_of(line), provider_);
   if (tokens.source == TokenSource::kNone) return;
   ++lines_;
@@ -32,9 +32,10 @@ void BatchResults::add(const ReplyRecord& line) {
   add_to(tokens_.input_image, tokens.input_image);
   add_to(tokens_.output_image, tokens.output_image);
   tokens_.source = TokenSource::kReported;
-  if (models_ == 0 || line.model != model_) models_ = std::min(models_ + 1, 2);
-  if (models_ == 1) model_ = line.model;
-  const ModelPrice* price = prices_ ? prices_->find(line.model, provider_) : nullptr;
+  if (!line.model.empty()) model = line.model;
+  if (models_ == 0 || model != model_) models_ = std::min(models_ + 1, 2);
+  if (models_ == 1) model_ = model;
+  const ModelPrice* price = prices_ ? prices_->find(model, provider_) : nullptr;
   const auto usd = price == nullptr ? std::nullopt
                                     : cost_usd(*price, tokens, ServiceTier::kBatch, {},
                                                rules_.class_factor(provider_, ServiceTier::kBatch));

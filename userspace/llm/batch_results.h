@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "llm/price_rules.h"
 #include "llm/reply_record.h"
@@ -19,7 +20,8 @@ class BatchResults {
   BatchResults(std::string provider, std::shared_ptr<const PriceTable> prices, const PriceRules& rules)
       : provider_(std::move(provider)), prices_(std::move(prices)), rules_(rules) {}
 
-  void add(const ReplyRecord& line);
+  // `model`: of lines that name none; may be empty.
+  void add(const ReplyRecord& line, std::string_view model = {});
 
   // With usage: requests that failed have none and cost nothing, and files of requests have custom ids
   // too.

@@ -99,7 +99,7 @@ enum class ReplyField : uint16_t {
   kTokenText, kTokenSpecial, kGeneratedText,     // TGI: a token, and at the end all of them again
   kOutputOpen, kMetaInfo, kTgiToken, kTextOutput, kModelName, kInstance, kLlamaStop, kStopType,
   kRequestId, kTrafficType, kInputModality, kInputCount, kOutputModality, kOutputCount, kWriteTtl,
-  kWriteCount, kPredictedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal, kRpcVersion, kToolFailed, kCustomId,
+  kWriteCount, kPredictedTokens, kEmbeddedTokens, kImage, kSeconds, kSpeed, kGeo, kRefusal, kRpcVersion, kToolFailed, kCustomId,
   kInterrupted,  // Gemini Live: by the one who speaks
 };
 // clang-format on

@@ -9,7 +9,8 @@ namespace llmtap {
 BatchForm batch_form(std::string_view method, std::string_view path, const Route& route,
                      std::string_view provider) {
   const std::string_view name = route.route;
-  if (name.ends_with(":batchGenerateContent")) return BatchForm::kOperation;
+  if (name.ends_with(":batchGenerateContent") || name.ends_with(":asyncBatchEmbedContent"))
+    return BatchForm::kOperation;
   if (method != "GET") return BatchForm::kNone;
   if (name.ends_with("/files/{id}/content") || name.ends_with("/batches/{id}/results"))
     return BatchForm::kLines;

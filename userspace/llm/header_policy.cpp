@@ -16,6 +16,7 @@ constexpr std::string_view kAllowed[] = {
     "accept-encoding",
     "age",
     "allow",
+    "amz-sdk-request",
     "anthropic-beta",
     "anthropic-dangerous-direct-browser-access",
     "anthropic-version",

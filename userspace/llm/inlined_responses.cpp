@@ -8,6 +8,8 @@ namespace {
 // in the batch's own description. The SDKs read the latter.
 constexpr std::string_view kOutput = ".response.inlinedResponses.inlinedResponses[].response";
 constexpr std::string_view kDescribed = ".metadata.output.inlinedResponses.inlinedResponses[].response";
+// Embeddings do not name their model, their batch does, in front of its output.
+constexpr std::string_view kDescription = ".metadata", kModels = "models/";
 // Of a file: {"key":…,"response":{…}} to a line.
 constexpr std::string_view kLine = ".response";
 
@@ -52,6 +54,9 @@ void InlinedResponses::string_ended() {
   } else if (depth_ == 1 && key_ == "name" && name_.empty() && text_.starts_with("batches/") &&
              text_.size() <= kMaxNameBytes) {
     name_ = text_;
+  } else if (depth_ == 2 && key_ == "model" && path_ == kDescription && text_.starts_with(kModels) &&
+             text_.size() <= kMaxNameBytes) {
+    model_ = text_.substr(kModels.size());
   }
 }
 

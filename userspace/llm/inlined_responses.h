@@ -30,7 +30,7 @@ class InlinedResponses final : private RecordListener {
   static constexpr size_t kMaxKeyBytes = 32, kMaxNameBytes = 128;
 
   void on_record_begin() override {}
-  void on_record_end() override { batch_.add(reader_.record()); }
+  void on_record_end() override { batch_.add(reader_.record(), model_); }
 
   struct Level {
     bool object = false, key_next = false;
@@ -52,6 +52,7 @@ class InlinedResponses final : private RecordListener {
   std::string path_;        // of the innermost container with a level: ".key" and "[]"
   std::string text_;        // of a string that is asked for
   std::string key_, name_, place_;
+  std::string model_;  // of the whole batch
   bool in_string_ = false, escaped_ = false, is_key_ = false, reading_ = false, broken_ = false;
 };
 

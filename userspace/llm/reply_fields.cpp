@@ -262,6 +262,8 @@ constexpr ReplyRow kReplyRows[] = {
     {"usageMetadata.candidatesTokensDetails[].modality", ReplyField::kOutputModality},
     {"usageMetadata.candidatesTokensDetails[].tokenCount", ReplyField::kOutputCount},
     {"predictions[].embeddings.statistics.token_count", ReplyField::kPredictedTokens},
+    {"embedding", ReplyField::kEmbedding, JsonWant::kOpen},
+    {"tokenCount", ReplyField::kEmbeddedTokens},
     {"predictions[].bytesBase64Encoded", ReplyField::kImage, JsonWant::kText},
     {"event_type", ReplyField::kType},
     {"interaction.id", ReplyField::kId},

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "llm/number_checks.h"
 
 namespace llmtap {
@@ -73,6 +74,7 @@ void ReplyRecord::clear() {
   parts.clear();
   details.clear();
   predicted_tokens = 0;
+  embedded_tokens.reset();
   images = 0;
   seconds.reset();
   json_rpc = tool_failed = batch_line = refused = repeats = output = meta_info = tgi_token = token_special =
@@ -118,6 +120,8 @@ void RecordReader::on_json_record_begin() {
 
 // Modalities and times to live are known when their lists have been read.
 void RecordReader::take_details() {
+  if (record_.embedding && record_.embedded_tokens && !record_.usage.has(Usage::kGeminiPrompt))
+    record_.usage.set(Usage::kGeminiPrompt, *record_.embedded_tokens);
   if (record_.predicted_tokens > 0) record_.usage.set(Usage::kGeminiPrompt, record_.predicted_tokens);
   for (const ReplyRecord::Detail& detail : record_.details) {
     if (!detail.counts()) continue;
@@ -221,6 +225,8 @@ void RecordReader::on_json_string(uint16_t field, const JsonPlace& place, std::s
     case ReplyField::kRpcVersion: r.json_rpc = value == "2.0"; break;
     case ReplyField::kCustomId: r.batch_line = true; break;
     case ReplyField::kGeo: r.geo = value; break;
+    // A 64-bit number is a string in Google's JSON.
+    case ReplyField::kEmbeddedTokens: r.embedded_tokens = parse_integer<uint64_t>(value); break;
     default: break;
   }
 }
@@ -253,6 +259,7 @@ void RecordReader::on_json_number(uint16_t field, const JsonPlace& place, const 
     case ReplyField::kOutputCount: detail_at(place, true, false).count = as_count(number).value_or(0); break;
     case ReplyField::kWriteCount: detail_at(place, false, true).count = as_count(number).value_or(0); break;
     case ReplyField::kPredictedTokens: r.predicted_tokens += as_count(number).value_or(0); break;
+    case ReplyField::kEmbeddedTokens: r.embedded_tokens = as_count(number); break;
     case ReplyField::kErrorCode: r.error_code = number_text(number); break;
     case ReplyField::kTopCode: r.top_code = number_text(number); break;
     default: break;

@@ -74,6 +74,7 @@ struct ReplyRecord {
   std::vector<Part> parts;
   std::vector<Detail> details;
   uint64_t predicted_tokens = 0;
+  std::optional<uint64_t> embedded_tokens;
   uint32_t images = 0;
   std::optional<double> seconds;
   bool repeats = false;  // has one of the texts that may repeat others

@@ -109,6 +109,7 @@ constexpr GoogleVerb kVerbs[] = {
     {"embedContent", "embeddings", "gemini", true, false},
     {"batchEmbedContents", "embeddings", "gemini", true, false},
     {"batchGenerateContent", "batches", "gemini", false, false},
+    {"asyncBatchEmbedContent", "batches", "gemini", false, false},
     {"predict", "generate_content", "gemini", true, false},
     {"predictLongRunning", "generate_content", "gemini", true, false},
     {"rawPredict", "messages", "anthropic", true, false},

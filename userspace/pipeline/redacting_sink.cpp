@@ -26,20 +26,22 @@ void RedactingSink::on_data(const llmtap_data_event& event) {
       pass_on(event, 0, event.original_bytes, nullptr);
       return;
     }
-    found = connections_.try_emplace(event.hdr.conn_id).first;
+    found = connections_.try_emplace(event.hdr.conn_id, std::make_shared<ConnectionTerms>()).first;
   }
   Stream& stream = found->second.streams[event.direction == LLMTAP_WRITE ? 1 : 0];
-  if (stream.next_offset ? *stream.next_offset != event.offset : event.offset != 0) stream.redactor.gap();
+  const uint64_t expected = stream.next_offset.value_or(0);
+  if (event.offset != expected) stream.redactor.gap(event.offset > expected ? event.offset - expected : 0);
 
   const auto* payload = reinterpret_cast<const uint8_t*>(&event + 1);
   bytes_.assign(payload, payload + event.captured_bytes);
-  const std::vector<PlaintextRedactor::Range> unreadable = stream.redactor.redact(bytes_);
-  if (event.captured_bytes < event.original_bytes) stream.redactor.gap();
+  const std::vector<ByteRange> unreadable = stream.redactor.redact(bytes_);
+  if (event.captured_bytes < event.original_bytes)
+    stream.redactor.gap(event.original_bytes - event.captured_bytes);
   stream.next_offset = event.offset + event.original_bytes;
 
   // A record holds a prefix of what it stands for: one record for each readable part and what follows it.
   uint32_t position = 0;
-  for (const PlaintextRedactor::Range& range : unreadable) {
+  for (const ByteRange& range : unreadable) {
     const auto begin = static_cast<uint32_t>(std::min<size_t>(range.offset, event.captured_bytes));
     const auto end =
         static_cast<uint32_t>(std::min<size_t>(range.offset + range.length, event.captured_bytes));

@@ -5,12 +5,13 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
-#include "llm/plaintext_redactor.h"
 #include "llmtap/facts.h"
+#include "redaction/plaintext_redactor.h"
 
 namespace llmtap {
 
@@ -30,6 +31,8 @@ class RedactingSink : public EventSink {
     std::optional<uint64_t> next_offset;
   };
   struct Connection {
+    explicit Connection(const std::shared_ptr<ConnectionTerms>& terms)
+        : streams{Stream{PlaintextRedactor(terms), {}}, Stream{PlaintextRedactor(terms), {}}} {}
     std::array<Stream, 2> streams;  // by direction
   };
 

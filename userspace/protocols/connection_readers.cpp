@@ -181,7 +181,8 @@ void ConnectionReaders::hand_over(Reader& reader) {
   const std::array<std::string, 2> unread = std::move(reader.context.handover->unread);
   const uint64_t time_ns = handover.time_ns;
   reader.context.handover.reset();
-  for (const Side side : {Side::kResponse, Side::kRequest})
+  // What was asked came first: in the same call as the request.
+  for (const Side side : {Side::kRequest, Side::kResponse})
     if (const std::string& bytes = unread[static_cast<size_t>(side)]; !bytes.empty())
       reader.codec->feed(side, {{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, 0, time_ns},
                          sink_);

@@ -7,6 +7,7 @@
 
 #include "protocols/connection_readers.h"
 #include "unit/core/compressors.h"
+#include "unit/core/redacted.h"
 #include "unit/llm/call_text.h"
 #include "unit/llm/provider_case.h"
 #include "unit/protocols/event_stream_wire.h"
@@ -169,6 +170,7 @@ std::vector<LlmCall> calls_of_case(const Script& script, size_t piece) {
   uint64_t now = 0, offsets[2] = {};
   for (const Step& step : script) {
     now += 10 * kMs;
+    if (step.kind == Step::Kind::kGap) readers.on_gap(facts, step.direction, step.gap, now);
     if (step.kind == Step::Kind::kEnd) readers.on_end(facts, step.reason, now);
     uint64_t& offset = offsets[step.direction == Direction::kRead];
     for (size_t at = 0; at < step.bytes.size(); at += piece) {
@@ -266,6 +268,71 @@ std::string case_name(const ::testing::TestParamInfo<WireCase>& info) {
   std::ranges::replace_if(name, [](char ch) { return !std::isalnum(ch); }, '_');
   return name;
 }
+
+// Lines of a call that differ when its bytes were redacted. Texts are overwritten, and so have another hash.
+std::vector<std::string> lost_lines(const Script& script, const Script& kept) {
+  const std::vector<LlmCall> before = calls_of_case(script, 1 << 20), after = calls_of_case(kept, 1 << 20);
+  if (before.size() != after.size()) return {std::to_string(after.size()) + " calls"};
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < before.size(); ++i) {
+    std::istringstream was(call_text(before[i])), is(call_text(after[i]));
+    for (std::string x, y; std::getline(was, x) && std::getline(is, y);)
+      if (x != y && !x.starts_with("fingerprint=") && !x.starts_with("wall=") &&
+          x.find("_ms=") == std::string::npos)
+        lines.push_back(y);
+  }
+  return lines;
+}
+
+constexpr std::string_view kCanary = "CaNaRy42";
+
+// The same case with the canary in what must not be kept.
+ProviderCase with_canary(ProviderCase c) {
+  const std::string canary(kCanary);
+  for (std::string* text : {&c.text.request, &c.text.reply})
+    for (const std::string said : {"\"hi\"", "\"Hi\"", "\"12345678\""})
+      for (size_t at = 0; (at = text->find(said, at)) != std::string::npos; at += canary.size())
+        text->replace(at, said.size(), '"' + canary + '"');
+  c.text.request.insert(c.text.request.find('\n'),
+                        "\nauthorization: Bearer " + canary + "\nx-mine: " + canary);
+  c.text.reply.insert(c.text.reply.find('\n'), "\nset-cookie: id=" + canary + "; secure");
+  return c;
+}
+
+class ProviderRedacted : public ::testing::TestWithParam<ProviderCase> {};
+
+TEST_P(ProviderRedacted, IsTheSameCallAndSaysNothing) {
+  const ProviderCase c = with_canary(GetParam());
+  SCOPED_TRACE(c.where);
+  const Message request(c.text.request), reply(c.text.reply);
+  const Script first = http1(request, reply, c, Form::kHttp1), second = http2(request, reply, c);
+  const RedactedScript kept = redacted(second);
+  std::vector<std::string> want;
+  // What only words tell, and what an object `input` holds, which may be a tool's.
+  if (c.kind == "error" && (c.name == "SGLang" || c.name == "vLLM, flat"))
+    want = {"error=invalid_request,400"};
+  // `metadata` may be the user's; of an operation it has the model.
+  if (c.name.starts_with("inlined embeddings")) want = {"response_model=", "cost=- none", "price_missing=1"};
+  if (c.name == "text so far counts once") want = {"tokens=-/3 estimated"};
+  const std::vector<std::string> lost = lost_lines(second, kept.script);
+  if (kept.gaps == 0) {
+    EXPECT_THAT(lost, ::testing::ElementsAreArray(want));
+  }
+  EXPECT_THAT(lost, ::testing::ElementsAreArray(lost_lines(first, redacted(first).script)));
+  for (const size_t piece : {1u << 20, 40u, 1u})
+    for (const std::string& bytes : redacted(second, piece).written)
+      EXPECT_FALSE(tells(bytes, kCanary)) << piece;
+  EXPECT_TRUE(tells(second[0].bytes, kCanary));
+}
+
+std::vector<ProviderCase> redacted_cases() {
+  std::vector<ProviderCase> all = CaseReader::read_folder(folder());
+  std::erase_if(all, [](const ProviderCase& c) { return !has_form(c, Form::kHttp2); });
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ProviderRedacted, ::testing::ValuesIn(redacted_cases()),
+                         [](const auto& row) { return "Case" + std::to_string(row.index); });
 
 INSTANTIATE_TEST_SUITE_P(All, ProviderWire, ::testing::ValuesIn(wire_cases()), case_name);
 

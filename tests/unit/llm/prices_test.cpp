@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 
 namespace llmtap {
@@ -132,6 +133,22 @@ TEST(ServiceTier, ReadsWhatProvidersSay) {
   EXPECT_EQ(service_tier_from("priority"), ServiceTier::kPriority);
   for (const std::string_view raw : {"", "auto", "default", "standard", "scale", "standard_only"})
     EXPECT_EQ(service_tier_from(raw), ServiceTier::kStandard) << raw;
+}
+
+// By its size, before anything is read: a file that is all hole costs nothing.
+TEST(PriceTable, AFileOfMoreThan64MiBIsRefused) {
+  const std::string path = ::testing::TempDir() + "llmtap_large_prices_test.json";
+  constexpr uintmax_t kLargest = 64 << 20;
+  const auto load = [&](uintmax_t bytes) {
+    std::ofstream(path) << kTable;
+    std::filesystem::resize_file(path, bytes);
+    const auto result = PriceTable::load(path);
+    std::remove(path.c_str());
+    return result ? std::string("read") : result.error().message;
+  };
+  EXPECT_THAT(load(kLargest + 1), HasSubstr("larger than 64 MiB"));
+  // Zeros behind a document are none of it.
+  EXPECT_EQ(load(kLargest), "read");
 }
 
 }  // namespace

@@ -84,6 +84,8 @@ INSTANTIATE_TEST_SUITE_P(
              "gemini", "x", false},
         Case{"POST", "/v1beta/models/x:batchEmbedContents", "/v1beta/models/{m}:batchEmbedContents",
              "embeddings", "gemini", "x"},
+        Case{"POST", "/v1beta/models/x:asyncBatchEmbedContent", "/v1beta/models/{m}:asyncBatchEmbedContent",
+             "batches", "gemini", "x", false},
         Case{"POST",
              "/v1/projects/my-p/locations/us/publishers/anthropic/models/"
              "claude-opus-5@20260101:streamRawPredict",

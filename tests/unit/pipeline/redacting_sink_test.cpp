@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <string>
 
+#include "pipeline/core.h"
 #include "pipeline/event_file.h"
+#include "sinks/call_json.h"
 
 namespace llmtap {
 namespace {
@@ -134,6 +137,61 @@ TEST(RedactingSink, PassesOtherEventsAsTheyAre) {
   feeder.data("");
   EXPECT_EQ(out.records, 2u);
 }
+
+class CallLines : public CallSink {
+ public:
+  void on_call_open(const LlmCall&) override {}
+  void on_call_finished(const LlmCall& call) override { lines.push_back(call_json(call)); }
+  std::vector<std::string> lines;
+};
+class NoVerdicts : public VerdictSink {
+ public:
+  void set_verdict(uint64_t, Verdict) override {}
+};
+
+std::vector<std::string> calls_of(const std::filesystem::path& recording, bool redacted) {
+  CallLines calls;
+  NoVerdicts verdicts;
+  Core core({}, {}, {&calls}, verdicts);
+  RedactingSink redacting(core);
+  auto events = EventFileReader::open(recording);
+  EXPECT_TRUE(events);
+  while (!(*events)->at_end())
+    EXPECT_TRUE(
+        (*events)->poll(redacted ? static_cast<EventSink&>(redacting) : core, std::chrono::milliseconds(0)));
+  core.finish();
+  EXPECT_FALSE(calls.lines.empty());
+  return calls.lines;
+}
+
+class Recording : public ::testing::TestWithParam<std::filesystem::path> {};
+
+TEST_P(Recording, GivesTheSameCallsRedacted) {
+  const auto recording = GetParam() / "input.events";
+  // gRPC is not read: what it carried is a gap.
+  if (GetParam().filename() == "xai-grpc") {
+    EXPECT_THAT(calls_of(recording, true),
+                ::testing::ElementsAre(HasSubstr(R"("incomplete":"lost_segment")")));
+    return;
+  }
+  EXPECT_THAT(calls_of(recording, true), ::testing::ElementsAreArray(calls_of(recording, false)));
+}
+
+std::vector<std::filesystem::path> recordings() {
+  std::vector<std::filesystem::path> all;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(LLMTAP_SOURCE_DIR) + "/tests/golden"))
+    if (entry.is_directory() && std::filesystem::exists(entry.path() / "input.events"))
+      all.push_back(entry.path());
+  std::ranges::sort(all);
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, Recording, ::testing::ValuesIn(recordings()), [](const auto& recording) {
+  std::string name = recording.param.filename();
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
 
 }  // namespace
 }  // namespace llmtap

@@ -7,6 +7,7 @@
 #include "http2_wire.h"
 #include "protocols/connection_readers.h"
 #include "recorder.h"
+#include "unit/core/compressors.h"
 
 namespace llmtap::test {
 namespace {
@@ -144,6 +145,36 @@ TEST_F(Bounds, AMessageOfFourGibibytes) {
   replies_forever(kBlock, 64 * kMiB);
   EXPECT_EQ(sink.body_bytes, 64 * kMiB);
   EXPECT_LT(kept(), 16 * kKiB);
+}
+
+// deflate's best is 1032:1. One message that never stops growing, and many that stay below the floor each.
+TEST_F(Bounds, ABombOfGrpcMessages) {
+  limits.decompress_floor_bytes = 4 * kMiB;
+  Gzip gzip;
+  const std::string zeros(16 * kMiB, '\0');
+  std::string one = gzip.add(zeros);
+  one += gzip.add(zeros);
+  one += gzip.finish();
+  Gzip small;
+  const std::string megabyte(kMiB, '\0');
+  std::string part = small.add(megabyte);
+  part += small.finish();
+  const auto message = [](const std::string& coded) { return '\1' + h2::be(coded.size(), 4) + coded; };
+  std::string many;
+  for (int i = 0; i < 64; ++i) many += message(part);
+  for (const std::string& body : {message(one), many}) {
+    sink.body_bytes = 0;
+    h2::Encoder client, server;
+    begin();
+    asks(h2::kPreface + h2::kSettings + client.headers(1, h2::post("/x")));
+    replies(h2::join(
+        {h2::kSettings, server.headers(1, h2::ok("application/grpc", {{"grpc-encoding", "gzip"}}))}));
+    for (size_t at = 0; at < body.size(); at += 16'000) replies(h2::data(1, body.substr(at, 16'000)));
+    EXPECT_EQ(readers->counters().decode_errors, 1U);
+    EXPECT_GE(sink.body_bytes, limits.decompress_floor_bytes);
+    EXPECT_LT(sink.body_bytes, 2 * limits.decompress_floor_bytes);
+    EXPECT_LT(kept(), 256 * kKiB);
+  }
 }
 
 TEST_F(Bounds, HunterOfPreludesAndHeads) {

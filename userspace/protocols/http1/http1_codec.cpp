@@ -49,7 +49,14 @@ void Http1Codec::feed(Side side, const StreamChunk& chunk, MessageSink& sink) {
   if (side == Side::kRequest) {
     // Not the request of what is held: that reply has none that we saw.
     if (!held_.empty() && chunk.time_ns > held_ns_) release_held();
-    requests_.feed(chunk.bytes, chunk.time_ns);
+    // What is held may end this protocol: then what comes behind the head is of the next one.
+    std::span<const uint8_t> bytes = chunk.bytes;
+    while (!held_.empty() && exchanges_.empty() && !bytes.empty()) {
+      requests_.feed(bytes.first(1), chunk.time_ns);
+      bytes = bytes.subspan(1);
+      if (!exchanges_.empty() && exchanges_.back().request_ended) release_held();
+    }
+    requests_.feed(bytes, chunk.time_ns);
     if (!exchanges_.empty()) release_held();
     return;
   }

@@ -81,4 +81,28 @@ bool huffman_decode(std::string_view coded, std::string& out) {
   }
 }
 
+std::optional<uint8_t> huffman_symbol(std::string_view coded, size_t& at) {
+  uint64_t window = 0;  // the next bits, left aligned
+  for (size_t i = 0; i < 5; ++i) {
+    const size_t byte = at / 8 + i;
+    if (byte < coded.size())
+      window |= static_cast<uint64_t>(static_cast<uint8_t>(coded[byte])) << (56 - 8 * i);
+  }
+  const auto top = static_cast<uint32_t>(window << (at % 8) >> 32);
+  size_t bits = kShortest;
+  while (bits <= kLongest && top >= kCode.end[bits]) ++bits;
+  if (bits > kLongest || at + bits > coded.size() * 8) return std::nullopt;
+  const uint16_t symbol = kCode.symbols[kCode.begin[bits] + (top >> (32 - bits)) - kCode.first[bits]];
+  if (symbol == kEndOfString) return std::nullopt;
+  at += bits;
+  return static_cast<uint8_t>(symbol);
+}
+
+bool huffman_padding(std::string_view coded, size_t at) {
+  const size_t left = coded.size() * 8 - at;
+  if (left == 0) return true;
+  const auto ones = static_cast<uint8_t>((1u << left) - 1);
+  return left < 8 && (static_cast<uint8_t>(coded.back()) & ones) == ones;
+}
+
 }  // namespace llmtap::http2

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "llm/plaintext_redactor.h"
+#include "redaction/plaintext_redactor.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -146,20 +146,18 @@ INSTANTIATE_TEST_SUITE_P(
             "HTTP/1.1 200 xx\r\nContent-Type: text/event-stream\r\n\r\ndata: "
             "{\"id\":\"a\",\r\ndata:\"text\":\"xxxxxx\"}\r\n\r\nid: xx\r\nxxxx xxx\r\ndata: xxxxx "
             "xx\r\n\r\n"},
-        Case{"Http2", "PRI * HTTP/2.0\r\n\r\nSM", "PRIxxxxxxxxxxxxxxxxx", 17},
+        Case{"Http2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+        Case{"NoPreface", "PRI * HTTP/3.0\r\n\r\nSM", "PRI * HTTP/xxxxxxxxx", 9},
         Case{"Upgrade", "HTTP/1.1 101 Switch\r\nUpgrade: websocket\r\n\r\n\x81\x02hi",
              "HTTP/1.1 101 xxxxxx\r\nUpgrade: websocket\r\n\r\n\x81\x02xx"},
         Case{"UpgradeToOther", "HTTP/1.1 101 Switch\r\nUpgrade: tls\r\n\r\n\x81\x02hi",
              "HTTP/1.1 101 xxxxxx\r\nUpgrade: tls\r\n\r\nxxxx", 4},
-        // A message in two frames, one that is compressed, a close frame with a reason, damage.
+        // A message in two frames, one of bytes, a close frame with a reason, damage.
         Case{"WebSocketReply",
              "HTTP/1.1 101 Switch\r\nUpgrade: WebSocket\r\n\r\n" + std::string("\x01\x0b{\"type\":\"a.", 13) +
                  std::string("\x80\x0f"
                              "b\",\"text\":\"hi\"}",
                              17) +
-                 std::string("\xc1\x03"
-                             "abc",
-                             5) +
                  std::string("\x82\x7e\x00\x02"
                              "hi",
                              6) +
@@ -168,14 +166,11 @@ INSTANTIATE_TEST_SUITE_P(
                  std::string("\x80\x0f"
                              "b\",\"text\":\"xx\"}",
                              17) +
-                 std::string("\xc1\x03"
-                             "xxx",
-                             5) +
                  std::string("\x82\x7e\x00\x02"
                              "xx",
                              6) +
                  std::string("\x88\x05\x03\xe8xxx", 7) + "xxxxxxx",
-             3 + 7},
+             7},
         // Masked by zeros, so that it can be read here; and by what is no zeros.
         Case{"WebSocketRequest",
              "GET /v1/realtime HTTP/1.1\r\nUpgrade: websocket\r\n\r\n" +

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "llm/json_redactor.h"
+#include "redaction/json_redactor.h"
 
 #include <algorithm>
 #include <iterator>
@@ -80,7 +80,11 @@ constexpr std::string_view kKept[] = {"model",
                                       "error_type",
                                       "severity",
                                       "completion_window",
-                                      "endpoint"};
+                                      "endpoint",
+                                      "inference_geo",
+                                      "model_instance_id",
+                                      "ttl",
+                                      "tokenCount"};
 // Objects under these hold what users, tools and applications wrote.
 constexpr std::string_view kDenied[] = {"arguments",
                                         "args",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "llm/plaintext_redactor.h"
+#include "redaction/plaintext_redactor.h"
 
 #include <algorithm>
 #include <utility>
@@ -13,39 +13,32 @@ namespace {
 
 constexpr size_t kMaxMethodBytes = 16;
 constexpr size_t kMaxNameBytes = 128;
-constexpr size_t kMaxValueBytes = 128;    // of the fields that framing needs
-constexpr size_t kMaxSegmentBytes = 256;  // beyond it a path segment is a blob, not a name
-
-bool is_query_kept(std::string_view name) {
-  for (const std::string_view kept :
-       {"api-version", "alt", "beta", "model", "deployment", "version", "stream"})
-    if (name == kept) return true;
-  return false;
-}
-
-bool is_json_type(std::string_view type) {
-  return type == "application/json" || type == "application/x-ndjson" || type == "application/ndjson" ||
-         type == "application/jsonl" || type.ends_with("+json");
-}
+constexpr size_t kMaxValueBytes = 128;  // of the fields that framing needs
 
 }  // namespace
 
-std::vector<PlaintextRedactor::Range> PlaintextRedactor::redact(std::span<uint8_t> bytes) {
-  std::vector<Range> ranges;
+std::vector<ByteRange> PlaintextRedactor::redact(std::span<uint8_t> bytes) {
+  ByteRanges opaque;
   if (state_ == State::kLost && starts_with_head(bytes)) start_message();
   for (size_t i = 0; i < bytes.size(); ++i) {
+    if (state_ == State::kMethod && token_.empty()) other_protocol(bytes[i]);
+    if (state_ == State::kFrames) {
+      frames_->redact(bytes.subspan(i), i, opaque);
+      break;
+    }
+    if (state_ == State::kHttp2) {
+      http2_->redact(bytes.subspan(i), i, opaque);
+      break;
+    }
     opaque_ = false;
     bytes[i] = push(bytes[i]);
-    if (!opaque_) continue;
-    if (!ranges.empty() && ranges.back().offset + ranges.back().length == i)
-      ++ranges.back().length;
-    else
-      ranges.push_back({i, 1});
+    if (opaque_) opaque.add(i);
   }
-  return ranges;
+  return opaque.take();
 }
 
-void PlaintextRedactor::gap() {
+void PlaintextRedactor::gap(uint64_t bytes) {
+  if (state_ == State::kHttp2) return http2_->gap(bytes);
   if (state_ != State::kOpaque) state_ = State::kLost;
 }
 
@@ -67,9 +60,9 @@ void PlaintextRedactor::start_message() {
   value_.clear();
   type_.clear();
   secret_.reset();
-  upgrade_ = response_ = connect_ = keep_ = trailers_ = has_length_ = chunked_ = coded_ = false;
-  target_ = Target::kBegin;
-  segment_bytes_ = status_digits_ = size_digits_ = 0;
+  websocket_ = h2c_ = response_ = connect_ = keep_ = trailers_ = has_length_ = chunked_ = coded_ = false;
+  target_.reset();
+  status_digits_ = size_digits_ = 0;
   status_ = 0;
   left_ = 0;
 }
@@ -114,11 +107,8 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
     case State::kChunkExtension:
     case State::kChunkData:
     case State::kChunkEnd: return chunk_byte(byte);
-    case State::kFrames: {
-      const uint8_t stored = frames_.push(byte);
-      opaque_ = frames_.opaque();
-      return stored;
-    }
+    case State::kFrames:
+    case State::kHttp2:
     case State::kLost:
     case State::kOpaque: break;
   }
@@ -126,15 +116,31 @@ uint8_t PlaintextRedactor::push(uint8_t byte) {
   return kFiller;
 }
 
+// Of a direction that begins, and behind a request that asked for a WebSocket: whether the other side agreed
+// is not seen here, what comes next tells.
+void PlaintextRedactor::other_protocol(uint8_t byte) {
+  const bool begins = !std::exchange(begun_, true);
+  if (byte == '\r' || byte == '\n') return;
+  if (std::exchange(frames_may_begin_, false) && WebSocketRedactor::may_begin(byte))
+    begin_frames();
+  else if (begins && byte == 0)
+    begin_http2(false);  // its length: no method begins so
+}
+
+void PlaintextRedactor::begin_frames() {
+  state_ = State::kFrames;
+  frames_ = std::make_unique<WebSocketRedactor>(terms_->websocket);
+}
+
+void PlaintextRedactor::begin_http2(bool client) {
+  state_ = State::kHttp2;
+  http2_ = std::make_unique<Http2Redactor>(client, terms_);
+}
+
 uint8_t PlaintextRedactor::method_byte(uint8_t byte) {
   const char c = static_cast<char>(byte);
   // Empty lines before a message (RFC 9112 2.2).
   if (token_.empty() && (c == '\r' || c == '\n')) return byte;
-  // Whether the other side agreed is not seen here: what comes next tells.
-  if (std::exchange(frames_may_begin_, false) && WebSocketRedactor::may_begin(byte)) {
-    state_ = State::kFrames;
-    return push(byte);
-  }
   if (c == ' ') {
     if (token_ == "HTTP/1.1" || token_ == "HTTP/1.0") {
       response_ = true;
@@ -143,9 +149,8 @@ uint8_t PlaintextRedactor::method_byte(uint8_t byte) {
     }
     if (token_.size() < 3 || !std::ranges::all_of(token_, is_upper)) return lose();
     if (token_ == "PRI") {  // HTTP/2 (RFC 9113 3.4)
-      state_ = State::kOpaque;
-      opaque_ = true;
-      return kFiller;
+      begin_http2(true);
+      return byte;
     }
     connect_ = token_ == "CONNECT";
     state_ = State::kTarget;
@@ -165,52 +170,7 @@ uint8_t PlaintextRedactor::target_byte(uint8_t byte) {
     secret_.reset();
     return byte;
   }
-  if (target_ == Target::kBegin) {
-    // Absolute and authority form can hold userinfo: overwritten up to the path or whole.
-    target_ = c == '/' ? Target::kPath : Target::kOther;
-    segment_bytes_ = 0;
-    return c == '/' || c == '*' ? byte : kFiller;
-  }
-  if (c == '?' && (target_ == Target::kPath || target_ == Target::kOther)) {
-    target_ = Target::kQueryName;
-    query_name_.clear();
-    secret_.reset();
-    return byte;
-  }
-  switch (target_) {
-    case Target::kPath:
-      if (c == '/') {
-        segment_bytes_ = 0;
-        secret_.reset();
-        return byte;
-      }
-      return secret_.hides(c) || ++segment_bytes_ > kMaxSegmentBytes || byte >= 0x7F || byte < 0x20 ? kFiller
-                                                                                                    : byte;
-    case Target::kQueryName:
-      if (c == '=') {
-        target_ = Target::kQueryValue;
-        keep_ = is_query_kept(query_name_);
-        secret_.reset();
-        return byte;
-      }
-      if (c == '&' || c == ';') {
-        query_name_.clear();
-        return byte;
-      }
-      if (query_name_.size() <= kMaxNameBytes) query_name_ += c;
-      // A query without '=' is a value in disguise when it is long or no name.
-      return query_name_.size() <= 20 && (is_lower(c) || c == '-' || c == '_') ? byte : kFiller;
-    case Target::kQueryValue:
-      if (c == '&' || c == ';') {
-        target_ = Target::kQueryName;
-        query_name_.clear();
-        return byte;
-      }
-      return keep_ && !secret_.hides(c) ? byte : kFiller;
-    case Target::kOther:
-    case Target::kBegin: break;
-  }
-  return c == '/' || c == ':' ? byte : kFiller;
+  return target_.push(byte);
 }
 
 uint8_t PlaintextRedactor::field_name_byte(uint8_t byte) {
@@ -282,30 +242,21 @@ void PlaintextRedactor::end_field() {
   } else if (name_ == "content-encoding") {
     if (!value.empty() && value != "identity") coded_ = true;
   } else if (name_ == "upgrade") {
-    upgrade_ = value == "websocket";
+    websocket_ = value == "websocket";
+    h2c_ = value == "h2c";
+  } else if (name_ == "sec-websocket-extensions") {
+    if (response_) terms_->websocket->agree(value);
   } else if (name_ == "content-type") {
     type_ = trimmed(value.substr(0, value.find(';')));
   }
 }
 
 void PlaintextRedactor::end_head() {
-  if (coded_)
-    content_ = Content::kOpaque;
-  else if (is_json_type(type_))
-    content_ = Content::kJson;
-  else if (type_ == "text/event-stream")
-    content_ = Content::kSse;
-  else if (type_.empty() || type_ == "text/plain")
-    content_ = Content::kSniff;
-  else
-    content_ = Content::kOpaque;
-  json_.reset();
-  line_ = Line::kName;
-  sse_name_.clear();
-  after_cr_ = false;
-
+  body_.begin(type_, coded_);
   if (response_ && status_ == 101) {
-    state_ = upgrade_ ? State::kFrames : State::kOpaque;
+    state_ = State::kOpaque;
+    if (websocket_) begin_frames();
+    if (h2c_) begin_http2(false);
   } else if (response_ && (status_ < 200 || status_ == 204 || status_ == 304)) {
     start_message();
   } else if (chunked_) {
@@ -324,8 +275,50 @@ void PlaintextRedactor::end_head() {
   } else if (coded_) {
     state_ = State::kLost;
   } else {
-    frames_may_begin_ = upgrade_;
+    frames_may_begin_ = websocket_;
     start_message();
+  }
+}
+
+uint8_t PlaintextRedactor::content_byte(uint8_t byte) {
+  const uint8_t stored = body_.push(byte);
+  opaque_ = body_.opaque();
+  return stored;
+}
+
+uint8_t PlaintextRedactor::chunk_byte(uint8_t byte) {
+  const char c = static_cast<char>(byte);
+  switch (state_) {
+    case State::kChunkSize:
+      if (is_hex(c)) {
+        if (++size_digits_ > 15) return lose();
+        left_ = left_ * 16 + static_cast<uint64_t>(hex_value(c));
+        return byte;
+      }
+      if (size_digits_ == 0) return lose();
+      state_ = State::kChunkExtension;
+      [[fallthrough]];
+    case State::kChunkExtension:
+      if (c == '\n') {
+        if (left_ == 0)
+          state_ = State::kFieldName, trailers_ = true, line_start_ = true, name_.clear();
+        else
+          state_ = State::kChunkData;
+        return byte;
+      }
+      return c == '\r' || c == ';' || c == ' ' ? byte : kFiller;
+    case State::kChunkData: {
+      const uint8_t stored = content_byte(byte);
+      if (--left_ == 0) state_ = State::kChunkEnd;
+      return stored;
+    }
+    default:
+      if (c == '\n') {
+        state_ = State::kChunkSize;
+        size_digits_ = 0;
+        return byte;
+      }
+      return c == '\r' ? byte : lose();
   }
 }
 

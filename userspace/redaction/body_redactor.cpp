@@ -1,58 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chunk framing and what bodies hold: JSON, server-sent events, or bytes that are overwritten whole.
+#include "redaction/body_redactor.h"
+
 #include "base/ascii.h"
-#include "llm/plaintext_redactor.h"
 
 namespace llmtap {
+namespace {
 
-uint8_t PlaintextRedactor::chunk_byte(uint8_t byte) {
-  const char c = static_cast<char>(byte);
-  switch (state_) {
-    case State::kChunkSize:
-      if (is_hex(c)) {
-        if (++size_digits_ > 15) return lose();
-        left_ = left_ * 16 + static_cast<uint64_t>(hex_value(c));
-        return byte;
-      }
-      if (size_digits_ == 0) return lose();
-      state_ = State::kChunkExtension;
-      [[fallthrough]];
-    case State::kChunkExtension:
-      if (c == '\n') {
-        if (left_ == 0)
-          state_ = State::kFieldName, trailers_ = true, line_start_ = true, name_.clear();
-        else
-          state_ = State::kChunkData;
-        return byte;
-      }
-      return c == '\r' || c == ';' || c == ' ' ? byte : kFiller;
-    case State::kChunkData: {
-      const uint8_t stored = content_byte(byte);
-      if (--left_ == 0) state_ = State::kChunkEnd;
-      return stored;
-    }
-    default:
-      if (c == '\n') {
-        state_ = State::kChunkSize;
-        size_digits_ = 0;
-        return byte;
-      }
-      return c == '\r' ? byte : lose();
-  }
+constexpr uint8_t kFiller = 'x';
+
+bool is_json_type(std::string_view type) {
+  // gRPC's messages are framed, whatever is in them.
+  if (type.starts_with("application/grpc")) return false;
+  return type == "application/json" || type == "application/x-ndjson" || type == "application/ndjson" ||
+         type == "application/jsonl" || type.ends_with("+json");
 }
 
-uint8_t PlaintextRedactor::content_byte(uint8_t byte) {
+}  // namespace
+
+void BodyRedactor::begin(std::string_view type, bool coded) {
+  if (coded)
+    content_ = Content::kOpaque;
+  else if (is_json_type(type))
+    content_ = Content::kJson;
+  else if (type == "text/event-stream")
+    content_ = Content::kSse;
+  else if (type.empty() || type == "text/plain")
+    content_ = Content::kSniff;
+  else
+    content_ = Content::kOpaque;
+  json_.reset();
+  secret_.reset();
+  line_ = Line::kName;
+  sse_name_.clear();
+  after_cr_ = false;
+}
+
+uint8_t BodyRedactor::push(uint8_t byte) {
   if (content_ == Content::kSniff) {
     if (byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n') return byte;
     content_ = byte == '{' || byte == '[' ? Content::kJson : Content::kOpaque;
   }
   if (content_ == Content::kJson) return json_.push(byte);
   if (content_ == Content::kSse) return sse_byte(byte);
-  opaque_ = true;
   return kFiller;
 }
 
-uint8_t PlaintextRedactor::sse_byte(uint8_t byte) {
+uint8_t BodyRedactor::sse_byte(uint8_t byte) {
   const char c = static_cast<char>(byte);
   const bool second_of_crlf = after_cr_ && c == '\n';
   after_cr_ = c == '\r';

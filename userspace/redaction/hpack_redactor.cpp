@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redaction/hpack_redactor.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/ascii.h"
+#include "llm/header_policy.h"
+#include "protocols/http2/hpack_huffman.h"
+#include "protocols/http2/hpack_static_table.h"
+
+namespace llmtap {
+namespace {
+
+constexpr uint8_t kFiller = 'x';
+constexpr uint64_t kMaxInteger = 1 << 28;
+constexpr size_t kMaxNameBytes = 128;
+constexpr size_t kMaxValueBytes = 256;  // kept, of fields that say how a body is to be read
+
+// RFC 7541 appendix B: letters by the length of their codes.
+struct Letter {
+  unsigned bits;
+  uint8_t code;
+};
+constexpr Letter kLetters[] = {{5, 0x03}, {6, 0x2a}, {7, 0x79}, {8, 0xfc}};  // a n x X
+constexpr const Letter& letter_of(size_t bits) { return kLetters[bits - 5]; }
+constexpr unsigned kLongestLetter = 8;
+
+void put_bit(std::span<uint8_t> bytes, size_t at, bool bit) {
+  const auto place = static_cast<uint8_t>(0x80 >> (at % 8));
+  bytes[at / 8] = static_cast<uint8_t>(bit ? bytes[at / 8] | place : bytes[at / 8] & ~place);
+}
+
+void put_letter(std::span<uint8_t> bytes, size_t& at, size_t bits) {
+  for (size_t i = 0; i < bits; ++i) put_bit(bytes, at++, (letter_of(bits).code >> (bits - 1 - i) & 1) != 0);
+}
+
+// Letters of exactly the bits that the codes in [at, end) had: nine cannot be.
+void fill_between(std::span<uint8_t> bytes, size_t at, size_t end) {
+  while (end - at >= 10 + kLongestLetter) put_letter(bytes, at, kLongestLetter);
+  if (end - at > 16) put_letter(bytes, at, 5);
+  const size_t bits = end - at;
+  if (bits > kLongestLetter) {
+    put_letter(bytes, at, bits / 2);
+    put_letter(bytes, at, bits - bits / 2);
+  } else if (bits >= 5) {
+    put_letter(bytes, at, bits);
+  }
+}
+
+// The longest letters from bit `from` of a string on to its end, and padding (RFC 7541 5.2); `piece` begins
+// at bit `begin`.
+void fill_rest(std::span<uint8_t> piece, uint64_t begin, uint64_t from, uint64_t end) {
+  const uint64_t letters_end = from + (end - from) / kLongestLetter * kLongestLetter;
+  const uint8_t code = letter_of(kLongestLetter).code;
+  for (uint64_t at = std::max(begin, from); at < begin + piece.size() * 8; ++at)
+    put_bit(piece, static_cast<size_t>(at - begin),
+            at >= letters_end || (code >> (7 - (at - from) % kLongestLetter) & 1) != 0);
+}
+
+std::string_view text_of(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+bool is_name(std::string_view name) {
+  if (name.starts_with(':')) name.remove_prefix(1);
+  return !name.empty() && std::ranges::all_of(name, is_token_char);
+}
+
+}  // namespace
+
+void HpackRedactor::begin_block() {
+  step_ = Step::kField;
+  in_integer_ = false;
+  first_in_block_ = true;
+}
+
+size_t HpackRedactor::redact(std::span<uint8_t> bytes, http2::HpackFieldSink& fields) {
+  for (size_t at = 0; at < bytes.size();) {
+    if (in_integer_) {
+      const uint8_t byte = bytes[at];
+      integer_ += static_cast<uint64_t>(byte & 0x7f) << shift_;
+      shift_ += 7;
+      if (integer_ > kMaxInteger || shift_ > 35) return at;
+      if ((byte & 0x80) == 0 && !end_integer(fields)) return at;
+      ++at;
+      continue;
+    }
+    switch (step_) {
+      case Step::kName:
+      case Step::kValue: {
+        const auto used = static_cast<size_t>(std::min<uint64_t>(left_, bytes.size() - at));
+        const std::span<uint8_t> piece = bytes.subspan(at, used);
+        if (!(step_ == Step::kName ? name_bytes(piece) : value_bytes(piece))) return at;
+        left_ -= used;
+        at += used;
+        if (left_ > 0) break;
+        if (step_ == Step::kName)
+          step_ = Step::kValueLength;
+        else
+          end_field(fields);
+        break;
+      }
+      case Step::kNameLength:
+      case Step::kValueLength:
+        huffman_ = (bytes[at] & 0x80) != 0;
+        if (!begin_integer(step_, bytes[at], 0x7f, fields)) return at;
+        ++at;
+        break;
+      default:
+        if (!begin_field(bytes[at], fields)) return at;
+        ++at;
+    }
+  }
+  return bytes.size();
+}
+
+bool HpackRedactor::begin_field(uint8_t first, http2::HpackFieldSink& fields) {
+  if ((first & 0xe0) == 0x20) return first_in_block_ && begin_integer(Step::kTableSize, first, 0x1f, fields);
+  first_in_block_ = false;
+  if (first & 0x80) return begin_integer(Step::kIndex, first, 0x7f, fields);
+  insert_ = (first & 0x40) != 0;
+  literal_ = {};
+  return begin_integer(Step::kNameIndex, first, insert_ ? 0x3f : 0x0f, fields);
+}
+
+bool HpackRedactor::begin_integer(Step step, uint8_t first, uint8_t mask, http2::HpackFieldSink& fields) {
+  step_ = step;
+  integer_ = first & mask;
+  shift_ = 0;
+  in_integer_ = integer_ == mask;
+  return in_integer_ || end_integer(fields);
+}
+
+bool HpackRedactor::end_integer(http2::HpackFieldSink& fields) {
+  in_integer_ = false;
+  switch (step_) {
+    case Step::kIndex: step_ = Step::kField; return indexed(integer_, fields);
+    case Step::kTableSize:
+      step_ = Step::kField;
+      table_.resize(integer_);
+      return true;
+    case Step::kNameIndex:
+      step_ = integer_ == 0 ? Step::kNameLength : Step::kValueLength;
+      return integer_ == 0 || name_by_index(integer_);
+    case Step::kNameLength:
+      left_ = total_ = integer_;
+      coded_.clear();
+      step_ = Step::kName;
+      return total_ > 0;
+    default:
+      left_ = total_ = integer_;
+      begin_value();
+      step_ = Step::kValue;
+      if (total_ == 0) end_field(fields);
+      return true;
+  }
+}
+
+bool HpackRedactor::indexed(size_t index, http2::HpackFieldSink& fields) {
+  if (index == 0) return false;
+  if (index <= http2::kStaticTable.size()) {
+    fields.on_field({http2::kStaticTable[index - 1].name, http2::kStaticTable[index - 1].value});
+    return true;
+  }
+  const http2::HeaderTable::Entry* entry = table_.at(index - http2::kStaticTable.size() - 1);
+  if (!entry) return !table_.complete();
+  fields.on_field({entry->name, entry->value, entry->name_known, entry->value_known});
+  return true;
+}
+
+bool HpackRedactor::name_by_index(size_t index) {
+  if (index <= http2::kStaticTable.size()) {
+    literal_.name = http2::kStaticTable[index - 1].name;
+    return true;
+  }
+  const http2::HeaderTable::Entry* entry = table_.at(index - http2::kStaticTable.size() - 1);
+  if (!entry && table_.complete()) return false;
+  literal_.name_known = entry && entry->name_known;
+  if (entry) literal_.name = entry->name;
+  return true;
+}
+
+// Names stay; what is too long to be one does not.
+bool HpackRedactor::name_bytes(std::span<uint8_t> piece) {
+  if (total_ > kMaxNameBytes) {
+    literal_.name_known = false;
+    const uint64_t begin = (total_ - left_) * 8;
+    if (huffman_)
+      fill_rest(piece, begin, 0, total_ * 8);
+    else
+      std::ranges::fill(piece, kFiller);
+    return true;
+  }
+  coded_.append(text_of(piece));
+  if (!huffman_ && !is_name(coded_ == ":" ? ":x" : coded_)) return false;
+  if (coded_.size() < total_) return true;
+  if (!huffman_)
+    literal_.name = coded_;
+  else if (!http2::huffman_decode(coded_, literal_.name) || !is_name(literal_.name))
+    return false;
+  return true;
+}
+
+void HpackRedactor::begin_value() {
+  const std::string_view name = literal_.name;
+  policy_ = Policy::kOverwrite;
+  if (literal_.name_known && name == ":path")
+    policy_ = Policy::kTarget;
+  else if (literal_.name_known &&
+           (name == ":authority" || name == ":method" || name == ":scheme" || name == ":status" ||
+            name == ":protocol" || (is_allowed_header(name) && !is_credential_header(name))))
+    policy_ = Policy::kWords;
+  secret_.reset();
+  target_.reset();
+  literal_.value_known = policy_ != Policy::kOverwrite;
+  filling_ = policy_ == Policy::kOverwrite;
+  fill_from_ = 0;
+}
+
+uint8_t HpackRedactor::value_byte(uint8_t byte) {
+  if (policy_ == Policy::kOverwrite) return kFiller;
+  if (policy_ == Policy::kTarget) return target_.push(byte);
+  if (byte == ' ' || byte == '\t') {
+    secret_.reset();
+    return byte;
+  }
+  return byte >= 0x20 && byte < 0x7F && !secret_.hides(static_cast<char>(byte)) ? byte : kFiller;
+}
+
+bool HpackRedactor::value_bytes(std::span<uint8_t> piece) {
+  if (huffman_) return huffman_bytes(piece);
+  for (uint8_t& byte : piece) {
+    const uint8_t stored = value_byte(byte);
+    if (stored != byte) literal_.value_known = false;
+    byte = stored;
+    if (literal_.value.size() < kMaxValueBytes) literal_.value.push_back(static_cast<char>(stored));
+  }
+  return true;
+}
+
+bool HpackRedactor::huffman_bytes(std::span<uint8_t> piece) {
+  const uint64_t begin = (total_ - left_) * 8;
+  if (!filling_) {
+    const std::string coded(text_of(piece));
+    std::optional<size_t> hidden;  // where what goes begins
+    size_t at = 0;
+    for (size_t here = 0;; here = at) {
+      const std::optional<uint8_t> symbol = http2::huffman_symbol(coded, at);
+      if (!symbol) break;
+      if (const uint8_t stored = value_byte(*symbol); stored == *symbol) {
+        if (hidden) fill_between(piece, *hidden, here);
+        hidden.reset();
+        if (literal_.value.size() < kMaxValueBytes) literal_.value.push_back(static_cast<char>(stored));
+      } else if (!hidden) {
+        hidden = here;
+        literal_.value_known = false;
+      }
+    }
+    const bool whole = piece.size() == left_;
+    if (whole && !http2::huffman_padding(coded, at)) return false;
+    if (whole && !hidden) return true;
+    filling_ = true;
+    fill_from_ = begin + hidden.value_or(at);
+    literal_.value_known = false;
+  }
+  fill_rest(piece, begin, fill_from_, total_ * 8);
+  return true;
+}
+
+void HpackRedactor::end_field(http2::HpackFieldSink& fields) {
+  step_ = Step::kField;
+  if (!literal_.value_known) literal_.value.clear();
+  fields.on_field({literal_.name, literal_.value, literal_.name_known, literal_.value_known});
+  if (insert_) table_.insert(std::exchange(literal_, {}));
+}
+
+}  // namespace llmtap
