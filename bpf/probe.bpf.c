@@ -6,6 +6,7 @@
 #include "lib/variant.bpf.h"
 
 #include "lib/maps.bpf.h"
+#include "lib/copies.bpf.h"
 #include "lib/thread.bpf.h"
 #include "lib/socket.bpf.h"
 #include "lib/classify.bpf.h"

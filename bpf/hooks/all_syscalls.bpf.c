@@ -13,8 +13,7 @@ static __always_inline int is_compat(void)
 	case __NR_##name:                                                                          \
 		return name##_entered(&args)
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(all_sys_enter, struct pt_regs___kernel *regs, long nr)
+static __always_inline int all_sys_enter_body(struct pt_regs___kernel *regs, long nr)
 {
 	struct sys_args args;
 
@@ -43,8 +42,10 @@ int BPF_PROG(all_sys_enter, struct pt_regs___kernel *regs, long nr)
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(all_sys_exit, struct pt_regs___kernel *regs, long ret)
+TYPED_COPIES("tp_btf/sys_enter", all_sys_enter, all_sys_enter_body(regs, nr), calls_have_copies,
+		      struct pt_regs___kernel *regs, long nr)
+
+static __always_inline int all_sys_exit_body(struct pt_regs___kernel *regs, long ret)
 {
 	unsigned long nr = regs->orig_ax;
 	__u8 direction = LLMTAP_READ;
@@ -101,3 +102,6 @@ int BPF_PROG(all_sys_exit, struct pt_regs___kernel *regs, long ret)
 	}
 	return io_exit(ret, direction, form);
 }
+
+TYPED_COPIES("tp_btf/sys_exit", all_sys_exit, all_sys_exit_body(regs, ret), calls_have_copies,
+		      struct pt_regs___kernel *regs, long ret)

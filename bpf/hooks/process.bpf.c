@@ -22,8 +22,7 @@ static __always_inline int emit_process(__u16 type, __u64 start_ns)
 }
 
 /* execve() keeps the thread id and drops the address space, and with it all calls in progress. */
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+static __always_inline int process_exec_body(int old_pid)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 
@@ -43,8 +42,10 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	return emit_process(LLMTAP_EVENT_EXEC, process_start_ns());
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(process_exit, struct task_struct *task)
+TYPED_COPIES("tp_btf/sched_process_exec", process_exec, process_exec_body(old_pid), 1,
+		      struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+
+static __always_inline int process_exit_body(struct task_struct *task)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u32 tgid = pid_tgid >> 32;
@@ -58,3 +59,6 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		bpf_map_delete_elem(&process_flags, &tgid);
 	return 0;
 }
+
+TYPED_COPIES("tp_btf/sched_process_exit", process_exit, process_exit_body(task), 1,
+		      struct task_struct *task)

@@ -26,6 +26,29 @@ static __always_inline int is_known_ciphertext(const struct conn *socket, const 
 	return direction == LLMTAP_READ || !thread->pending_ssl;
 }
 
+static __always_inline void io_uncount(struct thread *thread)
+{
+	struct conn *conn;
+
+	if (!thread->io.counted)
+		return;
+	thread->io.counted = 0;
+	conn = conn_find(thread->io.sk, 0);
+	if (conn)
+		__sync_fetch_and_add(&conn->busy[thread->io.direction & 1], -1);
+}
+
+/* What a call left whose return was skipped: the next call, of a file perhaps, does not return for it. */
+static __always_inline void io_abandon(void)
+{
+	struct thread *thread = calls_may_be_skipped() ? thread_find() : 0;
+
+	if (!thread)
+		return;
+	thread->io.active = 0;
+	io_uncount(thread);
+}
+
 static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64 count, __u32 flags)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -33,6 +56,7 @@ static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64
 	struct conn *conn;
 	__u64 sk, inode = 0;
 
+	io_abandon();
 	if (process_excluded(pid_tgid >> 32))
 		return 0;
 	sk = tcp_socket_of_fd(fd, &inode);
@@ -173,18 +197,6 @@ STEP long mmsg_step(__u32 index, struct mmsg_walk *walk)
 	walk->pointer += sizeof(struct user_mmsghdr);
 	walk->left--;
 	return 0;
-}
-
-static __always_inline void io_uncount(struct thread *thread)
-{
-	struct conn *conn;
-
-	if (!thread->io.counted)
-		return;
-	thread->io.counted = 0;
-	conn = conn_find(thread->io.sk, 0);
-	if (conn)
-		__sync_fetch_and_add(&conn->busy[thread->io.direction & 1], -1);
 }
 
 /* The thread whose noted call returns, or nothing. */

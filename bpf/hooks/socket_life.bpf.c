@@ -151,8 +151,7 @@ static __always_inline int is_being_closed(const struct sock *sk, int old_state,
 	return !thread || !thread->io.active;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(sock_set_state, const struct sock *sk, int old_state, int new_state)
+static __always_inline int sock_set_state_body(const struct sock *sk, int old_state, int new_state)
 {
 	struct conn *conn;
 
@@ -175,9 +174,11 @@ int BPF_PROG(sock_set_state, const struct sock *sk, int old_state, int new_state
 	return 0;
 }
 
+TYPED_COPIES("tp_btf/inet_sock_set_state", sock_set_state, sock_set_state_body(sk, old_state, new_state), 1,
+		      const struct sock *sk, int old_state, int new_state)
+
 /* Whatever the way: after this the kernel reuses the address. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(sock_destroy, struct sock *sk)
+static __always_inline int sock_destroy_body(struct sock *sk)
 {
 	struct conn *conn = conn_find((__u64)sk, 0);
 
@@ -187,3 +188,6 @@ int BPF_PROG(sock_destroy, struct sock *sk)
 	conn_end((__u64)sk, 0, LLMTAP_END_CLOSED);
 	return 0;
 }
+
+TYPED_COPIES("tp_btf/tcp_destroy_sock", sock_destroy, sock_destroy_body(sk), 1,
+		      struct sock *sk)

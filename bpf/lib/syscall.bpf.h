@@ -22,22 +22,20 @@ struct sys_args {
 
 #define SYSCALL_ENTER(name)                                                                        \
 	static __always_inline int name##_entered(const struct sys_args *args);                    \
-	SEC("tracepoint/syscalls/sys_enter_" #name)                                                \
-	int name##_enter(struct sys_enter_ctx *ctx)                                                \
+	static __always_inline int name##_entering(const struct sys_enter_ctx *ctx)                \
 	{                                                                                          \
 		struct sys_args args = {{ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3],   \
 					 ctx->args[4], ctx->args[5]}};                             \
 		return name##_entered(&args);                                                      \
 	}                                                                                          \
+	COPIES("tracepoint/syscalls/sys_enter_" #name, name##_enter,                               \
+			struct sys_enter_ctx, name##_entering(ctx), calls_have_copies)             \
 	static __always_inline int name##_entered(const struct sys_args *args)
 
 #define SYSCALL_EXIT(name)                                                                         \
 	static __always_inline int name##_returned(__s64 ret);                                     \
-	SEC("tracepoint/syscalls/sys_exit_" #name)                                                 \
-	int name##_exit(struct sys_exit_ctx *ctx)                                                  \
-	{                                                                                          \
-		return name##_returned(ctx->ret);                                                  \
-	}                                                                                          \
+	COPIES("tracepoint/syscalls/sys_exit_" #name, name##_exit, struct sys_exit_ctx,            \
+			name##_returned(ctx->ret), calls_have_copies)                              \
 	static __always_inline int name##_returned(__s64 ret)
 
 #endif

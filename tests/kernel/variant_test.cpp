@@ -55,6 +55,13 @@ INSTANTIATE_TEST_SUITE_P(
     Less, VariantTest,
     ::testing::Values(Variant{"All", [](Features&) {}},
                       Variant{"NoTracefs", [](Features& features) { features.tracefs = false; }},
+                      // As from Linux 7.2 on.
+                      Variant{"Copies", [](Features& features) { features.preempted_calls = true; }},
+                      Variant{"CopiesWithoutTracefs",
+                              [](Features& features) {
+                                features.preempted_calls = true;
+                                features.tracefs = false;
+                              }},
                       Variant{"FixedMaps", [](Features& features) { features.growing_maps = false; }},
                       Variant{"NoCallbacks",
                               [](Features& features) {

@@ -82,6 +82,7 @@ Features probe_features() {
       found.uprobe_multi && session_tells_returns(kernel.get()) && uprobe_links_of(kTraceUprobeSession);
   found.exact_records = has_function("bpf_probe_read_user_dynptr");
   found.typed_task = has_helper(BPF_FUNC_get_current_task_btf);
+  found.preempted_calls = has_function("trace_call_bpf_faultable");
   found.growing_maps = has_function("bpf_mem_alloc_init");
   if (has_function("bpf_rdonly_cast"))
     found.kernel_reads = KernelReads::kChecked;

@@ -18,7 +18,9 @@ struct Features {
   bool exact_records = true;  // bpf_probe_read_user_dynptr, Linux 6.16; else size classes
   bool typed_task = true;     // bpf_get_current_task_btf, Linux 5.11
   bool tracefs = true;        // ids of system call tracepoints; else one program at every system call
-  bool growing_maps = true;   // Linux 6.1; else the maps take all their memory at load
+  bool preempted_calls =
+      false;                 // programs at system calls are skipped while another run is preempted, Linux 7.2
+  bool growing_maps = true;  // Linux 6.1; else the maps take all their memory at load
   KernelReads kernel_reads = KernelReads::kChecked;
 
   bool operator==(const Features&) const = default;

@@ -42,7 +42,7 @@ Result<> HookLinks::attach_some(const ProbePrograms& programs, const Features& f
   if (features.tracefs) tracefs.emplace(LLMTAP_TRY(TraceFs::open()));
   bpf_program* program = nullptr;
   while ((program = bpf_object__next_program(programs.object, program))) {
-    const std::string_view section = bpf_program__section_name(program);
+    const std::string_view section = section_of(program);
     constexpr std::string_view kTracepoint = "tracepoint/";
     bpf_link* link = nullptr;
     const bool call = section.starts_with(kTracepoint) || section.starts_with("tp_btf/sys_");

@@ -5,6 +5,8 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 
 namespace llmtap {
 namespace {
@@ -85,6 +87,24 @@ std::vector<RunTime> KernelBooks::run_times() const {
     times.push_back({.ns = info.run_time_ns, .runs = info.run_cnt});
   }
   return times;
+}
+
+uint64_t KernelBooks::skipped_runs() const {
+  std::map<std::string_view, uint64_t> skipped;
+  bpf_program* program = nullptr;
+  while ((program = bpf_object__next_program(object_, program))) {
+    bpf_prog_info info{};
+    __u32 size = sizeof(info);
+    const int fd = bpf_program__fd(program);
+    if (fd < 0 || bpf_prog_get_info_by_fd(fd, &info, &size) != 0) continue;
+    const std::string_view original = original_of(program);
+    const auto entry =
+        skipped.try_emplace(original.empty() ? bpf_program__name(program) : original, info.recursion_misses);
+    entry.first->second = std::min<uint64_t>(entry.first->second, info.recursion_misses);
+  }
+  uint64_t sum = 0;
+  for (const auto& [name, count] : skipped) sum += count;
+  return sum;
 }
 
 }  // namespace llmtap

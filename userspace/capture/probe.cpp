@@ -209,6 +209,7 @@ class LiveProbe final : public Probe, private SweepPort {
     const uint64_t ended = std::atomic_ref(*programs_.conns_ended).load(std::memory_order_relaxed) +
                            ended_here_.load(std::memory_order_relaxed);
     result.connections_open = made > ended ? made - ended : 0;
+    result.skipped_runs = books_->skipped_runs();
     result.exact_records = features_.exact_records;
     result.uprobe_sessions = features_.sessions;
     const std::vector<RunTime> times = sampler_ ? sampler_->estimate() : books_->run_times();

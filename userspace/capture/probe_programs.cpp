@@ -122,18 +122,39 @@ uint64_t unix_seconds() {
   return static_cast<uint64_t>(time.tv_sec);
 }
 
+}  // namespace
+
+std::string_view section_of(const bpf_program* program) {
+  std::string_view section = bpf_program__section_name(program);
+  if (section.starts_with('?')) section.remove_prefix(1);
+  return section;
+}
+
+bool is_copy(const bpf_program* program) { return !original_of(program).empty(); }
+
+std::string_view original_of(const bpf_program* copy) {
+  const std::string_view name = bpf_program__name(copy);
+  for (const std::string_view suffix : {"_copy2", "_copy3"})
+    if (name.ends_with(suffix)) return name.substr(0, name.size() - suffix.size());
+  return {};
+}
+
+namespace {
+
 // Which programs are loaded, and how each will be attached.
 Result<> choose_programs(bpf_object* object, const Features& features) {
   bpf_program* program = nullptr;
   while ((program = bpf_object__next_program(object, program))) {
-    const std::string_view section = bpf_program__section_name(program);
+    const std::string_view section = section_of(program);
     constexpr std::string_view kTyped = "tp_btf/";
+    const bool copy = is_copy(program);
     const bool all_calls = section.starts_with("tp_btf/sys_");
     if (section.starts_with("tracepoint/")) {
-      bpf_program__set_autoload(program, features.tracefs);
-    } else if (all_calls && features.tracefs) {
+      bpf_program__set_autoload(program, features.tracefs && (!copy || features.preempted_calls));
+    } else if (all_calls && (features.tracefs || (copy && !features.preempted_calls))) {
       bpf_program__set_autoload(program, false);
     } else if (section.starts_with(kTyped)) {
+      bpf_program__set_autoload(program, true);
       const std::string name(section.substr(kTyped.size()));
       if (const int error = bpf_program__set_attach_target(program, 0, name.c_str()); error != 0)
         return Error{"tracepoint " + name + ": " + std::strerror(-error)};
@@ -176,6 +197,8 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   constants->exact_records = features.exact_records;
   constants->kernel_reads = static_cast<uint32_t>(features.kernel_reads);
   constants->task_is_typed = features.typed_task;
+  if constexpr (requires { constants->calls_have_copies; })
+    constants->calls_have_copies = features.preempted_calls;
   bpf_map__set_max_entries(skeleton->maps.events, static_cast<uint32_t>(options.ring_bytes));
   if (!features.growing_maps) {
     const std::pair<bpf_map*, uint32_t> fixed[]{

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "capture/features.h"
 #include "capture/probe.h"
@@ -16,6 +17,13 @@ struct bpf_object;
 struct bpf_program;
 
 namespace llmtap {
+
+// Without the mark of those that are not loaded unless asked for.
+std::string_view section_of(const bpf_program* program);
+// Of a program at a tracepoint; bpf/lib/copies.bpf.h says what for.
+bool is_copy(const bpf_program* program);
+// The name of the program that it is a copy of; empty: of none.
+std::string_view original_of(const bpf_program* copy);
 
 class ProbePrograms {
  public:

@@ -92,6 +92,7 @@ CaptureFigures LiveCapture::figures() const {
   figures.bytes_delivered = statistics.captured_bytes_delivered;
   for (size_t i = 0; i < LLMTAP_LOST_MAX; ++i) figures.lost_bytes[i] = statistics.lost[i].bytes;
   figures.ring_usage_ratio = statistics.ring_used;
+  figures.skipped_runs = statistics.skipped_runs;
   for (const auto& program : statistics.programs)
     figures.program_run_seconds += static_cast<double>(program.run_time_ns) * 1e-9;
   return figures;

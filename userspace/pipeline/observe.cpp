@@ -123,6 +123,7 @@ SelfObservation observe(const CoreStats& core, const Coverage& coverage,
         {{"openssl"}, static_cast<double>(capture->events_by_source[LLMTAP_SOURCE_OPENSSL])});
     out.ring_usage.push_back({{"events"}, capture->ring_usage_ratio});
     out.cpu_kernel_seconds = capture->program_run_seconds;
+    out.skipped_runs = static_cast<double>(capture->skipped_runs);
     out.sampled_targets =
         static_cast<double>(std::ranges::count(coverage.targets, true, &AttachTarget::sampled));
     out.unfollowed_seconds = std::chrono::duration<double>(coverage.unfollowed).count();

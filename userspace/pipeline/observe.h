@@ -19,6 +19,7 @@ struct CaptureFigures {
   uint64_t bytes_passed = 0, bytes_captured = 0, bytes_left_out = 0, bytes_delivered = 0;
   std::array<uint64_t, LLMTAP_LOST_MAX> lost_bytes{};
   double ring_usage_ratio = 0;
+  uint64_t skipped_runs = 0;
   double program_run_seconds = 0;  // of all BPF programs, estimated from one second of every 60
 };
 

@@ -132,6 +132,12 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
                      "and hooking it cost too much; summed over libraries.",
                      {}, {{{}, *self.unfollowed_seconds}});
   }
+  if (self.skipped_runs)
+    families.counter(
+        "llmtap_probe_skipped_runs_total",
+        "Runs of BPF programs that the kernel skipped because it was in the middle of another, at "
+        "most: what they would have said is missing.",
+        {}, {{{}, *self.skipped_runs}});
   if (self.clock_steps)
     families.counter("llmtap_clock_steps_total", "Times that the wall clock was set.", {},
                      {{{}, *self.clock_steps}});

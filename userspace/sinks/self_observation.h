@@ -48,6 +48,7 @@ struct SelfObservation {
   std::optional<double> cpu_share, cpu_share_bound, shed_level;  // only with a bound
   std::vector<Sample> shed_steps;                                // direction
   std::optional<double> sampled_targets, unfollowed_seconds;
+  std::optional<double> skipped_runs;
   std::optional<double> resident_bytes;
   std::vector<Sample> ring_usage;  // ring
   std::vector<ExportCounters> exports;

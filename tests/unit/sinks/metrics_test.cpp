@@ -34,6 +34,7 @@ SelfObservation everything_observed() {
   self.connections = {{{"wanted", "http1"}, 4}};
   self.sampled_targets = 1;
   self.unfollowed_seconds = 312.5;
+  self.skipped_runs = 3;
   self.queues = {{{"discovery"}, 0}};
   self.coverage_processes = {{{"go_tls", "opaque", "unsupported"}, 1}};
   self.coverage_connections = {{{"openssl", "clear"}, 9}};
