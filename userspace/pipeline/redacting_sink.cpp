@@ -26,7 +26,8 @@ void RedactingSink::on_data(const llmtap_data_event& event) {
       pass_on(event, 0, event.original_bytes, nullptr);
       return;
     }
-    found = connections_.try_emplace(event.hdr.conn_id, std::make_shared<ConnectionTerms>()).first;
+    const auto terms = std::make_shared<DeflateTerms>(inflaters_);
+    found = connections_.try_emplace(event.hdr.conn_id, std::make_shared<ConnectionTerms>(terms)).first;
   }
   Stream& stream = found->second.streams[event.direction == LLMTAP_WRITE ? 1 : 0];
   const uint64_t expected = stream.next_offset.value_or(0);

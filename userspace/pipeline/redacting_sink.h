@@ -42,6 +42,7 @@ class RedactingSink : public EventSink {
 
   EventSink& next_;
   const size_t max_connections_;
+  const std::shared_ptr<DecoderBudget> inflaters_ = std::make_shared<DecoderBudget>(Limits{}.decoder_bytes);
   std::unordered_map<uint64_t, Connection> connections_;
   std::vector<uint8_t> bytes_;
   std::vector<uint64_t> record_;

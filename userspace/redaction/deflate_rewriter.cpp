@@ -157,9 +157,12 @@ bool DeflateRewriter::finish(std::span<uint8_t> piece) {
 // Numbers of events are long, random and of no use to a call.
 bool DeflateRewriter::overwrite_event_id() {
   static constexpr std::string_view kKey = R"("event_id":)";
-  const size_t begin = text_.find('"', std::min(text_.size(), text_.find(kKey)) + kKey.size());
-  const size_t end = begin == std::string::npos ? begin : text_.find('"', begin + 1);
-  if (text_.find(kKey) == std::string::npos || end == std::string::npos) return false;
+  const size_t key = text_.find(kKey);
+  if (key == std::string::npos) return false;
+  const size_t begin = text_.find_first_not_of(" \t\r\n", key + kKey.size());
+  if (begin == std::string::npos || text_[begin] != '"') return false;
+  const size_t end = text_.find('"', begin + 1);
+  if (end == std::string::npos) return false;
   text_.replace(begin + 1, end - begin - 1, end - begin - 1, 'x');
   return true;
 }

@@ -23,7 +23,8 @@ namespace llmtap {
 
 class DeflateRewriter {
  public:
-  DeflateRewriter() : budget_(kBudgetBytes), inflater_(true, limits_, budget_) {}
+  // `budget` outlives it.
+  explicit DeflateRewriter(DecoderBudget& budget) : inflater_(true, limits_, budget) {}
 
   void begin_message();
   // A piece of the message's payload, unmasked, in place. `last`: the message ends with it. `keeps_context`:
@@ -32,7 +33,6 @@ class DeflateRewriter {
   bool rewrite(std::span<uint8_t> piece, bool last, bool keeps_context);
 
  private:
-  static constexpr size_t kBudgetBytes = 128 * 1024;  // of one inflater
   struct Attempt;
 
   void text(std::span<const uint8_t> plain);
@@ -43,7 +43,6 @@ class DeflateRewriter {
   void remember(std::string_view text);
 
   Limits limits_;
-  DecoderBudget budget_;
   websocket::MessageInflater inflater_;
   MessageRedactor redactor_;
   std::string text_;    // redacted, not yet compressed

@@ -249,7 +249,9 @@ bool HpackRedactor::huffman_bytes(std::span<uint8_t> piece) {
     for (size_t here = 0;; here = at) {
       const std::optional<uint8_t> symbol = http2::huffman_symbol(coded, at);
       if (!symbol) break;
-      if (const uint8_t stored = value_byte(*symbol); stored == *symbol) {
+      // Filler that was there before is no more than filler inside of what goes.
+      const uint8_t stored = value_byte(*symbol);
+      if (stored == *symbol && !(hidden && stored == kFiller)) {
         if (hidden) fill_between(piece, *hidden, here);
         hidden.reset();
         if (literal_.value.size() < kMaxValueBytes) literal_.value.push_back(static_cast<char>(stored));
@@ -271,6 +273,7 @@ bool HpackRedactor::huffman_bytes(std::span<uint8_t> piece) {
 
 void HpackRedactor::end_field(http2::HpackFieldSink& fields) {
   step_ = Step::kField;
+  if (literal_.value.size() >= kMaxValueBytes) literal_.value_known = false;
   if (!literal_.value_known) literal_.value.clear();
   fields.on_field({literal_.name, literal_.value, literal_.name_known, literal_.value_known});
   if (insert_) table_.insert(std::exchange(literal_, {}));

@@ -24,7 +24,11 @@ Http2Redactor::Http2Redactor(bool client, std::shared_ptr<ConnectionTerms> terms
       have_(client ? kPrefaceBytesBefore : 0) {}
 
 void Http2Redactor::Head::on_field(const http2::HpackField& field) {
-  if (!field.name_known || !field.value_known) return;
+  if (!field.name_known) return;
+  if (!field.value_known) {
+    coded |= field.name == "content-encoding";  // somehow
+    return;
+  }
   std::string value = lowered(trimmed(field.value));
   if (field.name == ":status")
     status = parse_integer<int>(value).value_or(0);
@@ -37,7 +41,7 @@ void Http2Redactor::Head::on_field(const http2::HpackField& field) {
   else if (field.name == "content-encoding")
     coded |= !value.empty() && value != "identity";
   else if (field.name == "sec-websocket-extensions")
-    extensions += value;
+    deflate.agree(value);
 }
 
 void Http2Redactor::redact(std::span<uint8_t> bytes, size_t offset, ByteRanges& opaque) {
@@ -194,7 +198,7 @@ void Http2Redactor::end_block() {
       stream.body.lose();
       if (head_.protocol == "websocket") {
         if (tunnels.size() >= limits_.http2_streams) tunnels.erase(tunnels.begin());
-        const auto terms = std::make_shared<DeflateTerms>();
+        const auto terms = std::make_shared<DeflateTerms>(terms_->websocket->budget);
         tunnels[block_stream_] = terms;
         stream.socket = std::make_unique<WebSocketRedactor>(terms);
       }
@@ -202,7 +206,7 @@ void Http2Redactor::end_block() {
     }
     const auto tunnel = client_ ? tunnels.end() : tunnels.find(block_stream_);
     if (tunnel != tunnels.end() && head_.status >= 200 && head_.status < 300) {
-      tunnel->second->agree(head_.extensions);
+      tunnel->second->agree(head_.deflate);
       stream.socket = std::make_unique<WebSocketRedactor>(tunnel->second);
       tunnels.erase(tunnel);
       return;

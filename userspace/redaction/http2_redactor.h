@@ -40,7 +40,8 @@ class Http2Redactor {
   // What a block says of its stream.
   struct Head : http2::HpackFieldSink {
     void on_field(const http2::HpackField& field) override;
-    std::string type, method, protocol, extensions;
+    std::string type, method, protocol;
+    DeflateTerms deflate;
     int status = 0;
     bool coded = false;
   };

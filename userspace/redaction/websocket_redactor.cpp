@@ -20,10 +20,12 @@ bool WebSocketRedactor::may_begin(uint8_t byte) {
 
 bool WebSocketRedactor::in_compressed() const { return compressed_ && opcode_ < kClose; }
 
-void WebSocketRedactor::begin_payload() {
+bool WebSocketRedactor::begin_payload() {
   at_ = 0;
   state_ = left_ > 0 ? State::kPayload : State::kFirst;
-  if (left_ == 0 && in_compressed()) rewrite({});
+  // What did not fit has no byte left that could be missing: its end is.
+  if (left_ == 0 && in_compressed() && !rewrite({})) state_ = State::kDamaged;
+  return state_ != State::kDamaged;
 }
 
 void WebSocketRedactor::redact(std::span<uint8_t> bytes, size_t offset, ByteRanges& opaque) {
@@ -60,7 +62,7 @@ void WebSocketRedactor::redact(std::span<uint8_t> bytes, size_t offset, ByteRang
   }
 }
 
-// False: no frame begins so.
+// False: no frame begins so, or none of its message can be kept.
 bool WebSocketRedactor::header_byte(uint8_t byte) {
   switch (state_) {
     case State::kFirst:
@@ -72,7 +74,7 @@ bool WebSocketRedactor::header_byte(uint8_t byte) {
       final_ = (byte & 0x80) != 0;
       if (opcode_ == kText || opcode_ == kBinary) {
         compressed_ = (byte & 0x40) != 0;
-        if (compressed_ && !deflate_) deflate_ = std::make_unique<DeflateRewriter>();
+        if (compressed_ && !deflate_) deflate_ = std::make_unique<DeflateRewriter>(*terms_->budget);
         if (compressed_)
           deflate_->begin_message();
         else
@@ -95,18 +97,14 @@ bool WebSocketRedactor::header_byte(uint8_t byte) {
       left_ = left_ << 8 | byte;
       if (--header_left_ > 0) return true;
       break;
-    default:
-      key_[key_.size() - header_left_] = byte;
-      if (--header_left_ == 0) begin_payload();
-      return true;
+    default: key_[key_.size() - header_left_] = byte; return --header_left_ > 0 || begin_payload();
   }
   if (masked_) {
     header_left_ = key_.size();
     state_ = State::kKey;
-  } else {
-    begin_payload();
+    return true;
   }
-  return true;
+  return begin_payload();
 }
 
 uint8_t WebSocketRedactor::payload_byte(uint8_t plain, uint64_t at) {

@@ -33,7 +33,7 @@ class WebSocketRedactor {
   enum class State : uint8_t { kFirst, kLength, kExtended, kKey, kPayload, kDamaged };
 
   bool header_byte(uint8_t byte);
-  void begin_payload();
+  bool begin_payload();
   uint8_t payload_byte(uint8_t plain, uint64_t at);
   bool rewrite(std::span<uint8_t> payload);
   bool in_compressed() const;

@@ -123,6 +123,17 @@ TEST(HpackRedactor, EndsACodedValueWithFiller) {
   }
 }
 
+// Letters that look like filler do not show where in a secret they stood.
+TEST(HpackRedactor, ACodedSecretsOwnLettersAreNoneOfIt) {
+  const auto stored = [](std::string_view secret) {
+    Blocks blocks;
+    blocks(blocks.encoder.block({{":path", "/v1/m?key=" + std::string(secret) + "&alt=sse"}}));
+    return blocks.bytes;
+  };
+  EXPECT_EQ(stored("abxcd"), stored("abcdx"));
+  EXPECT_EQ(stored("QxxZx7"), stored("QZ7xxx"));
+}
+
 // RFC 7541 6.2: into the table, not into it, never into any; a name of the table; a field of it.
 TEST(HpackRedactor, OverwritesEveryForm) {
   Blocks blocks;
@@ -208,6 +219,19 @@ TEST(Http2Redactor, ReadsEachStreamByItsType) {
   EXPECT_THAT(out.bytes, HasSubstr("data: {\"b\":\"xx\"}\n\n"));
   EXPECT_THAT(out.bytes, HasSubstr("xxx\"}"));
   EXPECT_EQ(out.opaque, 3u + grpc.size());
+}
+
+// Cut inside its coded value, a coding is not known: its body is no text.
+TEST(Http2Redactor, ABodyInACodingThatWasCutIsAGap) {
+  const std::string head =
+      h2::kSettings + h2::Encoder().headers(1, h2::ok("application/json", {{"content-encoding", "gzip"}}));
+  const std::string body = "\x1f\x8b\x08\x20\x0a";
+  for (size_t cut = h2::kSettings.size(); cut <= head.size(); ++cut) {
+    PlaintextRedactor redactor;
+    write(redactor, head.substr(0, cut));
+    write(redactor, head.substr(cut));
+    EXPECT_EQ(write(redactor, h2::data(1, body)).opaque, body.size()) << cut;
+  }
 }
 
 TEST(Http2Redactor, ALossInDataCostsThatBodyAlone) {
