@@ -244,27 +244,28 @@ bool HpackRedactor::huffman_bytes(std::span<uint8_t> piece) {
   const uint64_t begin = (total_ - left_) * 8;
   if (!filling_) {
     const std::string coded(text_of(piece));
-    std::optional<size_t> hidden;  // where what goes begins
+    constexpr size_t kNothing = std::string::npos;
+    size_t hidden = kNothing;  // where what goes begins
     size_t at = 0;
     for (size_t here = 0;; here = at) {
       const std::optional<uint8_t> symbol = http2::huffman_symbol(coded, at);
       if (!symbol) break;
       // Filler that was there before is no more than filler inside of what goes.
       const uint8_t stored = value_byte(*symbol);
-      if (stored == *symbol && !(hidden && stored == kFiller)) {
-        if (hidden) fill_between(piece, *hidden, here);
-        hidden.reset();
+      if (stored == *symbol && (hidden == kNothing || stored != kFiller)) {
+        if (hidden != kNothing) fill_between(piece, hidden, here);
+        hidden = kNothing;
         if (literal_.value.size() < kMaxValueBytes) literal_.value.push_back(static_cast<char>(stored));
-      } else if (!hidden) {
+      } else if (hidden == kNothing) {
         hidden = here;
         literal_.value_known = false;
       }
     }
     const bool whole = piece.size() == left_;
     if (whole && !http2::huffman_padding(coded, at)) return false;
-    if (whole && !hidden) return true;
+    if (whole && hidden == kNothing) return true;
     filling_ = true;
-    fill_from_ = begin + hidden.value_or(at);
+    fill_from_ = begin + (hidden == kNothing ? at : hidden);
     literal_.value_known = false;
   }
   fill_rest(piece, begin, fill_from_, total_ * 8);
