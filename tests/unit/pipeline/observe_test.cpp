@@ -34,6 +34,7 @@ constexpr const char* kSelfFamilies[] = {
     "llmtap_parse_errors_total",
     "llmtap_probe_cpu_seconds_total",
     "llmtap_probe_resident_bytes",
+    "llmtap_probe_skipped_runs_total",
     "llmtap_queue_length",
     "llmtap_ring_usage_ratio",
     "llmtap_sampled_targets",
