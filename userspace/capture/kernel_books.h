@@ -31,8 +31,9 @@ class KernelBooks {
   std::array<uint64_t, LinkReach::kFiles> file_hits() const;
   // Of each program in the object's order; zeros while the kernel does not add them up.
   std::vector<RunTime> run_times() const;
-  // Runs at tracepoints that the kernel skipped and that no copy of the program can have made up for: at most
-  // so many.
+  // Runs at tracepoints that the kernel skipped, of each program the fewest of its copies. About what is
+  // missing: a copy's skip is none where an earlier one ran, and one that comes before the flags are set
+  // counts once only.
   uint64_t skipped_runs() const;
 
  private:
