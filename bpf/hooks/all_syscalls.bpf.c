@@ -42,7 +42,7 @@ static __always_inline int all_sys_enter_body(struct pt_regs___kernel *regs, lon
 	return 0;
 }
 
-TYPED_COPIES("tp_btf/sys_enter", all_sys_enter, all_sys_enter_body(regs, nr), calls_have_copies,
+TYPED_COPIES("tp_btf/sys_enter", all_sys_enter, SAME_THREAD, all_sys_enter_body(regs, nr),
 		      struct pt_regs___kernel *regs, long nr)
 
 static __always_inline int all_sys_exit_body(struct pt_regs___kernel *regs, long ret)
@@ -103,5 +103,5 @@ static __always_inline int all_sys_exit_body(struct pt_regs___kernel *regs, long
 	return io_exit(ret, direction, form);
 }
 
-TYPED_COPIES("tp_btf/sys_exit", all_sys_exit, all_sys_exit_body(regs, ret), calls_have_copies,
+TYPED_COPIES("tp_btf/sys_exit", all_sys_exit, SAME_THREAD, all_sys_exit_body(regs, ret),
 		      struct pt_regs___kernel *regs, long ret)

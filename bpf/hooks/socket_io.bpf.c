@@ -41,7 +41,7 @@ static __always_inline void io_uncount(struct thread *thread)
 /* What a call left whose return was skipped: the next call, of a file perhaps, does not return for it. */
 static __always_inline void io_abandon(void)
 {
-	struct thread *thread = calls_may_be_skipped() ? thread_find() : 0;
+	struct thread *thread = have_copies() ? thread_find() : 0;
 
 	if (!thread)
 		return;

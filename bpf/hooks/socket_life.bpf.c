@@ -151,7 +151,7 @@ static __always_inline int is_being_closed(const struct sock *sk, int old_state,
 	return !thread || !thread->io.active;
 }
 
-static __always_inline int sock_set_state_body(const struct sock *sk, int old_state, int new_state)
+static __always_inline int sock_set_state_body(const struct sock *sk, int old_state, int new_state, int again)
 {
 	struct conn *conn;
 
@@ -164,7 +164,8 @@ static __always_inline int sock_set_state_body(const struct sock *sk, int old_st
 	if (!is_being_closed(sk, old_state, new_state))
 		return 0;
 	conn = conn_find((__u64)sk, 0);
-	if (!conn || conn->compat)
+	/* Counted, and not to be counted twice: left to the first. */
+	if ((!conn || conn->compat) && !again)
 		compat_closes((__u64)sk, conn);
 	if (!conn)
 		return 0;
@@ -174,8 +175,9 @@ static __always_inline int sock_set_state_body(const struct sock *sk, int old_st
 	return 0;
 }
 
-TYPED_COPIES("tp_btf/inet_sock_set_state", sock_set_state, sock_set_state_body(sk, old_state, new_state), 1,
-		      const struct sock *sk, int old_state, int new_state)
+TYPED_COPIES("tp_btf/inet_sock_set_state", sock_set_state, (__u64)sk,
+		      sock_set_state_body(sk, old_state, new_state, again), const struct sock *sk, int old_state,
+		      int new_state)
 
 /* Whatever the way: after this the kernel reuses the address. */
 static __always_inline int sock_destroy_body(struct sock *sk)
@@ -189,5 +191,5 @@ static __always_inline int sock_destroy_body(struct sock *sk)
 	return 0;
 }
 
-TYPED_COPIES("tp_btf/tcp_destroy_sock", sock_destroy, sock_destroy_body(sk), 1,
+TYPED_COPIES("tp_btf/tcp_destroy_sock", sock_destroy, (__u64)sk, sock_destroy_body(sk),
 		      struct sock *sk)

@@ -29,13 +29,13 @@ struct sys_args {
 		return name##_entered(&args);                                                      \
 	}                                                                                          \
 	COPIES("tracepoint/syscalls/sys_enter_" #name, name##_enter,                               \
-			struct sys_enter_ctx, name##_entering(ctx), calls_have_copies)             \
+			struct sys_enter_ctx, SAME_THREAD, name##_entering(ctx))                   \
 	static __always_inline int name##_entered(const struct sys_args *args)
 
 #define SYSCALL_EXIT(name)                                                                         \
 	static __always_inline int name##_returned(__s64 ret);                                     \
 	COPIES("tracepoint/syscalls/sys_exit_" #name, name##_exit, struct sys_exit_ctx,            \
-			name##_returned(ctx->ret), calls_have_copies)                              \
+			SAME_THREAD, name##_returned(ctx->ret))                                    \
 	static __always_inline int name##_returned(__s64 ret)
 
 #endif

@@ -31,9 +31,8 @@ class KernelBooks {
   std::array<uint64_t, LinkReach::kFiles> file_hits() const;
   // Of each program in the object's order; zeros while the kernel does not add them up.
   std::vector<RunTime> run_times() const;
-  // Runs at tracepoints that the kernel skipped, of each program the fewest of its copies. About what is
-  // missing: a copy's skip is none where an earlier one ran, and one that comes before the flags are set
-  // counts once only.
+  // Runs at tracepoints that the kernel skipped, of each program the fewest of its copies: at most what is
+  // missing, since a copy's skip matters only where the others were skipped too.
   uint64_t skipped_runs() const;
 
  private:

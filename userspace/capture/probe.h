@@ -89,7 +89,7 @@ struct ProbeStatistics {
   uint64_t events = 0;                                // delivered, injected ones included
   uint64_t events_damaged = 0;                        // failed validation, dropped
   LossCount lost[LLMTAP_LOST_MAX];                    // by llmtap_loss
-  uint64_t skipped_runs = 0;                          // of programs at tracepoints, by the kernel, about
+  uint64_t skipped_runs = 0;                          // of programs at tracepoints, by the kernel, at most
   uint64_t urgent_wakeups = 0;                        // of poll(), for what cannot wait
   double ring_used = 0;                               // 0 to 1, now
   uint64_t connections_open = 0;                      // entries in the kernel's map

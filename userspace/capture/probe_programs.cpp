@@ -147,11 +147,11 @@ Result<> choose_programs(bpf_object* object, const Features& features) {
   while ((program = bpf_object__next_program(object, program))) {
     const std::string_view section = section_of(program);
     constexpr std::string_view kTyped = "tp_btf/";
-    const bool copy = is_copy(program);
+    const bool wanted = !is_copy(program) || features.preempted_calls;
     const bool all_calls = section.starts_with("tp_btf/sys_");
     if (section.starts_with("tracepoint/")) {
-      bpf_program__set_autoload(program, features.tracefs && (!copy || features.preempted_calls));
-    } else if (all_calls && (features.tracefs || (copy && !features.preempted_calls))) {
+      bpf_program__set_autoload(program, features.tracefs && wanted);
+    } else if (!wanted || (all_calls && features.tracefs)) {
       bpf_program__set_autoload(program, false);
     } else if (section.starts_with(kTyped)) {
       bpf_program__set_autoload(program, true);
@@ -197,8 +197,8 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   constants->exact_records = features.exact_records;
   constants->kernel_reads = static_cast<uint32_t>(features.kernel_reads);
   constants->task_is_typed = features.typed_task;
-  if constexpr (requires { constants->calls_have_copies; })
-    constants->calls_have_copies = features.preempted_calls;
+  if constexpr (requires { constants->copies_loaded; })
+    constants->copies_loaded = features.preempted_calls;
   bpf_map__set_max_entries(skeleton->maps.events, static_cast<uint32_t>(options.ring_bytes));
   if (!features.growing_maps) {
     const std::pair<bpf_map*, uint32_t> fixed[]{
