@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs in a guest: llmtap between curl and a server that keeps a ledger, once per condition.
 
-  observe.py --llmtap BINARY --results DIR --row NAME CONDITION...
+  observe.py --llmtap BINARY [--crowd BINARY] --results DIR --row NAME CONDITION...
 
 Conditions: all; tls (no plain HTTP: the kernel lets nobody read it); no-tracefs (not mounted, and not
-mountable for want of CAP_SYS_ADMIN); plain (the same where uprobes want CAP_SYS_ADMIN too). Each writes DIR/NAME[ no-tracefs].json: what doctor says, what was
-counted, and the differences from the ledger.
+mountable for want of CAP_SYS_ADMIN); plain (the same where uprobes want CAP_SYS_ADMIN too); crowd (crowd.py:
+other calls, on busy CPUs). Each writes DIR/NAME[ CONDITION].json: what doctor says, what was counted, and the
+differences from the ledger.
 """
 import argparse
 import json
@@ -21,6 +22,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from compare import row_problems, samples, total  # noqa: E402
 from harness import Failure, Stack, get, lines_of, stop, wait_for  # noqa: E402
 from rows import Row  # noqa: E402
+
+import crowd  # noqa: E402
 
 # Emulated guests are ten times slower.
 PATIENCE = 240
@@ -64,6 +67,9 @@ def observe(arguments, condition, words):
     doctor = subprocess.run([*words, arguments.llmtap, "doctor", "--json"], stdout=subprocess.PIPE, check=False, timeout=PATIENCE)
     facts = json.loads(doctor.stdout)["facts"]
     result = {"kernel": os.uname().release, "condition": condition, "facts": facts, "problems": []}
+    if condition == "crowd":
+        crowd.observe(arguments, result, PATIENCE)
+        return result
     folder = tempfile.mkdtemp(prefix="llmtap-vm-", dir="/run")
     problems = result["problems"]
     try:
@@ -114,13 +120,14 @@ def observe(arguments, condition, words):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llmtap", required=True)
+    parser.add_argument("--crowd", help="the load of that condition")
     parser.add_argument("--results", required=True)
     parser.add_argument("--row", required=True)
-    parser.add_argument("conditions", nargs="+", choices=("all", "tls", "plain", "no-tracefs"))
+    parser.add_argument("conditions", nargs="+", choices=("all", "tls", "plain", "no-tracefs", "crowd"))
     arguments = parser.parse_args()
     failed = False
     for condition in arguments.conditions:
-        name = arguments.row + (f" {condition}" if condition == "no-tracefs" else "")
+        name = arguments.row + (f" {condition}" if condition in ("no-tracefs", "crowd") else "")
         result = {"row": name, **observe(arguments, condition, prepare(condition))}
         pathlib.Path(arguments.results, name.replace(" ", "_") + ".json").write_text(json.dumps(result, indent=1) + "\n")
         width = max(len(fact["name"]) for fact in result["facts"])
@@ -129,7 +136,9 @@ def main():
             print(f"  {fact['status']:<9} {fact['name']:<{width}}  {fact['detail']}")
         for problem in result["problems"]:
             print(f"  FAIL {problem}")
-        if not result["problems"]:
+        if "sent" in result:
+            print(f"  {result['calls']} of {result['sent']} calls whole; {result['unseen']:g} records unseen, {result['skipped']} runs skipped")
+        elif not result["problems"]:
             print(f"  {result['calls']:g} calls, {result['input_tokens']:g} + {result['output_tokens']:g} tokens, exact; nothing lost")
         failed |= bool(result["problems"])
         sys.stdout.flush()

@@ -21,6 +21,8 @@ def main():
     for result in results:
         facts = {fact["name"]: fact["detail"] for fact in result["facts"]}
         said = "exact" if not result["problems"] else "not exact"
+        if "sent" in result:
+            said = f"{result['calls']:,} of {result['sent']:,}"
         what = {"tls": " (TLS only)", "plain": " (plain HTTP only)"}.get(result["condition"], "")
         print(f"| {result['row']} | {result['kernel']} | {said}{what} | " + " | ".join(facts.get(name, "") for name in FEATURES) + " |")
 

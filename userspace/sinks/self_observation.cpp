@@ -135,8 +135,8 @@ std::vector<CollectedFamily> self_observation_families(const SelfObservation& se
   if (self.skipped_runs)
     families.counter(
         "llmtap_probe_skipped_runs_total",
-        "Runs of BPF programs that the kernel skipped, because it was in the middle of others: at most, by the "
-        "copy of each that was skipped least.",
+        "Runs of BPF programs that the kernel skipped, because it was in the middle of others: at "
+        "most, by the copy of each that was skipped least.",
         {}, {{{}, *self.skipped_runs}});
   if (self.clock_steps)
     families.counter("llmtap_clock_steps_total", "Times that the wall clock was set.", {},
