@@ -329,6 +329,7 @@ SYSCALL_ENTER(splice)
 {
 	struct thread *thread;
 
+	io_abandon();
 	io_enter(args->arg[0], LLMTAP_READ, LLMTAP_READ, args->arg[4], 0);
 	thread = thread_find();
 	if (!thread || !thread->io.active)
