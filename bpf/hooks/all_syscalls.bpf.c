@@ -42,7 +42,9 @@ static __always_inline int all_sys_enter_body(struct pt_regs___kernel *regs, lon
 	return 0;
 }
 
-TYPED_COPIES("tp_btf/sys_enter", all_sys_enter, SAME_THREAD, all_sys_enter_body(regs, nr),
+SYSCALL(all_sys);
+
+TYPED_COPIES("tp_btf/sys_enter", all_sys_enter, all_sys, SAME_THREAD, all_sys_enter_body(regs, nr),
 		      struct pt_regs___kernel *regs, long nr)
 
 static __always_inline int all_sys_exit_body(struct pt_regs___kernel *regs, long ret)
@@ -103,5 +105,5 @@ static __always_inline int all_sys_exit_body(struct pt_regs___kernel *regs, long
 	return io_exit(ret, direction, form);
 }
 
-TYPED_COPIES("tp_btf/sys_exit", all_sys_exit, SAME_THREAD, all_sys_exit_body(regs, ret),
+TYPED_COPIES("tp_btf/sys_exit", all_sys_exit, all_sys, SAME_RETURN, all_sys_exit_body(regs, ret),
 		      struct pt_regs___kernel *regs, long ret)

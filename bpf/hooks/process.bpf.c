@@ -42,7 +42,9 @@ static __always_inline int process_exec_body(int old_pid)
 	return emit_process(LLMTAP_EVENT_EXEC, process_start_ns());
 }
 
-TYPED_COPIES("tp_btf/sched_process_exec", process_exec, SAME_THREAD, process_exec_body(old_pid),
+NOTE_OF(process_exec);
+
+TYPED_COPIES("tp_btf/sched_process_exec", process_exec, process_exec, SAME_THREAD, process_exec_body(old_pid),
 		      struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 
 static __always_inline int process_exit_body(struct task_struct *task)
@@ -60,5 +62,7 @@ static __always_inline int process_exit_body(struct task_struct *task)
 	return 0;
 }
 
-TYPED_COPIES("tp_btf/sched_process_exit", process_exit, SAME_THREAD, process_exit_body(task),
+NOTE_OF(process_exit);
+
+TYPED_COPIES("tp_btf/sched_process_exit", process_exit, process_exit, SAME_THREAD, process_exit_body(task),
 		      struct task_struct *task)

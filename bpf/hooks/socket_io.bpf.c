@@ -8,6 +8,8 @@ enum io_form {
 	IO_MSG,       /* a msghdr */
 	IO_MMSG,      /* an array of mmsghdrs, result: how many */
 	IO_BYPASS,    /* no user memory */
+	IO_SPLICE,    /* the same, and either file may be the socket */
+	IO_NOTHING,   /* moves no bytes */
 };
 
 /* Ciphertext behind the hello, and whose it is is known: neither a record nor a connection can come of its
@@ -38,10 +40,10 @@ static __always_inline void io_uncount(struct thread *thread)
 		__sync_fetch_and_add(&conn->busy[thread->io.direction & 1], -1);
 }
 
-/* What a call left whose return was skipped: the next call, of a file perhaps, does not return for it. */
+/* What a call left whose return was skipped: the next call does not return for it. */
 static __always_inline void io_abandon(void)
 {
-	struct thread *thread = have_copies() ? thread_find() : 0;
+	struct thread *thread = thread_find();
 
 	if (!thread)
 		return;
@@ -56,15 +58,16 @@ static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64
 	struct conn *conn;
 	__u64 sk, inode = 0;
 
-	io_abandon();
 	if (process_excluded(pid_tgid >> 32))
 		return 0;
 	sk = tcp_socket_of_fd(fd, &inode);
 	if (!sk)
 		return 0;
 	/* Neither peeks nor the error queue nor urgent data are bytes of the stream. */
-	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)) {
+		io_abandon();
 		return 0;
+	}
 	conn = conn_find(sk, 0);
 	if (conn && conn->final == FINAL_OTHER)
 		return 0;
@@ -73,6 +76,8 @@ static __always_inline int io_enter(int fd, __u8 direction, __u64 pointer, __u64
 		count_lost(LLMTAP_LOST_MAP_FULL, 0);
 		return 0;
 	}
+	/* Of a call whose return was skipped, or of this one if its hook runs twice. */
+	io_uncount(thread);
 	thread->io.sk = sk;
 	thread->io.inode = inode;
 	thread->io.pointer = pointer;
@@ -199,14 +204,33 @@ STEP long mmsg_step(__u32 index, struct mmsg_walk *walk)
 	return 0;
 }
 
+/* The kernel may have skipped the saved call's return and this one's entry: is it the saved call that returns?
+ * Its arguments are still in the registers. */
+static __always_inline int io_is_current(const struct io_call *io, enum io_form form)
+{
+#ifdef LLMTAP_COMPATIBLE
+	return 1; /* no way to see them */
+#else
+	struct pt_regs___kernel *regs = (struct pt_regs___kernel *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	if (form == IO_SPLICE && io->direction == LLMTAP_WRITE)
+		return (__s32)regs->dx == io->fd;
+	return (__s32)regs->di == io->fd && (form > IO_MMSG || regs->si == io->pointer);
+#endif
+}
+
 /* The thread whose noted call returns, or nothing. */
-static __always_inline struct thread *io_returns(void)
+static __always_inline struct thread *io_returns(enum io_form form)
 {
 	struct thread *thread = thread_find();
 
 	if (!thread || !thread->io.active)
 		return 0;
 	thread->io.active = 0;
+	if (!io_is_current(&thread->io, form)) {
+		io_uncount(thread);
+		return 0;
+	}
 	return thread;
 }
 
@@ -266,7 +290,7 @@ static __always_inline int io_done(struct thread *thread, __s64 ret, __u8 direct
 
 static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
 {
-	struct thread *thread = io_returns();
+	struct thread *thread = io_returns(form);
 
 	return thread ? io_done(thread, ret, direction, form) : 0;
 }
@@ -274,6 +298,7 @@ static __always_inline int io_exit(__s64 ret, __u8 direction, enum io_form form)
 /* name, direction, form, which argument is the pointer, the count (-1: always something) and the
  * flags (-1: none) */
 #define IO_CALL(name, direction, form, pointer_arg, count_arg, flags_arg)                          \
+	SYSCALL(name);                                                                             \
 	SYSCALL_ENTER(name)                                                                        \
 	{                                                                                          \
 		return io_enter(args->arg[0], direction, args->arg[pointer_arg],                   \
@@ -298,10 +323,13 @@ IO_CALL(sendmmsg, LLMTAP_WRITE, IO_MMSG, 1, -1, 3)
 IO_CALL(sendfile64, LLMTAP_WRITE, IO_BYPASS, 2, 3, -1)
 
 /* splice moves between a pipe and a file: at most one end is a socket. */
+SYSCALL(splice);
+
 SYSCALL_ENTER(splice)
 {
 	struct thread *thread;
 
+	io_abandon();
 	io_enter(args->arg[0], LLMTAP_READ, LLMTAP_READ, args->arg[4], 0);
 	thread = thread_find();
 	if (!thread || !thread->io.active)
@@ -311,7 +339,7 @@ SYSCALL_ENTER(splice)
 
 SYSCALL_EXIT(splice)
 {
-	struct thread *thread = io_returns();
+	struct thread *thread = io_returns(IO_SPLICE);
 
 	if (!thread)
 		return 0;

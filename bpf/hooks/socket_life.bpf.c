@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Who opened a connection and when it is over. */
 
+SYSCALL(connect);
+
 SYSCALL_ENTER(connect)
 {
 	/* Count 0: moves nothing. */
@@ -9,7 +11,7 @@ SYSCALL_ENTER(connect)
 
 SYSCALL_EXIT(connect)
 {
-	struct thread *thread = io_returns();
+	struct thread *thread = io_returns(IO_NOTHING);
 	struct conn *conn;
 	__u8 state;
 	__u64 sk;
@@ -56,29 +58,39 @@ static __always_inline int accepted(__s64 fd)
 		return 0;
 	}
 	conn->role = LLMTAP_ROLE_SERVER;
-	conn->open_time_ns = bpf_ktime_get_ns();
+	if (!conn->open_time_ns)
+		conn->open_time_ns = bpf_ktime_get_ns();
 	return 0;
 }
+
+SYSCALL(accept);
 
 SYSCALL_EXIT(accept)
 {
 	return accepted(ret);
 }
 
+SYSCALL(accept4);
+
 SYSCALL_EXIT(accept4)
 {
 	return accepted(ret);
 }
 
+SYSCALL(shutdown);
+
 SYSCALL_ENTER(shutdown)
 {
 	/* SHUT_WR, SHUT_RDWR */
-	return args->arg[1] == 1 || args->arg[1] == 2 ? io_enter(args->arg[0], LLMTAP_WRITE, 0, 0, 0) : 0;
+	if (args->arg[1] == 1 || args->arg[1] == 2)
+		return io_enter(args->arg[0], LLMTAP_WRITE, 0, 0, 0);
+	io_abandon();
+	return 0;
 }
 
 SYSCALL_EXIT(shutdown)
 {
-	struct thread *thread = io_returns();
+	struct thread *thread = io_returns(IO_NOTHING);
 	struct conn *conn;
 
 	if (!thread)
@@ -164,8 +176,8 @@ static __always_inline int sock_set_state_body(const struct sock *sk, int old_st
 	if (!is_being_closed(sk, old_state, new_state))
 		return 0;
 	conn = conn_find((__u64)sk, 0);
-	/* Counted, and not to be counted twice: left to the first. */
-	if ((!conn || conn->compat) && !again)
+	/* Without an entry nothing tells whether it was counted: left to the first. */
+	if (conn ? conn->compat : !again)
 		compat_closes((__u64)sk, conn);
 	if (!conn)
 		return 0;
@@ -175,7 +187,9 @@ static __always_inline int sock_set_state_body(const struct sock *sk, int old_st
 	return 0;
 }
 
-TYPED_COPIES("tp_btf/inet_sock_set_state", sock_set_state, (__u64)sk,
+NOTE_OF(sock_closed);
+
+TYPED_COPIES("tp_btf/inet_sock_set_state", sock_set_state, sock_closed, (__u64)sk,
 		      sock_set_state_body(sk, old_state, new_state, again), const struct sock *sk, int old_state,
 		      int new_state)
 
@@ -191,5 +205,5 @@ static __always_inline int sock_destroy_body(struct sock *sk)
 	return 0;
 }
 
-TYPED_COPIES("tp_btf/tcp_destroy_sock", sock_destroy, (__u64)sk, sock_destroy_body(sk),
-		      struct sock *sk)
+TYPED_COPIES("tp_btf/tcp_destroy_sock", sock_destroy, sock_closed, (__u64)sk + 1,
+		      sock_destroy_body(sk), struct sock *sk)

@@ -10,12 +10,9 @@
 
 #ifdef LLMTAP_COMPATIBLE
 
-static __always_inline int have_copies(void)
-{
-	return 0;
-}
+#define NOTE_OF(event) _Static_assert(1, "no copies, no notes")
 
-#define COPIES(section, name, type, same, call)                                                    \
+#define COPIES(section, name, type, event, same, call)                                             \
 	SEC(section)                                                                               \
 	int name(type *ctx)                                                                        \
 	{                                                                                          \
@@ -23,7 +20,7 @@ static __always_inline int have_copies(void)
 		return call;                                                                       \
 	}
 
-#define TYPED_COPIES(section, name, same, call, ...)                                               \
+#define TYPED_COPIES(section, name, event, same, call, ...)                                        \
 	SEC(section)                                                                               \
 	int BPF_PROG(name, __VA_ARGS__)                                                            \
 	{                                                                                          \
@@ -35,15 +32,13 @@ static __always_inline int have_copies(void)
 
 /* Set by the loader. */
 const volatile __u8 copies_loaded = 0;
-
-static __always_inline int have_copies(void)
-{
-	return copies_loaded;
-}
+/* For tests: nothing is found noted. */
+const volatile __u8 every_copy_runs = 0;
 
 #define LLMTAP_MAX_COPIED 64
 
-/* By program: what its copies on this CPU are running for, by a number of its own; 0: nothing. */
+/* By event: what its copies on this CPU ran for last; 0: nothing. A copy that is to clear it may be skipped too:
+ * a call and its return share one, so that a note is overwritten before its like comes again. */
 struct copy_notes {
 	__u64 done[LLMTAP_MAX_COPIED];
 };
@@ -67,7 +62,7 @@ static __always_inline volatile __u64 *copy_note(__u32 number)
 	({                                                                                         \
 		const int again __attribute__((unused)) = 0;                                       \
 		int result_ = call;                                                                \
-		volatile __u64 *note_ = have_copies() ? copy_note(number) : 0;                     \
+		volatile __u64 *note_ = copies_loaded ? copy_note(number) : 0;                     \
 		if (note_)                                                                         \
 			*note_ = same;                                                             \
 		result_;                                                                           \
@@ -78,7 +73,7 @@ static __always_inline volatile __u64 *copy_note(__u32 number)
 		const int again __attribute__((unused)) = 1;                                       \
 		volatile __u64 *note_ = copy_note(number);                                         \
 		int result_ = 0;                                                                   \
-		if (note_ && *note_ != (same)) {                                                   \
+		if (note_ && (every_copy_runs || *note_ != (same))) {                              \
 			result_ = call;                                                            \
 			*note_ = same;                                                             \
 		}                                                                                  \
@@ -91,57 +86,59 @@ static __always_inline volatile __u64 *copy_note(__u32 number)
 		const int again __attribute__((unused)) = 1;                                       \
 		volatile __u64 *note_ = copy_note(number);                                         \
 		int result_ = 0;                                                                   \
-		if (note_ && *note_ == (same))                                                     \
+		if (note_ && !every_copy_runs && *note_ == (same))                                 \
 			*note_ = 0;                                                                \
 		else                                                                               \
 			result_ = call;                                                            \
 		result_;                                                                           \
 	})
 
-#define NUMBER_OF(name)                                                                            \
-	enum { name##_number = __COUNTER__ };                                                      \
-	_Static_assert(name##_number < LLMTAP_MAX_COPIED, "raise LLMTAP_MAX_COPIED")
+#define NOTE_OF(event)                                                                             \
+	enum { event##_note = __COUNTER__ };                                                       \
+	_Static_assert(event##_note < LLMTAP_MAX_COPIED, "raise LLMTAP_MAX_COPIED")
 
-/* `same`: a number, not 0, that the copies of one event share and no other event has meanwhile. */
-#define COPIES(section, name, type, same, call)                                                    \
-	NUMBER_OF(name);                                                                           \
+/* `same`: a number, not 0, that the copies of one run of `event` share and no other run has meanwhile. */
+#define COPIES(section, name, type, event, same, call)                                             \
 	SEC(section)                                                                               \
 	int name(type *ctx)                                                                        \
 	{                                                                                          \
-		return RUN_FIRST(name##_number, same, call);                                       \
+		return RUN_FIRST(event##_note, same, call);                                        \
 	}                                                                                          \
 	SEC("?" section)                                                                           \
 	int name##_copy2(type *ctx)                                                                \
 	{                                                                                          \
-		return RUN_SECOND(name##_number, same, call);                                      \
+		return RUN_SECOND(event##_note, same, call);                                       \
 	}                                                                                          \
 	SEC("?" section)                                                                           \
 	int name##_copy3(type *ctx)                                                                \
 	{                                                                                          \
-		return RUN_THIRD(name##_number, same, call);                                       \
+		return RUN_THIRD(event##_note, same, call);                                        \
 	}
 
-#define TYPED_COPIES(section, name, same, call, ...)                                               \
-	NUMBER_OF(name);                                                                           \
+#define TYPED_COPIES(section, name, event, same, call, ...)                                        \
 	SEC(section)                                                                               \
 	int BPF_PROG(name, __VA_ARGS__)                                                            \
 	{                                                                                          \
-		return RUN_FIRST(name##_number, same, call);                                       \
+		return RUN_FIRST(event##_note, same, call);                                        \
 	}                                                                                          \
 	SEC("?" section)                                                                           \
 	int BPF_PROG(name##_copy2, __VA_ARGS__)                                                    \
 	{                                                                                          \
-		return RUN_SECOND(name##_number, same, call);                                      \
+		return RUN_SECOND(event##_note, same, call);                                       \
 	}                                                                                          \
 	SEC("?" section)                                                                           \
 	int BPF_PROG(name##_copy3, __VA_ARGS__)                                                    \
 	{                                                                                          \
-		return RUN_THIRD(name##_number, same, call);                                       \
+		return RUN_THIRD(event##_note, same, call);                                        \
 	}
 
 #endif
 
-/* Of what a thread does: it does one thing at a time. */
-#define SAME_THREAD bpf_get_current_pid_tgid()
+/* Of what a thread does: it does one thing at a time, and to leave the CPU, or to be preempted, is to be
+ * switched away from. */
+#define SAME_THREAD                                                                                \
+	((__u64)(bpf_get_current_task_btf()->nvcsw + bpf_get_current_task_btf()->nivcsw) << 32 |   \
+	 (__u32)bpf_get_current_pid_tgid())
+#define SAME_RETURN (SAME_THREAD | 1U << 31)
 
 #endif

@@ -137,6 +137,8 @@ struct task_struct {
 	int tgid;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
+	unsigned long nvcsw;
+	unsigned long nivcsw;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct thread_struct thread;

@@ -20,6 +20,9 @@ struct sys_args {
 	__u64 arg[6];
 };
 
+/* Before both. */
+#define SYSCALL(name) NOTE_OF(name)
+
 #define SYSCALL_ENTER(name)                                                                        \
 	static __always_inline int name##_entered(const struct sys_args *args);                    \
 	static __always_inline int name##_entering(const struct sys_enter_ctx *ctx)                \
@@ -29,13 +32,13 @@ struct sys_args {
 		return name##_entered(&args);                                                      \
 	}                                                                                          \
 	COPIES("tracepoint/syscalls/sys_enter_" #name, name##_enter,                               \
-			struct sys_enter_ctx, SAME_THREAD, name##_entering(ctx))                   \
+			struct sys_enter_ctx, name, SAME_THREAD, name##_entering(ctx))                   \
 	static __always_inline int name##_entered(const struct sys_args *args)
 
 #define SYSCALL_EXIT(name)                                                                         \
 	static __always_inline int name##_returned(__s64 ret);                                     \
 	COPIES("tracepoint/syscalls/sys_exit_" #name, name##_exit, struct sys_exit_ctx,            \
-			SAME_THREAD, name##_returned(ctx->ret))                                    \
+			name, SAME_RETURN, name##_returned(ctx->ret))                                    \
 	static __always_inline int name##_returned(__s64 ret)
 
 #endif

@@ -15,6 +15,7 @@ const std::string kReply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 struct Variant {
   const char* name;
   void (*take_away)(Features&);
+  bool every_copy_runs = false;
 };
 
 class VariantTest : public CaptureTest, public ::testing::WithParamInterface<Variant> {};
@@ -22,7 +23,7 @@ class VariantTest : public CaptureTest, public ::testing::WithParamInterface<Var
 TEST_P(VariantTest, TheBytesAreTheSame) {
   Features features = probe_features();
   GetParam().take_away(features);
-  ASSERT_NO_FATAL_FAILURE(open({.features = features}));
+  ASSERT_NO_FATAL_FAILURE(open({.features = features, .every_copy_runs = GetParam().every_copy_runs}));
   auto link = probe_->attach_uprobes(libssl_path(), libssl_places());
   ASSERT_TRUE(link.has_value()) << link.error().message;
   const TlsContexts contexts;
@@ -62,6 +63,15 @@ INSTANTIATE_TEST_SUITE_P(
                                 features.preempted_calls = true;
                                 features.tracefs = false;
                               }},
+                      // As where no copy finds the note of the one before it.
+                      Variant{"EveryCopyRuns", [](Features& features) { features.preempted_calls = true; },
+                              true},
+                      Variant{"EveryCopyRunsWithoutTracefs",
+                              [](Features& features) {
+                                features.preempted_calls = true;
+                                features.tracefs = false;
+                              },
+                              true},
                       Variant{"FixedMaps", [](Features& features) { features.growing_maps = false; }},
                       Variant{"NoCallbacks",
                               [](Features& features) {

@@ -65,6 +65,7 @@ struct ProbeOptions {
   uint64_t turn_cap_bytes = 256 << 20;  // bytes copied of one turn; beyond: LLMTAP_LOST_TOO_LARGE
   bool exact_records = true;            // false: size classes, as on kernels before 6.16
   std::optional<Features> features;     // what the programs may use; unset: probed
+  bool every_copy_runs = false;         // for tests: bpf/lib/copies.bpf.h
   bool uprobe_sessions = true;          // false: entry and return programs, as on kernels before 6.13
   bool run_time_stats = false;          // the kernel adds up the programs' run time, always
   bool sample_run_time = false;         // or in one second of every 60, from which it is estimated

@@ -197,7 +197,10 @@ Result<> ProbePrograms::load_build(const ProbeOptions& options, const Features& 
   constants->exact_records = features.exact_records;
   constants->kernel_reads = static_cast<uint32_t>(features.kernel_reads);
   constants->task_is_typed = features.typed_task;
-  if constexpr (requires { constants->copies_loaded; }) constants->copies_loaded = features.preempted_calls;
+  if constexpr (requires { constants->copies_loaded; }) {
+    constants->copies_loaded = features.preempted_calls;
+    constants->every_copy_runs = options.every_copy_runs;
+  }
   bpf_map__set_max_entries(skeleton->maps.events, static_cast<uint32_t>(options.ring_bytes));
   if (!features.growing_maps) {
     const std::pair<bpf_map*, uint32_t> fixed[]{
