@@ -226,7 +226,7 @@ uint8_t HpackRedactor::value_byte(uint8_t byte) {
     secret_.reset();
     return byte;
   }
-  return byte >= 0x20 && byte < 0x7F && !secret_.hides(static_cast<char>(byte)) ? byte : kFiller;
+  return !secret_.hides(static_cast<char>(byte)) && byte >= 0x20 && byte < 0x7F ? byte : kFiller;
 }
 
 bool HpackRedactor::value_bytes(std::span<uint8_t> piece) {

@@ -223,7 +223,7 @@ uint8_t PlaintextRedactor::field_value_byte(uint8_t byte) {
     return byte;
   }
   if (value_.size() <= kMaxValueBytes) value_ += lower(c);
-  return keep_ && byte < 0x7F && !secret_.hides(c) ? byte : kFiller;
+  return !secret_.hides(c) && keep_ && byte < 0x7F ? byte : kFiller;
 }
 
 void PlaintextRedactor::end_field() {

@@ -160,6 +160,11 @@ TEST(HpackRedactor, WhereverItIsCutNothingIsTold) {
   }
 }
 
+TEST(HpackRedactor, ASecretBehindAByteThatGoesIsOne) {
+  Blocks blocks;
+  EXPECT_THAT(blocks(literal("via", "a\x80sk-abc")), ElementsAre(Pair("via", "axsk-xxx")));
+}
+
 TEST(HpackRedactor, StopsAtDamage) {
   Fields fields;
   for (std::string block :
