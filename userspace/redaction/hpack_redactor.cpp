@@ -275,7 +275,7 @@ bool HpackRedactor::huffman_bytes(std::span<uint8_t> piece) {
 void HpackRedactor::end_field(http2::HpackFieldSink& fields) {
   step_ = Step::kField;
   if (literal_.value.size() >= kMaxValueBytes) literal_.value_known = false;
-  if (!literal_.value_known) literal_.value.clear();
+  if (!literal_.value_known) std::string().swap(literal_.value);  // with its memory
   fields.on_field({literal_.name, literal_.value, literal_.name_known, literal_.value_known});
   if (insert_) table_.insert(std::exchange(literal_, {}));
 }

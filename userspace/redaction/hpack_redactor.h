@@ -30,6 +30,7 @@ class HpackRedactor {
   // bytes it took: fewer if the block is damaged there, and nothing more may be fed.
   size_t redact(std::span<uint8_t> bytes, http2::HpackFieldSink& fields);
   bool between_fields() const { return step_ == Step::kField; }
+  size_t table_bytes() const { return table_.bytes(); }
 
  private:
   enum class Step : uint8_t {

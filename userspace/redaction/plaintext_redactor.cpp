@@ -129,7 +129,7 @@ void PlaintextRedactor::other_protocol(uint8_t byte) {
 
 void PlaintextRedactor::begin_frames() {
   state_ = State::kFrames;
-  frames_ = std::make_unique<WebSocketRedactor>(terms_->websocket);
+  frames_ = std::make_unique<WebSocketRedactor>(terms_->websocket, *terms_->budgets);
 }
 
 void PlaintextRedactor::begin_http2(bool client) {

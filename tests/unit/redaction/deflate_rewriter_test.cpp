@@ -12,7 +12,7 @@
 namespace llmtap {
 namespace {
 
-DecoderBudget budget(1 << 20);
+RecordingBudgets budgets;
 
 // What a sender of permessage-deflate makes of messages (RFC 7692 7.2.1).
 class Sender {
@@ -123,7 +123,7 @@ TEST_P(Deflate, EveryMessageFitsIntoItsBytes) {
   for (int round = 0; round < 20; ++round) {
     Sender sender(setting.level, setting.window_bits, setting.keeps);
     Receiver receiver(setting.keeps);
-    DeflateRewriter rewriter(budget);
+    DeflateRewriter rewriter(budgets);
     for (const std::string& message : session(random, 30)) {
       std::string coded = sender(message);
       const size_t size = coded.size();
@@ -153,7 +153,7 @@ TEST_P(Deflate, WhateverItsPiecesItIsReadOrLost) {
   for (int round = 0; round < 20; ++round) {
     Sender sender(setting.level, setting.window_bits, setting.keeps);
     Receiver receiver(setting.keeps);
-    DeflateRewriter rewriter(budget);
+    DeflateRewriter rewriter(budgets);
     for (const std::string& message : session(random, 30)) {
       std::string coded = sender(message);
       rewriter.begin_message();
@@ -229,7 +229,7 @@ TEST(DeflateRewriter, TheShortestBlockIsReadAndNoLonger) {
 }
 
 TEST(DeflateRewriter, WhatIsDamagedEndsTheReading) {
-  DeflateRewriter rewriter(budget);
+  DeflateRewriter rewriter(budgets);
   std::string bad = "abcdef", good = Sender(6, 15, true)(R"({"type":"a"})");
   rewriter.begin_message();
   EXPECT_FALSE(rewriter.rewrite({reinterpret_cast<uint8_t*>(bad.data()), bad.size()}, true, true));
@@ -239,7 +239,7 @@ TEST(DeflateRewriter, WhatIsDamagedEndsTheReading) {
 
 // Not a byte more than its sender's may be needed: then it is lost, and others that stand alone are not.
 TEST(DeflateRewriter, WhatDoesNotFitIsLostAlone) {
-  DeflateRewriter rewriter(budget);
+  DeflateRewriter rewriter(budgets);
   Sender sender(9, 15, false);
   const std::string said = R"({"type":"a","delta":"hi"})";
   std::string coded = sender(said), next = sender(said);
@@ -262,7 +262,7 @@ TEST(DeflateRewriter, AnEventWithoutANumberKeepsWhatIsNext) {
   for (size_t known = 0; known <= key.size(); ++known) {
     Sender sender(9, 15, true);
     std::string before = sender(key.substr(0, known)), coded = sender(said);
-    DeflateRewriter rewriter(budget);
+    DeflateRewriter rewriter(budgets);
     rewriter.begin_message();
     rewriter.rewrite({reinterpret_cast<uint8_t*>(before.data()), before.size()}, true, false);
     rewriter.begin_message();
@@ -280,7 +280,7 @@ TEST(DeflateRewriter, AnEventWithoutANumberKeepsWhatIsNext) {
 }
 
 TEST(DeflateRewriter, ABombIsStopped) {
-  DeflateRewriter rewriter(budget);
+  DeflateRewriter rewriter(budgets);
   std::string coded = Sender(9, 15, false)(std::string(100 << 20, '0'));
   rewriter.begin_message();
   EXPECT_FALSE(rewriter.rewrite({reinterpret_cast<uint8_t*>(coded.data()), coded.size()}, true, false));
