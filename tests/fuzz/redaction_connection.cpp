@@ -63,7 +63,7 @@ Redacted redact(const Conversation& talk, const Limits& limits, const Cut& cut) 
   {
     const auto terms = std::make_shared<ConnectionTerms>(budgets);
     std::array<PlaintextRedactor, 2> redactors{PlaintextRedactor(terms), PlaintextRedactor(terms)};
-    size_t kept = 0;
+    ptrdiff_t kept = 0;
     for (const Turn& turn : talk.turns) {
       PlaintextRedactor& redactor = redactors[turn.side];
       out.opaque[turn.side].resize(turn.begin + turn.length, turn.lost);
@@ -86,8 +86,9 @@ Redacted redact(const Conversation& talk, const Limits& limits, const Cut& cut) 
           for (size_t i = range.offset; i < done; ++i) out.opaque[turn.side][at + i] = true;
           out.gaps = true;
         }
-        kept += test::heap_bytes() - before;
-        LLMTAP_CHECK(kept <= kConnectionBytes + budgets->kept.used() + budgets->inflaters.used());
+        kept += static_cast<ptrdiff_t>(test::heap_bytes() - before);
+        const size_t counted = kConnectionBytes + budgets->kept.used() + budgets->inflaters.used();
+        LLMTAP_CHECK(kept <= static_cast<ptrdiff_t>(counted + test::kHeapNoise));
         LLMTAP_CHECK(budgets->kept.used() <= limits.redaction_bytes);
         out.bytes[turn.side].append(record.begin(), record.end());
       }
