@@ -43,6 +43,11 @@ struct Limits {
   size_t decompress_ratio = 400;
   size_t decompress_floor_bytes = 16 << 20;
 
+  // redaction/: what the redactors of a recording keep, all connections together, but for what inflates (that
+  // is decoder_bytes). Over it what is new is a gap in the recording: a connection, a body, a message, or the
+  // rest of a direction.
+  size_t redaction_bytes = 64 << 20;
+
   // llm/: nesting that the JSON scanner follows; deeper: the rest of that value is skipped.
   size_t json_depth = 256;
   // A captured string value (model, id, finish reason…): longer ones are cut.

@@ -14,7 +14,7 @@ namespace llmtap {
 // end of the word. What came before is the prefix alone, which tells nothing.
 class SecretPrefix {
  public:
-  // Must `byte` be overwritten?
+  // Must `byte` be overwritten? Also to be asked of what goes anyway: it ends a word.
   bool hides(char byte) {
     const bool word = is_alnum(byte) || std::string_view("-_.*").find(byte) != std::string_view::npos;
     if (!word) hidden_ = false;

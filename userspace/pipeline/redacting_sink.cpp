@@ -5,6 +5,12 @@
 #include <cstring>
 
 namespace llmtap {
+namespace {
+
+// Both directions with the longest names and values, and the deepest nesting, that they keep.
+constexpr size_t kConnectionBytes = 4096;
+
+}  // namespace
 
 void RedactingSink::on_event(const llmtap_event_hdr& event) {
   if (event.type == LLMTAP_EVENT_DATA) {
@@ -21,13 +27,14 @@ void RedactingSink::on_event(const llmtap_event_hdr& event) {
 void RedactingSink::on_data(const llmtap_data_event& event) {
   auto found = connections_.find(event.hdr.conn_id);
   if (found == connections_.end()) {
-    if (connections_.size() >= max_connections_) {
+    MemoryShare memory(budgets_->kept);
+    if (!memory.resize(kConnectionBytes)) {
       bytes_dropped_ += event.captured_bytes;
       pass_on(event, 0, event.original_bytes, nullptr);
       return;
     }
-    const auto terms = std::make_shared<DeflateTerms>(inflaters_);
-    found = connections_.try_emplace(event.hdr.conn_id, std::make_shared<ConnectionTerms>(terms)).first;
+    const auto terms = std::make_shared<ConnectionTerms>(budgets_);
+    found = connections_.try_emplace(event.hdr.conn_id, std::move(memory), terms).first;
   }
   Stream& stream = found->second.streams[event.direction == LLMTAP_WRITE ? 1 : 0];
   const uint64_t expected = stream.next_offset.value_or(0);

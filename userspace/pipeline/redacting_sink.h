@@ -17,9 +17,9 @@ namespace llmtap {
 
 class RedactingSink : public EventSink {
  public:
-  // `next` outlives it. Beyond `max_connections` open ones, bytes are recorded as lost, not as they are.
-  explicit RedactingSink(EventSink& next, size_t max_connections = 100'000)
-      : next_(next), max_connections_(max_connections) {}
+  // `next` outlives it. What is beyond the limits is recorded as lost, not as it is.
+  explicit RedactingSink(EventSink& next, const Limits& limits = {})
+      : next_(next), budgets_(std::make_shared<RecordingBudgets>(limits)) {}
 
   void on_event(const llmtap_event_hdr& event) override;
   // Bytes that could not be kept in a readable form; they are gaps in the recording.
@@ -31,8 +31,10 @@ class RedactingSink : public EventSink {
     std::optional<uint64_t> next_offset;
   };
   struct Connection {
-    explicit Connection(const std::shared_ptr<ConnectionTerms>& terms)
-        : streams{Stream{PlaintextRedactor(terms), {}}, Stream{PlaintextRedactor(terms), {}}} {}
+    Connection(MemoryShare&& share, const std::shared_ptr<ConnectionTerms>& terms)
+        : memory(std::move(share)),
+          streams{Stream{PlaintextRedactor(terms), {}}, Stream{PlaintextRedactor(terms), {}}} {}
+    MemoryShare memory;
     std::array<Stream, 2> streams;  // by direction
   };
 
@@ -41,8 +43,7 @@ class RedactingSink : public EventSink {
   void pass_on(const llmtap_data_event& event, uint32_t begin, uint32_t end, const uint8_t* payload);
 
   EventSink& next_;
-  const size_t max_connections_;
-  const std::shared_ptr<DecoderBudget> inflaters_ = std::make_shared<DecoderBudget>(Limits{}.decoder_bytes);
+  const std::shared_ptr<RecordingBudgets> budgets_;
   std::unordered_map<uint64_t, Connection> connections_;
   std::vector<uint8_t> bytes_;
   std::vector<uint64_t> record_;

@@ -20,6 +20,7 @@ class BitQueue {
     for (size_t i = 0; i < bits; i += 8) put_byte(bytes[i / 8], std::min<size_t>(8, bits - i));
   }
   size_t bits() const { return bits_; }
+  size_t kept_bytes() const { return bytes_.capacity(); }
   // The first bits, up to whole bytes; zeros behind the last one.
   void take(std::span<uint8_t> out) {
     const size_t have = std::min(out.size(), bytes_.size());

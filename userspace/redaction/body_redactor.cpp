@@ -76,7 +76,7 @@ uint8_t BodyRedactor::sse_byte(uint8_t byte) {
       return kFiller;
     case Line::kData: return json_.push(byte);
     case Line::kEvent:
-      return (is_alnum(c) || c == '.' || c == '_' || c == '-' || c == ' ') && !secret_.hides(c) ? byte
+      return !secret_.hides(c) && (is_alnum(c) || c == '.' || c == '_' || c == '-' || c == ' ') ? byte
                                                                                                 : kFiller;
     case Line::kOther: break;
   }

@@ -20,9 +20,11 @@ struct DeflateRewriter::Attempt {
 
 namespace {
 
+constexpr Limits kLimits;
 constexpr size_t kWindowBytes = 32 * 1024;
-constexpr size_t kTextBytes = 64 * 1024;  // compressed at once
-constexpr size_t kShortTextBytes = 2048;  // no longer one is worth the time of the shortest block
+constexpr size_t kTextBytes = 64 * 1024;     // compressed at once
+constexpr size_t kPendingBytes = 64 * 1024;  // compressed and still without room
+constexpr size_t kShortTextBytes = 2048;     // no longer one is worth the time of the shortest block
 // RFC 1951 3.2.6. A block with fixed codes: its header, the end of the block.
 constexpr uint32_t kFixedHeader = 2;
 constexpr size_t kHeaderBits = 3, kEmptyBlockBits = 10;
@@ -74,6 +76,9 @@ void put_widened(std::span<const uint8_t> bytes, size_t bits, BitQueue& out) {
 
 }  // namespace
 
+DeflateRewriter::DeflateRewriter(RecordingBudgets& budgets)
+    : memory_(budgets.kept), inflater_(true, kLimits, budgets.inflaters) {}
+
 void DeflateRewriter::begin_message() {
   redactor_.begin();
   text_.clear();
@@ -87,8 +92,10 @@ void DeflateRewriter::remember(std::string_view text) {
 }
 
 void DeflateRewriter::text(std::span<const uint8_t> plain) {
+  if (lost_) return;
   for (const uint8_t byte : plain) text_.push_back(static_cast<char>(redactor_.push(byte)));
   if (text_.size() >= kTextBytes) compress_now();
+  if (bits_.bits() > most_bits_) lose();
 }
 
 // Blocks that are not the last, without the alignment that a flush would add.
@@ -167,27 +174,41 @@ bool DeflateRewriter::overwrite_event_id() {
   return true;
 }
 
+// Whether what it holds is within the budget.
+bool DeflateRewriter::keep() {
+  const size_t bytes = sizeof(*this) + text_.capacity() + window_.capacity() + bits_.kept_bytes();
+  return memory_.resize(bytes) || lose();
+}
+
+bool DeflateRewriter::lose() {
+  lost_ = true;
+  inflater_.lose();
+  std::string().swap(text_);
+  std::string().swap(window_);
+  bits_.clear();
+  memory_.resize(0);
+  return false;
+}
+
 bool DeflateRewriter::rewrite(std::span<uint8_t> piece, bool last, bool keeps_context) {
   if (lost_ || message_lost_) return false;
   const auto take = [this](std::span<const uint8_t> plain) { text(plain); };
-  if (!inflater_.feed(piece, take) || (last && !inflater_.end_message(take))) {
-    lost_ = true;
-    return false;
-  }
+  most_bits_ = (piece.size() + kPendingBytes) * 8;
+  if (!inflater_.feed(piece, take) || (last && !inflater_.end_message(take)) || lost_) return lose();
   if (!last) {
     if (bits_.bits() < piece.size() * 8) compress_now();
     while (bits_.bits() < piece.size() * 8) bits_.put(kFixedHeader, kEmptyBlockBits);
     bits_.take(piece);
-    return true;
+    return keep();
   }
   bool fits = finish(piece);
   if (!fits && overwrite_event_id()) fits = finish(piece);
   if (!fits) {
+    if (keeps_context) return lose();
     message_lost_ = true;
-    lost_ = keeps_context;
   }
   if (!keeps_context) window_.clear();
-  return fits;
+  return keep() && fits;
 }
 
 }  // namespace llmtap

@@ -14,17 +14,17 @@
 #include <string>
 
 #include "llmtap/limits.h"
-#include "protocols/decoder_budget.h"
 #include "protocols/websocket/message_inflater.h"
 #include "redaction/bit_queue.h"
+#include "redaction/memory_budget.h"
 #include "redaction/message_redactor.h"
 
 namespace llmtap {
 
 class DeflateRewriter {
  public:
-  // `budget` outlives it.
-  explicit DeflateRewriter(DecoderBudget& budget) : inflater_(true, limits_, budget) {}
+  // `budgets` outlive it.
+  explicit DeflateRewriter(RecordingBudgets& budgets);
 
   void begin_message();
   // A piece of the message's payload, unmasked, in place. `last`: the message ends with it. `keeps_context`:
@@ -41,13 +41,16 @@ class DeflateRewriter {
   bool finish(std::span<uint8_t> piece);
   bool overwrite_event_id();
   void remember(std::string_view text);
+  bool keep();
+  bool lose();
 
-  Limits limits_;
+  MemoryShare memory_;
   websocket::MessageInflater inflater_;
   MessageRedactor redactor_;
   std::string text_;    // redacted, not yet compressed
   std::string window_;  // what was compressed before
   BitQueue bits_;
+  size_t most_bits_ = 0;       // of it
   bool lost_ = false;          // for good
   bool message_lost_ = false;  // this one
 };

@@ -14,7 +14,6 @@ namespace llmtap {
 namespace {
 
 constexpr uint8_t kFiller = 'x';
-constexpr uint64_t kMaxInteger = 1 << 28;
 constexpr size_t kMaxNameBytes = 128;
 constexpr size_t kMaxValueBytes = 256;  // kept, of fields that say how a body is to be read
 
@@ -70,133 +69,64 @@ bool is_name(std::string_view name) {
 
 }  // namespace
 
-void HpackRedactor::begin_block() {
-  step_ = Step::kField;
-  in_integer_ = false;
-  first_in_block_ = true;
-}
-
 size_t HpackRedactor::redact(std::span<uint8_t> bytes, http2::HpackFieldSink& fields) {
-  for (size_t at = 0; at < bytes.size();) {
-    if (in_integer_) {
-      const uint8_t byte = bytes[at];
-      integer_ += static_cast<uint64_t>(byte & 0x7f) << shift_;
-      shift_ += 7;
-      if (integer_ > kMaxInteger || shift_ > 35) return at;
-      if ((byte & 0x80) == 0 && !end_integer(fields)) return at;
-      ++at;
-      continue;
-    }
-    switch (step_) {
-      case Step::kName:
-      case Step::kValue: {
-        const auto used = static_cast<size_t>(std::min<uint64_t>(left_, bytes.size() - at));
-        const std::span<uint8_t> piece = bytes.subspan(at, used);
-        if (!(step_ == Step::kName ? name_bytes(piece) : value_bytes(piece))) return at;
-        left_ -= used;
-        at += used;
-        if (left_ > 0) break;
-        if (step_ == Step::kName)
-          step_ = Step::kValueLength;
-        else
-          end_field(fields);
-        break;
-      }
-      case Step::kNameLength:
-      case Step::kValueLength:
-        huffman_ = (bytes[at] & 0x80) != 0;
-        if (!begin_integer(step_, bytes[at], 0x7f, fields)) return at;
-        ++at;
-        break;
-      default:
-        if (!begin_field(bytes[at], fields)) return at;
-        ++at;
-    }
-  }
-  return bytes.size();
+  fields_ = &fields;
+  return block_.read(bytes, *this);
 }
 
-bool HpackRedactor::begin_field(uint8_t first, http2::HpackFieldSink& fields) {
-  if ((first & 0xe0) == 0x20) return first_in_block_ && begin_integer(Step::kTableSize, first, 0x1f, fields);
-  first_in_block_ = false;
-  if (first & 0x80) return begin_integer(Step::kIndex, first, 0x7f, fields);
-  insert_ = (first & 0x40) != 0;
-  literal_ = {};
-  return begin_integer(Step::kNameIndex, first, insert_ ? 0x3f : 0x0f, fields);
-}
-
-bool HpackRedactor::begin_integer(Step step, uint8_t first, uint8_t mask, http2::HpackFieldSink& fields) {
-  step_ = step;
-  integer_ = first & mask;
-  shift_ = 0;
-  in_integer_ = integer_ == mask;
-  return in_integer_ || end_integer(fields);
-}
-
-bool HpackRedactor::end_integer(http2::HpackFieldSink& fields) {
-  in_integer_ = false;
-  switch (step_) {
-    case Step::kIndex: step_ = Step::kField; return indexed(integer_, fields);
-    case Step::kTableSize:
-      step_ = Step::kField;
-      table_.resize(integer_);
-      return true;
-    case Step::kNameIndex:
-      step_ = integer_ == 0 ? Step::kNameLength : Step::kValueLength;
-      return integer_ == 0 || name_by_index(integer_);
-    case Step::kNameLength:
-      left_ = total_ = integer_;
-      coded_.clear();
-      step_ = Step::kName;
-      return total_ > 0;
-    default:
-      left_ = total_ = integer_;
-      begin_value();
-      step_ = Step::kValue;
-      if (total_ == 0) end_field(fields);
-      return true;
-  }
-}
-
-bool HpackRedactor::indexed(size_t index, http2::HpackFieldSink& fields) {
+bool HpackRedactor::on_index(size_t index) {
   if (index == 0) return false;
   if (index <= http2::kStaticTable.size()) {
-    fields.on_field({http2::kStaticTable[index - 1].name, http2::kStaticTable[index - 1].value});
+    fields_->on_field({http2::kStaticTable[index - 1].name, http2::kStaticTable[index - 1].value});
     return true;
   }
   const http2::HeaderTable::Entry* entry = table_.at(index - http2::kStaticTable.size() - 1);
   if (!entry) return !table_.complete();
-  fields.on_field({entry->name, entry->value, entry->name_known, entry->value_known});
+  fields_->on_field({entry->name, entry->value, entry->name_known, entry->value_known});
   return true;
 }
 
-bool HpackRedactor::name_by_index(size_t index) {
-  if (index <= http2::kStaticTable.size()) {
-    literal_.name = http2::kStaticTable[index - 1].name;
+bool HpackRedactor::on_literal(size_t name_index, bool insert) {
+  insert_ = insert;
+  literal_ = {};
+  return name_index == 0 || table_.name(name_index, literal_);
+}
+
+bool HpackRedactor::on_string(const http2::HpackString& string) {
+  if (!string.is_name) {
+    begin_value();
     return true;
   }
-  const http2::HeaderTable::Entry* entry = table_.at(index - http2::kStaticTable.size() - 1);
-  if (!entry && table_.complete()) return false;
-  literal_.name_known = entry && entry->name_known;
-  if (entry) literal_.name = entry->name;
+  coded_.clear();
+  return string.bytes > 0;
+}
+
+bool HpackRedactor::on_string_bytes(const http2::HpackString& string, std::span<uint8_t> piece) {
+  if (string.is_name) return name_bytes(string, piece);
+  if (string.huffman) return huffman_bytes(string, piece);
+  for (uint8_t& byte : piece) {
+    const uint8_t stored = value_byte(byte);
+    if (stored != byte) literal_.value_known = false;
+    byte = stored;
+    if (literal_.value.size() < kMaxValueBytes) literal_.value.push_back(static_cast<char>(stored));
+  }
   return true;
 }
 
 // Names stay; what is too long to be one does not.
-bool HpackRedactor::name_bytes(std::span<uint8_t> piece) {
-  if (total_ > kMaxNameBytes) {
+bool HpackRedactor::name_bytes(const http2::HpackString& string, std::span<uint8_t> piece) {
+  if (string.bytes > kMaxNameBytes) {
     literal_.name_known = false;
-    const uint64_t begin = (total_ - left_) * 8;
-    if (huffman_)
-      fill_rest(piece, begin, 0, total_ * 8);
+    if (string.huffman)
+      fill_rest(piece, string.at * 8, 0, string.bytes * 8);
     else
       std::ranges::fill(piece, kFiller);
     return true;
   }
   coded_.append(text_of(piece));
-  if (!huffman_ && !is_name(coded_ == ":" ? ":x" : coded_)) return false;
-  if (coded_.size() < total_) return true;
-  if (!huffman_)
+  if (!string.huffman && !is_name(coded_ == ":" ? ":x" : coded_)) return false;
+  if (coded_.size() < string.bytes) return true;
+  if (!string.huffman)
     literal_.name = coded_;
   else if (!http2::huffman_decode(coded_, literal_.name) || !is_name(literal_.name))
     return false;
@@ -226,22 +156,11 @@ uint8_t HpackRedactor::value_byte(uint8_t byte) {
     secret_.reset();
     return byte;
   }
-  return byte >= 0x20 && byte < 0x7F && !secret_.hides(static_cast<char>(byte)) ? byte : kFiller;
+  return !secret_.hides(static_cast<char>(byte)) && byte >= 0x20 && byte < 0x7F ? byte : kFiller;
 }
 
-bool HpackRedactor::value_bytes(std::span<uint8_t> piece) {
-  if (huffman_) return huffman_bytes(piece);
-  for (uint8_t& byte : piece) {
-    const uint8_t stored = value_byte(byte);
-    if (stored != byte) literal_.value_known = false;
-    byte = stored;
-    if (literal_.value.size() < kMaxValueBytes) literal_.value.push_back(static_cast<char>(stored));
-  }
-  return true;
-}
-
-bool HpackRedactor::huffman_bytes(std::span<uint8_t> piece) {
-  const uint64_t begin = (total_ - left_) * 8;
+bool HpackRedactor::huffman_bytes(const http2::HpackString& string, std::span<uint8_t> piece) {
+  const uint64_t begin = string.at * 8;
   if (!filling_) {
     const std::string coded(text_of(piece));
     constexpr size_t kNothing = std::string::npos;
@@ -261,23 +180,24 @@ bool HpackRedactor::huffman_bytes(std::span<uint8_t> piece) {
         literal_.value_known = false;
       }
     }
-    const bool whole = piece.size() == left_;
+    const bool whole = string.at + piece.size() == string.bytes;
     if (whole && !http2::huffman_padding(coded, at)) return false;
     if (whole && hidden == kNothing) return true;
     filling_ = true;
     fill_from_ = begin + (hidden == kNothing ? at : hidden);
     literal_.value_known = false;
   }
-  fill_rest(piece, begin, fill_from_, total_ * 8);
+  fill_rest(piece, begin, fill_from_, string.bytes * 8);
   return true;
 }
 
-void HpackRedactor::end_field(http2::HpackFieldSink& fields) {
-  step_ = Step::kField;
+bool HpackRedactor::on_string_end(const http2::HpackString& string) {
+  if (string.is_name) return true;
   if (literal_.value.size() >= kMaxValueBytes) literal_.value_known = false;
-  if (!literal_.value_known) literal_.value.clear();
-  fields.on_field({literal_.name, literal_.value, literal_.name_known, literal_.value_known});
+  if (!literal_.value_known) std::string().swap(literal_.value);  // with its memory
+  fields_->on_field({literal_.name, literal_.value, literal_.name_known, literal_.value_known});
   if (insert_) table_.insert(std::exchange(literal_, {}));
+  return true;
 }
 
 }  // namespace llmtap

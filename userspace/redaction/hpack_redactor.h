@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "llm/secret_prefix.h"
+#include "protocols/http2/hpack_block.h"
 #include "protocols/http2/hpack_decoder.h"
 #include "redaction/target_redactor.h"
 
@@ -25,45 +26,33 @@ class HpackRedactor {
  public:
   explicit HpackRedactor(size_t max_table_bytes) : table_(max_table_bytes) {}
 
-  void begin_block();
+  void begin_block() { block_.begin(); }
   // Delivers the fields as they are stored; a value is unknown that was not kept whole. Returns how many
   // bytes it took: fewer if the block is damaged there, and nothing more may be fed.
   size_t redact(std::span<uint8_t> bytes, http2::HpackFieldSink& fields);
-  bool between_fields() const { return step_ == Step::kField; }
+  bool between_fields() const { return block_.between_fields(); }
+  size_t table_bytes() const { return table_.bytes(); }
 
  private:
-  enum class Step : uint8_t {
-    kField,
-    kIndex,
-    kNameIndex,
-    kTableSize,
-    kNameLength,
-    kName,
-    kValueLength,
-    kValue
-  };
+  friend class http2::HpackBlock;
   enum class Policy : uint8_t { kOverwrite, kWords, kTarget };
 
-  bool begin_field(uint8_t first, http2::HpackFieldSink& fields);
-  bool begin_integer(Step step, uint8_t first, uint8_t mask, http2::HpackFieldSink& fields);
-  bool end_integer(http2::HpackFieldSink& fields);
-  bool indexed(size_t index, http2::HpackFieldSink& fields);
-  bool name_by_index(size_t index);
-  bool name_bytes(std::span<uint8_t> piece);
+  bool on_index(size_t index);
+  void on_table_size(size_t bytes) { table_.resize(bytes); }
+  bool on_literal(size_t name_index, bool insert);
+  bool on_string(const http2::HpackString& string);
+  bool on_string_bytes(const http2::HpackString& string, std::span<uint8_t> piece);
+  bool on_string_end(const http2::HpackString& string);
+  bool name_bytes(const http2::HpackString& string, std::span<uint8_t> piece);
   void begin_value();
-  bool value_bytes(std::span<uint8_t> piece);
-  bool huffman_bytes(std::span<uint8_t> piece);
+  bool huffman_bytes(const http2::HpackString& string, std::span<uint8_t> piece);
   uint8_t value_byte(uint8_t byte);
-  void end_field(http2::HpackFieldSink& fields);
 
   http2::HeaderTable table_;
-  Step step_ = Step::kField;
-  bool in_integer_ = false, huffman_ = false, insert_ = false, first_in_block_ = true;
-  uint64_t integer_ = 0;
-  unsigned shift_ = 0;
-  uint64_t left_ = 0;   // of the string
-  uint64_t total_ = 0;  // its bytes
-  std::string coded_;   // a name's
+  http2::HpackBlock block_;
+  http2::HpackFieldSink* fields_ = nullptr;  // while it redacts
+  bool insert_ = false;
+  std::string coded_;  // a name's
   http2::HeaderTable::Entry literal_;
   Policy policy_ = Policy::kOverwrite;
   SecretPrefix secret_;

@@ -13,15 +13,21 @@ using http2::FrameType;
 
 constexpr uint8_t kFiller = 'x';
 constexpr size_t kPrefaceBytesBefore = 4;  // "PRI "
+constexpr Limits kLimits;
+// What is kept at most. Of an entry of the header table, with what the standard counts for it.
+constexpr size_t kDirectionBytes = 4096, kStreamBytes = 1024, kTunnelBytes = 256, kTableFactor = 3;
 
 }  // namespace
 
 Http2Redactor::Http2Redactor(bool client, std::shared_ptr<ConnectionTerms> terms)
     : client_(client),
       terms_(std::move(terms)),
-      hpack_(limits_.http2_table_bytes),
+      memory_(terms_->budgets->kept),
+      hpack_(kLimits.http2_table_bytes),
       state_(client ? State::kPreface : State::kHeader),
-      have_(client ? kPrefaceBytesBefore : 0) {}
+      have_(client ? kPrefaceBytesBefore : 0) {
+  if (!memory_.resize(kDirectionBytes)) state_ = State::kLost;
+}
 
 void Http2Redactor::Head::on_field(const http2::HpackField& field) {
   if (!field.name_known) return;
@@ -48,6 +54,7 @@ void Http2Redactor::redact(std::span<uint8_t> bytes, size_t offset, ByteRanges& 
   for (size_t i = 0; i < bytes.size();) {
     const std::span<uint8_t> rest = bytes.subspan(i);
     if (state_ == State::kLost) {
+      streams_.clear();
       std::ranges::fill(rest, kFiller);
       return opaque.add(offset + i, rest.size());
     }
@@ -148,7 +155,9 @@ void Http2Redactor::content(std::span<uint8_t> bytes, size_t offset, ByteRanges&
   if (payload_ == Payload::kBody) body(bytes, offset, opaque);
   if (payload_ != Payload::kBlock) return;
   const size_t kept = hpack_.redact(bytes, head_);
-  if (kept == bytes.size()) return;
+  const bool within = memory_.resize(kDirectionBytes + kTableFactor * hpack_.table_bytes());
+  if (kept == bytes.size() && within) return;
+  if (!within) hpack_ = HpackRedactor(0);
   state_ = State::kLost;
   std::ranges::fill(bytes.subspan(kept), kFiller);
   opaque.add(offset + kept, bytes.size() - kept);
@@ -176,9 +185,27 @@ void Http2Redactor::end_frame() {
   if (over || frame_.type == FrameType::kRstStream) streams_.erase(frame_.stream);
 }
 
-Http2Redactor::Stream& Http2Redactor::open(uint32_t number) {
-  if (streams_.size() >= limits_.http2_streams) streams_.erase(streams_.begin());
-  return streams_[number];
+// Its own oldest ones make room. None: there is no room at all, and its body is a gap.
+Http2Redactor::Stream* Http2Redactor::open(uint32_t number) {
+  if (streams_.size() >= kLimits.http2_streams) streams_.erase(streams_.begin());
+  MemoryShare memory(terms_->budgets->kept);
+  while (!memory.resize(kStreamBytes)) {
+    if (streams_.empty()) return nullptr;
+    streams_.erase(streams_.begin());
+  }
+  return &streams_.try_emplace(number, std::move(memory)).first->second;
+}
+
+// Null: there is no room.
+std::shared_ptr<DeflateTerms> Http2Redactor::open_tunnel(uint32_t number) {
+  auto& tunnels = terms_->tunnels;
+  if (tunnels.size() >= kLimits.http2_streams) tunnels.erase(tunnels.begin());
+  MemoryShare memory(terms_->budgets->kept);
+  if (!memory.resize(kTunnelBytes)) return nullptr;
+  const auto terms = std::make_shared<DeflateTerms>();
+  tunnels.erase(number);
+  tunnels.try_emplace(number, std::move(memory), terms);
+  return terms;
 }
 
 void Http2Redactor::end_block() {
@@ -192,26 +219,24 @@ void Http2Redactor::end_block() {
   if (end_stream_) {
     streams_.erase(block_stream_);
   } else if (!promised_ && !interim && !streams_.contains(block_stream_)) {
-    Stream& stream = open(block_stream_);
-    auto& tunnels = terms_->tunnels;
+    Stream* const stream = open(block_stream_);
+    if (!stream) return;
+    RecordingBudgets& budgets = *terms_->budgets;
     if (client_ && head_.method == "CONNECT") {
-      stream.body.lose();
-      if (head_.protocol == "websocket") {
-        if (tunnels.size() >= limits_.http2_streams) tunnels.erase(tunnels.begin());
-        const auto terms = std::make_shared<DeflateTerms>(terms_->websocket->budget);
-        tunnels[block_stream_] = terms;
-        stream.socket = std::make_unique<WebSocketRedactor>(terms);
-      }
+      stream->body.lose();
+      if (head_.protocol != "websocket") return;
+      if (auto terms = open_tunnel(block_stream_))
+        stream->socket = std::make_unique<WebSocketRedactor>(std::move(terms), budgets);
       return;
     }
-    const auto tunnel = client_ ? tunnels.end() : tunnels.find(block_stream_);
-    if (tunnel != tunnels.end() && head_.status >= 200 && head_.status < 300) {
-      tunnel->second->agree(head_.deflate);
-      stream.socket = std::make_unique<WebSocketRedactor>(tunnel->second);
-      tunnels.erase(tunnel);
+    const auto tunnel = client_ ? terms_->tunnels.end() : terms_->tunnels.find(block_stream_);
+    if (tunnel != terms_->tunnels.end() && head_.status >= 200 && head_.status < 300) {
+      *tunnel->second.terms = head_.deflate;
+      stream->socket = std::make_unique<WebSocketRedactor>(tunnel->second.terms, budgets);
+      terms_->tunnels.erase(tunnel);
       return;
     }
-    stream.body.begin(head_.type, head_.coded);
+    stream->body.begin(head_.type, head_.coded);
   }
 }
 

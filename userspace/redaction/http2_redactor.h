@@ -9,7 +9,6 @@
 #include <span>
 #include <string>
 
-#include "llmtap/limits.h"
 #include "protocols/http2/frame.h"
 #include "redaction/body_redactor.h"
 #include "redaction/byte_ranges.h"
@@ -46,6 +45,8 @@ class Http2Redactor {
     bool coded = false;
   };
   struct Stream {
+    explicit Stream(MemoryShare&& share) : memory(std::move(share)) {}
+    MemoryShare memory;
     BodyRedactor body;
     std::unique_ptr<WebSocketRedactor> socket;
   };
@@ -58,11 +59,12 @@ class Http2Redactor {
   void end_content();
   void end_frame();
   void end_block();
-  Stream& open(uint32_t number);
+  Stream* open(uint32_t number);
+  std::shared_ptr<DeflateTerms> open_tunnel(uint32_t number);
 
   const bool client_;
-  const Limits limits_;
   std::shared_ptr<ConnectionTerms> terms_;
+  MemoryShare memory_;
   HpackRedactor hpack_;
   State state_;
   size_t have_ = 0;  // of the preface, the header or the prefix

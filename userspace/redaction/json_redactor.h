@@ -22,13 +22,13 @@ class JsonRedactor {
  private:
   enum class Mode : uint8_t { kKeep, kOverwrite };
   struct Level {
-    bool object = false;
-    bool denied = false;   // nothing inside is kept
-    bool names = false;    // "name" inside is a tool's, "code" a program
-    bool reasons = false;  // "reason" inside is one of the API's
-    bool numbers = false;  // numbers inside are content
-    bool keep = false;     // array: strings of it are kept
-    bool audio = false;    // settings of sound
+    bool object : 1 = false;
+    bool denied : 1 = false;   // nothing inside is kept
+    bool names : 1 = false;    // "name" inside is a tool's, "code" a program
+    bool reasons : 1 = false;  // "reason" inside is one of the API's
+    bool numbers : 1 = false;  // numbers inside are content
+    bool keep : 1 = false;     // array: strings of it are kept
+    bool audio : 1 = false;    // settings of sound
   };
 
   uint8_t string_byte(uint8_t byte);

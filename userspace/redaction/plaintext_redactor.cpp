@@ -129,7 +129,7 @@ void PlaintextRedactor::other_protocol(uint8_t byte) {
 
 void PlaintextRedactor::begin_frames() {
   state_ = State::kFrames;
-  frames_ = std::make_unique<WebSocketRedactor>(terms_->websocket);
+  frames_ = std::make_unique<WebSocketRedactor>(terms_->websocket, *terms_->budgets);
 }
 
 void PlaintextRedactor::begin_http2(bool client) {
@@ -223,7 +223,7 @@ uint8_t PlaintextRedactor::field_value_byte(uint8_t byte) {
     return byte;
   }
   if (value_.size() <= kMaxValueBytes) value_ += lower(c);
-  return keep_ && byte < 0x7F && !secret_.hides(c) ? byte : kFiller;
+  return !secret_.hides(c) && keep_ && byte < 0x7F ? byte : kFiller;
 }
 
 void PlaintextRedactor::end_field() {

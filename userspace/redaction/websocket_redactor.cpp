@@ -7,9 +7,16 @@ namespace llmtap {
 namespace {
 
 constexpr uint8_t kFiller = 'x';
+// With all that a message's nesting and keys take, but for what is compressed.
+constexpr size_t kKeptBytes = 1024;
 constexpr uint8_t kText = 1, kBinary = 2, kClose = 8, kPing = 9, kPong = 10;
 
 }  // namespace
+
+WebSocketRedactor::WebSocketRedactor(std::shared_ptr<const DeflateTerms> terms, RecordingBudgets& budgets)
+    : terms_(std::move(terms)), budgets_(budgets), memory_(budgets.kept) {
+  if (!memory_.resize(kKeptBytes)) state_ = State::kDamaged;
+}
 
 bool WebSocketRedactor::may_begin(uint8_t byte) {
   // With RSV1 and without FIN it could be a letter of a method.
@@ -74,7 +81,7 @@ bool WebSocketRedactor::header_byte(uint8_t byte) {
       final_ = (byte & 0x80) != 0;
       if (opcode_ == kText || opcode_ == kBinary) {
         compressed_ = (byte & 0x40) != 0;
-        if (compressed_ && !deflate_) deflate_ = std::make_unique<DeflateRewriter>(*terms_->budget);
+        if (compressed_ && !deflate_) deflate_ = std::make_unique<DeflateRewriter>(budgets_);
         if (compressed_)
           deflate_->begin_message();
         else

@@ -19,7 +19,8 @@ namespace llmtap {
 // compressed is compressed again into as many bytes.
 class WebSocketRedactor {
  public:
-  explicit WebSocketRedactor(std::shared_ptr<const DeflateTerms> terms) : terms_(std::move(terms)) {}
+  // `budgets` outlive it. Beyond them nothing is kept.
+  WebSocketRedactor(std::shared_ptr<const DeflateTerms> terms, RecordingBudgets& budgets);
 
   // In place. Adds to `opaque` what is of no use but its length, positions counted from `offset`: what could
   // not be compressed again, or lies behind what is no frame.
@@ -39,6 +40,8 @@ class WebSocketRedactor {
   bool in_compressed() const;
 
   std::shared_ptr<const DeflateTerms> terms_;
+  RecordingBudgets& budgets_;
+  MemoryShare memory_;
   State state_ = State::kFirst;
   MessageRedactor message_;
   std::unique_ptr<DeflateRewriter> deflate_;

@@ -11,6 +11,7 @@
 #include "pipeline/core.h"
 #include "pipeline/event_file.h"
 #include "sinks/call_json.h"
+#include "unit/protocols/heap.h"
 
 namespace llmtap {
 namespace {
@@ -40,7 +41,7 @@ class Reassembler : public EventSink {
 
 class Feeder {
  public:
-  explicit Feeder(EventSink& sink) : sink_(sink) {}
+  explicit Feeder(EventSink& sink, uint8_t direction = LLMTAP_WRITE) : sink_(sink), direction_(direction) {}
   void data(std::string_view payload, uint64_t lost = 0, uint16_t flags = 0) {
     llmtap_data_event event{};
     event.hdr.type = LLMTAP_EVENT_DATA;
@@ -50,7 +51,7 @@ class Feeder {
     event.captured_bytes = static_cast<uint32_t>(payload.size());
     event.original_bytes = static_cast<uint32_t>(payload.size() + lost);
     event.loss = lost ? LLMTAP_LOST_FAULT : LLMTAP_LOST_NONE;
-    event.direction = LLMTAP_WRITE;
+    event.direction = direction_;
     event.hdr.size = static_cast<uint32_t>(sizeof(event) + payload.size());
     offset_ += event.original_bytes;
     std::vector<uint64_t> words((event.hdr.size + 7) / 8);
@@ -63,6 +64,7 @@ class Feeder {
 
  private:
   EventSink& sink_;
+  uint8_t direction_;
   uint64_t offset_ = 0;
 };
 
@@ -115,7 +117,9 @@ TEST(RedactingSink, AfterALossNothingPassesUntilItIsSureAgain) {
 
 TEST(RedactingSink, BeyondItsBoundBytesAreLostNotLeaked) {
   Reassembler out;
-  RedactingSink sink(out, 1);
+  Limits limits;
+  limits.redaction_bytes = 6000;  // of one connection, not of two
+  RedactingSink sink(out, limits);
   Feeder first(sink);
   first.data("GET / HTTP/1.1\r\n");
   out.next_offset = 0;
@@ -124,6 +128,30 @@ TEST(RedactingSink, BeyondItsBoundBytesAreLostNotLeaked) {
   second.data(kRequest);
   EXPECT_THAT(out.text, HasSubstr(std::string(kRequest.size(), '_')));
   EXPECT_EQ(sink.bytes_dropped(), kRequest.size());
+}
+
+// The longest of everything that is kept of a connection: what it is counted for covers it.
+TEST(RedactingSink, EveryConnectionKeepsWhatItIsCountedFor) {
+  struct Nothing : EventSink {
+    void on_event(const llmtap_event_hdr&) override {}
+  } nothing;
+  const std::string longest(200, 'k');
+  const std::string request = "POST /v1/x?" + longest + "&" + longest +
+                              " HTTP/1.1\r\nContent-Type: application/json" +
+                              "\r\nTransfer-Encoding: chunked\r\n" + longest + ": " + longest +
+                              "\r\n\r\n1000\r\n{\"" + longest + "\":" + std::string(255, '[');
+  Limits limits;
+  limits.redaction_bytes = 1 << 20;
+  RedactingSink sink(nothing, limits);
+  const size_t before = test::heap_bytes();
+  for (uint64_t i = 0; i < 1000; ++i)
+    for (const bool write : {false, true}) {
+      Feeder feeder(sink, write ? LLMTAP_WRITE : LLMTAP_READ);
+      feeder.connection = i;
+      feeder.data(request);
+    }
+  EXPECT_EQ(sink.bytes_dropped(), (1000 - 256) * 2 * request.size());
+  EXPECT_LE(test::heap_bytes() - before, limits.redaction_bytes + test::kHeapNoise);
 }
 
 TEST(RedactingSink, PassesOtherEventsAsTheyAre) {

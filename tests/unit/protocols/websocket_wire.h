@@ -36,17 +36,17 @@ inline std::string got(std::string_view text, unsigned first = kFin | kText) {
   return frame(first, text, false);
 }
 
-// permessage-deflate of one side.
+// permessage-deflate of one side (RFC 7692 7.2.1).
 class Deflater {
  public:
-  explicit Deflater(bool keeps_context) : keeps_context_(keeps_context) {
-    deflateInit2(&stream_, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
+  explicit Deflater(bool keeps_context, int level = 6, int window_bits = 15) : keeps_context_(keeps_context) {
+    deflateInit2(&stream_, level, Z_DEFLATED, -window_bits, 8, Z_DEFAULT_STRATEGY);
   }
   ~Deflater() { deflateEnd(&stream_); }
   Deflater(const Deflater&) = delete;
   Deflater& operator=(const Deflater&) = delete;
   std::string operator()(std::string text) {
-    std::string out(text.size() + 64, '\0');
+    std::string out(text.size() + 1024, '\0');
     stream_.next_in = reinterpret_cast<Bytef*>(text.data());
     stream_.avail_in = static_cast<uInt>(text.size());
     stream_.next_out = reinterpret_cast<Bytef*>(out.data());

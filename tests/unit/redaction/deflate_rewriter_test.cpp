@@ -8,39 +8,16 @@
 #include <string>
 
 #include "redaction/shortest_deflate.h"
+#include "unit/protocols/websocket_wire.h"
 
 namespace llmtap {
 namespace {
 
-DecoderBudget budget(1 << 20);
+using test::Deflater;
 
-// What a sender of permessage-deflate makes of messages (RFC 7692 7.2.1).
-class Sender {
- public:
-  Sender(int level, int window_bits, bool keeps) : keeps_(keeps) {
-    deflateInit2(&stream_, level, Z_DEFLATED, -window_bits, 8, Z_DEFAULT_STRATEGY);
-  }
-  ~Sender() { deflateEnd(&stream_); }
-  Sender(const Sender&) = delete;
-  Sender& operator=(const Sender&) = delete;
-  std::string operator()(std::string text) {
-    std::string out(text.size() + 1024, '\0');
-    stream_.next_in = reinterpret_cast<Bytef*>(text.data());
-    stream_.avail_in = static_cast<uInt>(text.size());
-    stream_.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream_.avail_out = static_cast<uInt>(out.size());
-    deflate(&stream_, Z_SYNC_FLUSH);
-    out.resize(out.size() - stream_.avail_out - 4);
-    if (!keeps_) deflateReset(&stream_);
-    return out;
-  }
+RecordingBudgets budgets;
 
- private:
-  z_stream stream_{};
-  bool keeps_;
-};
-
-// And its receiver of them (7.2.2), which is zlib alone.
+// A receiver of permessage-deflate (RFC 7692 7.2.2), which is zlib alone.
 class Receiver {
  public:
   explicit Receiver(bool keeps) : keeps_(keeps) { inflateInit2(&stream_, -15); }
@@ -121,9 +98,9 @@ TEST_P(Deflate, EveryMessageFitsIntoItsBytes) {
   std::mt19937 random(3);
   size_t blanks = 0, ids = 0, messages = 0;
   for (int round = 0; round < 20; ++round) {
-    Sender sender(setting.level, setting.window_bits, setting.keeps);
+    Deflater sender(setting.keeps, setting.level, setting.window_bits);
     Receiver receiver(setting.keeps);
-    DeflateRewriter rewriter(budget);
+    DeflateRewriter rewriter(budgets);
     for (const std::string& message : session(random, 30)) {
       std::string coded = sender(message);
       const size_t size = coded.size();
@@ -151,9 +128,9 @@ TEST_P(Deflate, WhateverItsPiecesItIsReadOrLost) {
   std::mt19937 random(5);
   size_t read = 0, lost = 0;
   for (int round = 0; round < 20; ++round) {
-    Sender sender(setting.level, setting.window_bits, setting.keeps);
+    Deflater sender(setting.keeps, setting.level, setting.window_bits);
     Receiver receiver(setting.keeps);
-    DeflateRewriter rewriter(budget);
+    DeflateRewriter rewriter(budgets);
     for (const std::string& message : session(random, 30)) {
       std::string coded = sender(message);
       rewriter.begin_message();
@@ -229,8 +206,8 @@ TEST(DeflateRewriter, TheShortestBlockIsReadAndNoLonger) {
 }
 
 TEST(DeflateRewriter, WhatIsDamagedEndsTheReading) {
-  DeflateRewriter rewriter(budget);
-  std::string bad = "abcdef", good = Sender(6, 15, true)(R"({"type":"a"})");
+  DeflateRewriter rewriter(budgets);
+  std::string bad = "abcdef", good = Deflater(true)(R"({"type":"a"})");
   rewriter.begin_message();
   EXPECT_FALSE(rewriter.rewrite({reinterpret_cast<uint8_t*>(bad.data()), bad.size()}, true, true));
   rewriter.begin_message();
@@ -239,12 +216,12 @@ TEST(DeflateRewriter, WhatIsDamagedEndsTheReading) {
 
 // Not a byte more than its sender's may be needed: then it is lost, and others that stand alone are not.
 TEST(DeflateRewriter, WhatDoesNotFitIsLostAlone) {
-  DeflateRewriter rewriter(budget);
-  Sender sender(9, 15, false);
+  DeflateRewriter rewriter(budgets);
+  Deflater sender(false, 9);
   const std::string said = R"({"type":"a","delta":"hi"})";
   std::string coded = sender(said), next = sender(said);
   // The sender's own window says nearly all of it; whoever reads without one needs more room.
-  Sender with_window(9, 15, true);
+  Deflater with_window(true, 9);
   with_window(said);
   std::string again = with_window(said);
   for (std::string* each : {&coded, &again, &next}) {
@@ -260,9 +237,9 @@ TEST(DeflateRewriter, AnEventWithoutANumberKeepsWhatIsNext) {
   const std::string said = R"({"event_id":null,")" + key + R"(":[1,2]})";
   size_t kept = 0, lost = 0;
   for (size_t known = 0; known <= key.size(); ++known) {
-    Sender sender(9, 15, true);
+    Deflater sender(true, 9);
     std::string before = sender(key.substr(0, known)), coded = sender(said);
-    DeflateRewriter rewriter(budget);
+    DeflateRewriter rewriter(budgets);
     rewriter.begin_message();
     rewriter.rewrite({reinterpret_cast<uint8_t*>(before.data()), before.size()}, true, false);
     rewriter.begin_message();
@@ -280,8 +257,8 @@ TEST(DeflateRewriter, AnEventWithoutANumberKeepsWhatIsNext) {
 }
 
 TEST(DeflateRewriter, ABombIsStopped) {
-  DeflateRewriter rewriter(budget);
-  std::string coded = Sender(9, 15, false)(std::string(100 << 20, '0'));
+  DeflateRewriter rewriter(budgets);
+  std::string coded = Deflater(false, 9)(std::string(100 << 20, '0'));
   rewriter.begin_message();
   EXPECT_FALSE(rewriter.rewrite({reinterpret_cast<uint8_t*>(coded.data()), coded.size()}, true, false));
 }

@@ -160,10 +160,16 @@ TEST(HpackRedactor, WhereverItIsCutNothingIsTold) {
   }
 }
 
+TEST(HpackRedactor, ASecretBehindAByteThatGoesIsOne) {
+  Blocks blocks;
+  EXPECT_THAT(blocks(literal("via", "a\x80sk-abc")), ElementsAre(Pair("via", "axsk-xxx")));
+}
+
 TEST(HpackRedactor, StopsAtDamage) {
   Fields fields;
-  for (std::string block : {std::string("\x80", 1), std::string("\xff\x80\x80\x80\x80\x80\x01", 7),
-                            std::string("\x40\x00", 2), literal("a name", "v"), std::string("\xc5", 1)}) {
+  for (std::string block :
+       {std::string("\x80", 1), std::string("\xff\x80\x80\x80\x80\x80\x01", 7), std::string("\x40\x00", 2),
+        literal("a name", "v"), std::string("\xc5", 1), "\x40\x03via\x86" + std::string(6, '\xff')}) {
     HpackRedactor redactor(4096);
     redactor.begin_block();
     EXPECT_LT(redactor.redact({reinterpret_cast<uint8_t*>(block.data()), block.size()}, fields),

@@ -80,6 +80,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SecretsInKeptPlaces",
              "GET /a/sk-abcdef/b?model=sk-abc HTTP/1.1\r\nUser-Agent: x/1 hf_abc end\r\n\r\n",
              "GET /a/sk-xxxxxx/b?model=sk-xxx HTTP/1.1\r\nUser-Agent: x/1 hf_xxx end\r\n\r\n"},
+        // Not even the letter before it is one then.
+        Case{
+            "SecretsBehindWhatGoes",
+            "HTTP/1.1 200 OK\r\nVia: a\x80sk-abc\r\nContent-Type: text/event-stream\r\n\r\nevent: "
+            "a/sk-abc\n\n",
+            "HTTP/1.1 200 xx\r\nVia: axsk-xxx\r\nContent-Type: text/event-stream\r\n\r\nevent: axsk-xxx\n\n"},
         Case{"Folded", "GET / HTTP/1.1\r\nCookie: a=b;\r\n c=d\r\n\r\n",
              "GET / HTTP/1.1\r\nCookie: xxxx\r\n xxx\r\n\r\n"},
         Case{"AbsoluteForm", "GET http://u:p@h/v1 HTTP/1.1\r\n\r\n", "GET xxxx://x:xxx/xx HTTP/1.1\r\n\r\n"},

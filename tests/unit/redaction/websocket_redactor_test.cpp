@@ -13,9 +13,7 @@ namespace {
 
 const std::string kSaid = R"({"type":"response.done","response":{"usage":{"input_tokens":1204}}})";
 
-std::shared_ptr<DeflateTerms> terms_of(size_t budget_bytes = 1 << 20) {
-  return std::make_shared<DeflateTerms>(std::make_shared<DecoderBudget>(budget_bytes));
-}
+std::shared_ptr<DeflateTerms> no_terms() { return std::make_shared<DeflateTerms>(); }
 
 std::vector<ByteRange> redact(WebSocketRedactor& redactor, std::string& bytes) {
   ByteRanges opaque;
@@ -27,7 +25,8 @@ std::vector<ByteRange> redact(WebSocketRedactor& redactor, std::string& bytes) {
 // so that none is read of which a part is missing.
 TEST(WebSocketRedactor, AMessageThatDoesNotFitBeforeAnEmptyFrameHasNoEnd) {
   for (const bool masked : {false, true}) {
-    WebSocketRedactor redactor(terms_of());
+    RecordingBudgets budgets;
+    WebSocketRedactor redactor(no_terms(), budgets);
     std::string first = frame(kCompressed | kText, Deflater(true)(kSaid), masked);
     std::string last = frame(kFin, "", masked), next = frame(kFin | kText, "{}", masked);
     EXPECT_EQ(redact(redactor, first), std::vector<ByteRange>{});
@@ -37,8 +36,10 @@ TEST(WebSocketRedactor, AMessageThatDoesNotFitBeforeAnEmptyFrameHasNoEnd) {
 }
 
 TEST(WebSocketRedactor, BeyondTheBudgetCompressedMessagesAreGaps) {
-  const auto terms = terms_of(64 * 1024);
-  WebSocketRedactor one(terms), other(terms);
+  Limits limits;
+  limits.decoder_bytes = 64 * 1024;
+  RecordingBudgets budgets(limits);
+  WebSocketRedactor one(no_terms(), budgets), other(no_terms(), budgets);
   std::string kept = got(Deflater(true)(kSaid), kFin | kCompressed | kText), lost = kept;
   EXPECT_EQ(redact(one, kept), std::vector<ByteRange>{});
   EXPECT_EQ(redact(other, lost), (std::vector<ByteRange>{{2, lost.size() - 2}}));

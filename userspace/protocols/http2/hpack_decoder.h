@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "protocols/http2/hpack_block.h"
+
 namespace llmtap::http2 {
 
 // An unknown part was sent, and is empty here.
@@ -40,6 +42,9 @@ class HeaderTable {
   explicit HeaderTable(size_t cap_bytes) : cap_bytes_(cap_bytes), max_bytes_(kInitialBytes) { limit(); }
 
   const Entry* at(size_t index) const { return index < entries_.size() ? &entries_[index] : nullptr; }
+  // The name at an index of static and dynamic table in one (RFC 7541 2.3.3), as a literal's. False: there is
+  // no such entry.
+  bool name(size_t index, Entry& literal) const;
   void insert(Entry entry);
   void resize(size_t max_bytes);
   void forget();
@@ -75,36 +80,20 @@ class HpackDecoder {
   size_t table_bytes() const { return table_.bytes(); }
 
  private:
-  // What the next bytes are.
-  enum class Step : uint8_t {
-    kField,
-    kIndex,
-    kNameIndex,
-    kTableSize,
-    kNameLength,
-    kName,
-    kValueLength,
-    kValue
-  };
+  friend class HpackBlock;
 
-  bool begin_field(uint8_t first, HpackFieldSink& sink);
-  bool begin_integer(Step step, uint8_t first, uint8_t mask, HpackFieldSink& sink);
-  bool end_integer(HpackFieldSink& sink);
-  bool begin_string(Step step, HpackFieldSink& sink);
-  bool end_string(HpackFieldSink& sink);
-  bool indexed(size_t index, HpackFieldSink& sink);
-  bool name_by_index(size_t index);
-  void end_literal(HpackFieldSink& sink);
+  bool on_index(size_t index);
+  void on_table_size(size_t bytes) { table_.resize(bytes); }
+  bool on_literal(size_t name_index, bool insert);
+  bool on_string(const HpackString& string);
+  bool on_string_bytes(const HpackString& string, std::span<const uint8_t> piece);
+  bool on_string_end(const HpackString& string);
 
   HeaderTable table_;
   const size_t max_string_bytes_;
-  Step step_ = Step::kField;
-  bool in_integer_ = false;
-  bool huffman_ = false, insert_ = false, too_long_ = false;
-  bool first_in_block_ = true;  // only a change of the table's size came so far
-  uint64_t integer_ = 0;
-  unsigned shift_ = 0;
-  uint64_t left_ = 0;  // of the string
+  HpackBlock block_;
+  HpackFieldSink* sink_ = nullptr;  // while it is fed
+  bool insert_ = false, too_long_ = false;
   std::string coded_;  // of a Huffman string that reached the end of a piece
   HeaderTable::Entry literal_;
 };

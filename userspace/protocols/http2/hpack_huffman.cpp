@@ -100,9 +100,9 @@ std::optional<uint8_t> huffman_symbol(std::string_view coded, size_t& at) {
 
 bool huffman_padding(std::string_view coded, size_t at) {
   const size_t left = coded.size() * 8 - at;
-  if (left == 0) return true;
+  if (left == 0 || left >= 8) return left == 0;
   const auto ones = static_cast<uint8_t>((1u << left) - 1);
-  return left < 8 && (static_cast<uint8_t>(coded.back()) & ones) == ones;
+  return (static_cast<uint8_t>(coded.back()) & ones) == ones;
 }
 
 }  // namespace llmtap::http2
