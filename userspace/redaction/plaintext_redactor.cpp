@@ -15,11 +15,30 @@ constexpr size_t kMaxMethodBytes = 16;
 constexpr size_t kMaxNameBytes = 128;
 constexpr size_t kMaxValueBytes = 128;  // of the fields that framing needs
 
+std::string_view text_of(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// "HTTP/1.1 200", or a method, a blank and a path: nothing shorter is certain.
+bool starts_with_status_line(std::string_view text) {
+  return text.starts_with("HTTP/1.") && text.size() >= 12 && text[8] == ' ' && is_digit(text[9]) &&
+         is_digit(text[11]);
+}
+
+bool starts_with_head(std::string_view text) {
+  for (const std::string_view method :
+       {"GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /", "OPTIONS /"})
+    if (text.starts_with(method)) return true;
+  return starts_with_status_line(text);
+}
+
 }  // namespace
 
 std::vector<ByteRange> PlaintextRedactor::redact(std::span<uint8_t> bytes) {
   ByteRanges opaque;
-  if (state_ == State::kLost && starts_with_head(bytes)) start_message();
+  if (state_ == State::kLost ? starts_with_head(text_of(bytes))
+                             : content_awaited_ && starts_with_status_line(text_of(bytes)))
+    start_message();
   for (size_t i = 0; i < bytes.size(); ++i) {
     if (state_ == State::kMethod && token_.empty()) other_protocol(bytes[i]);
     if (state_ == State::kFrames) {
@@ -42,17 +61,6 @@ void PlaintextRedactor::gap(uint64_t bytes) {
   if (state_ != State::kOpaque) state_ = State::kLost;
 }
 
-// "HTTP/1.1 200", or a method, a blank and a path: nothing shorter is certain.
-bool PlaintextRedactor::starts_with_head(std::span<const uint8_t> bytes) const {
-  std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 32));
-  if (text.starts_with("HTTP/1."))
-    return text.size() >= 12 && text[8] == ' ' && is_digit(text[9]) && is_digit(text[11]);
-  for (const std::string_view method :
-       {"GET /", "POST /", "PUT /", "DELETE /", "PATCH /", "HEAD /", "OPTIONS /"})
-    if (text.starts_with(method)) return true;
-  return false;
-}
-
 void PlaintextRedactor::start_message() {
   state_ = State::kMethod;
   token_.clear();
@@ -60,7 +68,8 @@ void PlaintextRedactor::start_message() {
   value_.clear();
   type_.clear();
   secret_.reset();
-  websocket_ = h2c_ = response_ = connect_ = keep_ = trailers_ = has_length_ = chunked_ = coded_ = false;
+  content_awaited_ = websocket_ = h2c_ = response_ = connect_ = keep_ = trailers_ = has_length_ = chunked_ =
+      coded_ = false;
   target_.reset();
   status_digits_ = size_digits_ = 0;
   status_ = 0;
@@ -74,6 +83,7 @@ uint8_t PlaintextRedactor::lose() {
 }
 
 uint8_t PlaintextRedactor::push(uint8_t byte) {
+  content_awaited_ = false;
   switch (state_) {
     case State::kMethod: return method_byte(byte);
     case State::kTarget: return target_byte(byte);
@@ -279,6 +289,7 @@ void PlaintextRedactor::end_head() {
     frames_may_begin_ = websocket_;
     start_message();
   }
+  content_awaited_ = response_ && (state_ == State::kBody || state_ == State::kChunkSize);
 }
 
 uint8_t PlaintextRedactor::content_byte(uint8_t byte) {

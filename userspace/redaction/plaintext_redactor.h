@@ -63,7 +63,6 @@ class PlaintextRedactor {
   };
 
   void start_message();
-  bool starts_with_head(std::span<const uint8_t> bytes) const;
   void other_protocol(uint8_t first);
   void begin_frames();
   void begin_http2(bool client);
@@ -83,6 +82,8 @@ class PlaintextRedactor {
   State state_ = State::kMethod;
   bool opaque_ = false;
   bool begun_ = false;
+  // A reply's head is over: to HEAD no content comes, whatever the head says of it, but the next reply.
+  bool content_awaited_ = false;
   std::string token_;  // method or version; bounded
   std::string name_, value_;
   SecretPrefix secret_;

@@ -210,6 +210,23 @@ TEST(PlaintextRedactorState, AfterAGapOnlyACertainHeadIsRead) {
   EXPECT_EQ(push("HTTP/1.1 200 OK\r\nCookie: a\r\n\r\n").first, "HTTP/1.1 200 xx\r\nCookie: x\r\n\r\n");
 }
 
+// A reply to HEAD says how long a content would be that does not come.
+TEST(PlaintextRedactorState, RepliesToHeadHaveNoContent) {
+  for (const std::string framing : {"Content-Length: 44", "Transfer-Encoding: chunked"}) {
+    PlaintextRedactor redactor;
+    const auto push = [&](std::string text) {
+      EXPECT_TRUE(redactor.redact({reinterpret_cast<uint8_t*>(text.data()), text.size()}).empty());
+      return text;
+    };
+    const std::string head = "HTTP/1.1 200 xx\r\nContent-Type: application/json\r\n" + framing + "\r\n\r\n";
+    EXPECT_EQ(push(head), head);
+    EXPECT_EQ(push("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n"),
+              "HTTP/1.1 200 xx\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n");
+    // Content that came begins as a text: no head.
+    EXPECT_EQ(push(R"({"id":"a","text":"HTTP"})"), R"({"id":"a","text":"xxxx"})");
+  }
+}
+
 TEST(PlaintextRedactorState, DeepNestingIsOverwritten) {
   const std::string body = std::string(1000, '[') + "\"secret\"";
   const std::string out = body_of(redact(post(body)).text);
