@@ -162,6 +162,9 @@ static __always_inline int say_end(struct conn *conn, __u32 reason)
 	event->read_offset = conn->offset[LLMTAP_READ];
 	event->write_offset = conn->offset[LLMTAP_WRITE];
 	event->reason = reason;
+	/* There was no room to say it before. */
+	event->loss[LLMTAP_READ] = conn->lost[LLMTAP_READ] ? conn->lost_reason[LLMTAP_READ] : LLMTAP_LOST_NONE;
+	event->loss[LLMTAP_WRITE] = conn->lost[LLMTAP_WRITE] ? conn->lost_reason[LLMTAP_WRITE] : LLMTAP_LOST_NONE;
 	event->pad = 0;
 	bpf_ringbuf_submit(event, wakeup(1, sizeof(*event)));
 	conn->ended |= 1 << (reason & 7);

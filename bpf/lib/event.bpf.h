@@ -64,6 +64,13 @@ static __always_inline void fill_data(struct llmtap_data_event *event, const str
 	event->message_class = e->message_class;
 }
 
+/* No room for a record of so many bytes to be copied; it may stand for others, or for those alone. */
+static __always_inline void say_nothing(struct emission *e, __u64 captured)
+{
+	e->unsaid = 1;
+	e->lost += captured;
+}
+
 /* Size classes, for kernels without bpf_probe_read_user_dynptr (before 6.16). The record is as large
  * as its class, hdr.size says what of it counts. */
 #define EMIT_CLASS(bytes)                                                                          \
@@ -79,7 +86,7 @@ static __always_inline void fill_data(struct llmtap_data_event *event, const str
 				bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);                      \
 			count_passed_lost(LLMTAP_LOST_RING_FULL, captured);                        \
 			if (e)                                                                     \
-				e->lost += captured;                                               \
+				say_nothing(e, captured);                                          \
 			return 0;                                                                  \
 		}                                                                                  \
 		if (n > (bytes))                                                                   \
@@ -132,7 +139,7 @@ static __always_inline int emit_one(struct emission *e, __u64 from, __u64 captur
 	barrier_var(n);
 	if (n > RECORD_PAYLOAD)
 		n = RECORD_PAYLOAD;
-	if (e->lost) {
+	if (e->unsaid) {
 		/* No record stands between bytes that none stands for. */
 		count_passed_lost(LLMTAP_LOST_RING_FULL, n);
 		e->lost += n;
@@ -142,7 +149,7 @@ static __always_inline int emit_one(struct emission *e, __u64 from, __u64 captur
 		if (bpf_ringbuf_reserve_dynptr(&events, sizeof(*event) + n, 0, &record)) {
 			bpf_ringbuf_discard_dynptr(&record, 0);
 			count_passed_lost(LLMTAP_LOST_RING_FULL, n);
-			e->lost += n;
+			say_nothing(e, n);
 			goto advance;
 		}
 		event = bpf_dynptr_data(&record, 0, sizeof(*event));
@@ -164,7 +171,8 @@ advance:
 	e->left -= original;
 	e->copy_left -= n < e->copy_left ? n : e->copy_left;
 	/* Said once, by the first record. */
-	e->flags &= ~(LLMTAP_FLAG_TURN | LLMTAP_FLAG_LEFT_OUT);
+	if (!e->unsaid)
+		e->flags &= ~(LLMTAP_FLAG_TURN | LLMTAP_FLAG_LEFT_OUT);
 	return 0;
 }
 
@@ -204,6 +212,7 @@ static __always_inline void emit_rest(struct emission *e)
 		return;
 	if (e->copy_left && !e->loss) {
 		e->loss = LLMTAP_LOST_TOO_LARGE;
+		e->named = e->copy_left;
 		count_passed_lost(LLMTAP_LOST_TOO_LARGE, e->copy_left);
 	}
 	emit_record(e, 0, 0, e->left);
@@ -244,7 +253,7 @@ __noinline int emit_gathered(struct emission *e)
 	if (bpf_ringbuf_reserve_dynptr(&events, sizeof(*event) + piece, 0, &record)) {
 		bpf_ringbuf_discard_dynptr(&record, 0);
 		count_passed_lost(LLMTAP_LOST_RING_FULL, e->copy_left);
-		e->lost += e->copy_left;
+		say_nothing(e, e->copy_left);
 		e->copy_left = 0;
 		e->left = 0;
 		return 0;
@@ -314,11 +323,13 @@ STEP long emit_iovec(__u32 index, struct emission *e)
 		return 1;
 	if (!e->iovecs_left) {
 		e->loss = LLMTAP_LOST_IOVECS;
+		e->named = e->copy_left;
 		count_passed_lost(LLMTAP_LOST_IOVECS, e->copy_left);
 		return 1;
 	}
 	if (bpf_probe_read_user(&iovec, sizeof(iovec), (const void *)e->pointer)) {
 		e->loss = LLMTAP_LOST_FAULT;
+		e->named = e->copy_left;
 		count_passed_lost(LLMTAP_LOST_FAULT, e->copy_left);
 		return 1;
 	}

@@ -211,6 +211,7 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	e->loss = moved->loss;
 	if (moved->loss) {
 		limit = 0;
+		e->named = moved->bytes;
 		if (emit)
 			count_passed_lost(moved->loss, moved->bytes);
 		else
@@ -219,6 +220,7 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 		count_left_out(moved->bytes - limit);
 		if (limit && conn->turn_bytes + limit > turn_cap_bytes) {
 			e->loss = LLMTAP_LOST_TOO_LARGE;
+			e->named = limit;
 			count_passed_lost(LLMTAP_LOST_TOO_LARGE, limit);
 			limit = 0;
 		}
@@ -233,8 +235,9 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	/* What was lost has its record first, or this is lost with it. */
 	if (conn->lost[direction] && !say_lost(conn, direction, offset)) {
 		count_passed_lost(LLMTAP_LOST_RING_FULL, limit);
-		__sync_fetch_and_add(&conn->lost[direction], limit);
-		conn->lost_reason[direction] = LLMTAP_LOST_RING_FULL;
+		__sync_fetch_and_add(&conn->lost[direction], limit ? limit : e->named);
+		if (limit)
+			conn->lost_reason[direction] = LLMTAP_LOST_RING_FULL;
 		if (limit < moved->bytes)
 			conn->left_out |= 1 << direction;
 		return 0;
@@ -263,9 +266,9 @@ static __always_inline int stream_call(struct conn *conn, const struct moved *mo
 	} else {
 		emit_flat(e);
 	}
-	if (e->lost) {
-		__sync_fetch_and_add(&conn->lost[direction], e->lost);
-		conn->lost_reason[direction] = LLMTAP_LOST_RING_FULL;
+	if (e->unsaid) {
+		__sync_fetch_and_add(&conn->lost[direction], e->lost ? e->lost : e->named);
+		conn->lost_reason[direction] = e->lost ? LLMTAP_LOST_RING_FULL : e->loss;
 		/* Whether all of it or the end of it: what the call's records do not show is not theirs. */
 		if (limit < moved->bytes || e->flags & LLMTAP_FLAG_LEFT_OUT)
 			conn->left_out |= 1 << direction;

@@ -52,9 +52,10 @@ struct emission {
 	__u8 loss;           /* why the rest after copy_left is not copied */
 	__u8 message_class;
 	__u8 urgent;
-	__u8 pad[5];
+	__u8 unsaid;         /* a record of this call found no room in the ring: the rest goes with it */
+	__u32 named;         /* bytes of the call's last record that are counted as lost for `loss` */
 	__u32 iovecs_left;
-	__u32 lost;          /* bytes of this call that found no room in the ring: the rest goes with them */
+	__u32 lost;          /* bytes of this call that would have been copied, and found no room */
 };
 
 /* The system call a thread is in. */

@@ -162,7 +162,8 @@ struct llmtap_conn_end_event {
 	__u64 read_offset;              /* bytes the process read in all, hooked or not */
 	__u64 write_offset;
 	__u32 reason;                   /* enum llmtap_end_reason */
-	__u32 pad;
+	__u8 loss[2];                   /* by direction: why the last bytes have no record (enum llmtap_loss) */
+	__u16 pad;
 };
 LLMTAP_ASSERT_SIZE(struct llmtap_conn_end_event, 56);
 

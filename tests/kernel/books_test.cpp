@@ -8,10 +8,12 @@
 
 #include <array>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "capture/unique_fd.h"
 #include "capture_fixture.h"
 
 namespace llmtap {
@@ -90,35 +92,88 @@ TEST_F(BooksTest, BalanceWhileNobodyReads) {
 }
 
 // No record, no gap: what the streams miss has the kernel's own name.
-TEST_F(BooksTest, WhatIsLostHasARecordBeforeTheNextOne) {
-  open({.ring_bytes = 64 << 10});
-  uint64_t named = 0, unnamed = 0, next = 0;
-  std::array<int, 2> said{}, go{};
-  ASSERT_EQ(pipe(said.data()), 0);
-  ASSERT_EQ(pipe(go.data()), 0);
-  const uint32_t tgid = fork_body([&] {
-    TcpPair pair;
+// What a record would have stood for that found no room, said by the next one of the direction.
+class FullRingTest : public BooksTest {
+ protected:
+  // Many calls of `move` on one connection while nobody reads, `before_many` ahead of them, one with a
+  // reader.
+  template <typename Move>
+  void run(const std::function<void()>& before_many, Move move) {
+    std::array<int, 2> said{}, go{};
+    ASSERT_EQ(pipe(said.data()), 0);
+    ASSERT_EQ(pipe(go.data()), 0);
+    const auto wait = [&] {
+      char byte = 0;
+      return ::write(said[1], "x", 1) == 1 && ::read(go[0], &byte, 1) == 1;
+    };
+    tgid_ = fork_body([&] {
+      TcpPair pair;
+      const auto moves = [&] {
+        return move(pair.client) && receive(pair.server, kRequest.size()) == kRequest;
+      };
+      if (!send_all(pair.client, kRequest) || receive(pair.server, kRequest.size()) != kRequest || !wait())
+        return 1;
+      for (int i = 0; i < kMany; ++i)
+        if (!moves()) return 2;
+      return wait() && moves() ? 0 : 3;
+    });
+    seen_.on_data = [&](const llmtap_data_event& data) {
+      if (data.hdr.tgid != tgid_ || data.direction != LLMTAP_WRITE) return;
+      (data.hdr.flags & LLMTAP_FLAG_LEFT_OUT ? left_out_ : unnamed_) += data.offset - next_;
+      lost_[data.loss] += data.original_bytes - data.captured_bytes;
+      next_ = data.offset + data.original_bytes;
+    };
     char byte = 0;
-    for (int i = 0; i < 2000; ++i)
-      if (!send_all(pair.client, kRequest) || receive(pair.server, kRequest.size()) != kRequest) return 1;
-    if (::write(said[1], "x", 1) != 1 || ::read(go[0], &byte, 1) != 1) return 2;
-    return send_all(pair.client, kRequest) && receive(pair.server, kRequest.size()) == kRequest ? 0 : 3;
-  });
-  seen_.on_data = [&](const llmtap_data_event& data) {
-    if (data.hdr.tgid != tgid || data.direction != LLMTAP_WRITE) return;
-    unnamed += data.offset - next;
-    if (data.loss == LLMTAP_LOST_RING_FULL) named += data.original_bytes - data.captured_bytes;
-    next = data.offset + data.original_bytes;
-  };
-  char byte = 0;
-  ASSERT_EQ(::read(said[0], &byte, 1), 1);
-  for (size_t n = 1; n != 0;) n = probe_->poll(seen_, std::chrono::milliseconds(0)).value();
-  ASSERT_EQ(::write(go[1], "x", 1), 1);
-  poll_until([&] { return seen_.exits.contains(tgid); });
-  expect_success(tgid);
-  EXPECT_EQ(unnamed, 0U);
-  EXPECT_GT(named, 0U);
-  EXPECT_EQ(next, 2001 * kRequest.size());
+    ASSERT_EQ(::read(said[0], &byte, 1), 1);
+    poll_until([&] { return next_ == kRequest.size(); });
+    before_many();
+    ASSERT_EQ(::write(go[1], "x", 1), 1);
+    ASSERT_EQ(::read(said[0], &byte, 1), 1);
+    for (size_t n = 1; n != 0;) n = probe_->poll(seen_, std::chrono::milliseconds(0)).value();
+    EXPECT_LT(next_, kTotal) << "the ring was not full";
+    ASSERT_EQ(::write(go[1], "x", 1), 1);
+    poll_until([&] { return seen_.exits.contains(tgid_); });
+    expect_success(tgid_);
+    EXPECT_EQ(unnamed_, 0U);
+    EXPECT_EQ(next_, kTotal);
+  }
+
+  static constexpr int kMany = 2000;
+  const uint64_t kTotal = (kMany + 2) * kRequest.size();
+  uint32_t tgid_ = 0;
+  uint64_t left_out_ = 0, unnamed_ = 0, next_ = 0;
+  std::array<uint64_t, LLMTAP_LOST_MAX> lost_{};
+};
+
+TEST_F(FullRingTest, WhatIsLostHasARecordBeforeTheNextOne) {
+  open({.ring_bytes = 64 << 10});
+  run([] {}, [](int fd) { return send_all(fd, kRequest); });
+  EXPECT_GT(lost_[LLMTAP_LOST_RING_FULL], 0U);
+}
+
+// Records without bytes: a verdict leaves them out, so none of them is lost.
+TEST_F(FullRingTest, WhatWasLeftOutIsNotLost) {
+  open({.ring_bytes = 64 << 10});
+  run([&] { probe_->set_verdict(client_of(tgid_)->facts.hdr.conn_id, Verdict::kTimes); },
+      [](int fd) { return send_all(fd, kRequest); });
+  EXPECT_GT(left_out_, 0U);
+  EXPECT_EQ(lost_[LLMTAP_LOST_RING_FULL], 0U);
+}
+
+TEST_F(FullRingTest, WhatCannotBeCopiedKeepsItsReason) {
+  open({.ring_bytes = 64 << 10});
+  std::array<char, 32> path{"/tmp/llmtap-books.XXXXXX"};
+  const UniqueFd file(mkstemp(path.data()));
+  ASSERT_TRUE(file);
+  ASSERT_EQ(unlink(path.data()), 0);
+  ASSERT_EQ(::write(file.get(), kRequest.data(), kRequest.size()), static_cast<ssize_t>(kRequest.size()));
+  run([] {},
+      [&](int fd) {
+        off_t begin = 0;
+        return sendfile(fd, file.get(), &begin, kRequest.size()) == static_cast<ssize_t>(kRequest.size());
+      });
+  EXPECT_EQ(lost_[LLMTAP_LOST_BYPASS], kTotal - kRequest.size());
+  EXPECT_EQ(lost_[LLMTAP_LOST_RING_FULL], 0U);
 }
 
 // 64 bits, though TCP's positions have 32: LLMTAP_BIG=1 moves more than they hold.

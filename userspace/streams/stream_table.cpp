@@ -201,12 +201,12 @@ void StreamTable::erase(Connection& connection) {
 
 // In front of `record`.
 void StreamTable::gap(Connection& connection, Direction direction, uint64_t bytes,
-                      const llmtap_event_hdr& record, uint64_t time_ns) {
+                      const llmtap_event_hdr& record, uint64_t time_ns, uint8_t loss) {
   books_.bytes_in += bytes;
   if ((record.flags & LLMTAP_FLAG_LEFT_OUT) != 0)
     books_.bytes_left_out += bytes;
   else
-    books_.lose("skipped", 0, bytes);
+    books_.lose(loss == LLMTAP_LOST_NONE ? "skipped" : loss_name(loss), 0, bytes);
   sink_.on_gap(connection.facts, direction, bytes, time_ns);
 }
 
@@ -264,7 +264,7 @@ void StreamTable::on_data(const llmtap_data_event& data) {
   }
   open(conn);
   if (data.offset > expected) {
-    gap(conn, direction, data.offset - expected, data.hdr, time_ns);
+    gap(conn, direction, data.offset - expected, data.hdr, time_ns, LLMTAP_LOST_NONE);
     expected = data.offset;
   }
   uint64_t original = data.original_bytes;
@@ -334,7 +334,8 @@ void StreamTable::on_conn_end(const llmtap_conn_end_event& event) {
     for (const Direction direction : {Direction::kRead, Direction::kWrite}) {
       uint64_t& expected = conn->expected[index(direction)];
       if (total[index(direction)] <= expected) continue;
-      gap(*conn, direction, total[index(direction)] - expected, event.hdr, time_ns);
+      gap(*conn, direction, total[index(direction)] - expected, event.hdr, time_ns,
+          event.loss[index(direction)]);
       expected = total[index(direction)];
     }
   }

@@ -80,7 +80,8 @@ class StreamTable : public EventSink {
   void erase(Connection&);
   void tell_tls_above(const Connection& socket, const llmtap_conn_end_event&);
   void end_without_sockets();
-  void gap(Connection&, Direction, uint64_t bytes, const llmtap_event_hdr& record, uint64_t time_ns);
+  void gap(Connection&, Direction, uint64_t bytes, const llmtap_event_hdr& record, uint64_t time_ns,
+           uint8_t loss);
   void read_hello(Connection&, std::span<const uint8_t> bytes);
   void set_sni(Connection& socket, const std::string& sni);
   void adopt_socket_facts(Connection& tls);

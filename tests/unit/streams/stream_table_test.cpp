@@ -377,6 +377,21 @@ TEST_F(StreamTableTest, MalformedEventsAreCounted) {
   EXPECT_TRUE(recorder.lines.empty());
 }
 
+TEST_F(StreamTableTest, TheEndNamesWhatNoRecordDoes) {
+  conn(1);
+  data(1, LLMTAP_WRITE, 0, "ask");
+  llmtap_conn_end_event end{};
+  end.hdr.conn_id = 1;
+  end.reason = LLMTAP_END_CLOSED;
+  end.read_offset = 4;
+  end.write_offset = 5;
+  end.loss[LLMTAP_WRITE] = LLMTAP_LOST_RING_FULL;
+  send(end, LLMTAP_EVENT_CONN_END);
+  EXPECT_EQ(table->books().lost_bytes_by_reason.at("ring_full"), 2U);
+  EXPECT_EQ(table->books().lost_bytes_by_reason.at("skipped"), 4U);
+  expect_balance();
+}
+
 TEST_F(StreamTableTest, WhatIsFoundGoneEndedUnseen) {
   llmtap_conn_event tls{};
   tls.source = LLMTAP_SOURCE_OPENSSL;
