@@ -49,6 +49,12 @@ class FlatMap {
   }
 
   size_t size() const { return size_; }
+  // A key that is there, null if none is.
+  const Key* any() const {
+    for (const Slot& slot : slots_)
+      if (slot.value) return &slot.key;
+    return nullptr;
+  }
 
   template <typename Visit>
   void for_each(Visit&& visit) const {

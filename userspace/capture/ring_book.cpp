@@ -50,10 +50,9 @@ void RingBook::note(const llmtap_event_hdr& event) {
 }
 
 RingBook::Connection& RingBook::connection(const llmtap_event_hdr& event) {
-  const auto it = connections_.find(event.conn_id);
-  if (it != connections_.end()) return it->second;
-  if (connections_.size() >= kConnections) forget(connections_.begin()->first);
-  Connection& made = connections_[event.conn_id];
+  if (Connection* const known = connections_.find(event.conn_id)) return *known;
+  if (connections_.size() >= kConnections) forget(*connections_.any());
+  Connection& made = connections_.insert(event.conn_id, std::make_unique<Connection>());
   made.tgid = event.tgid;
   made.sweep = sweep_;
   return made;
@@ -73,7 +72,7 @@ void RingBook::close_below(const llmtap_event_hdr& event) {
   if (above == tls_by_socket_.end()) return;
   const uint64_t id = above->second;
   tls_by_socket_.erase(above);
-  connections_.at(id).socket = 0;
+  connections_.find(id)->socket = 0;
   without_socket_.push_back({.closed_ns = event.time_ns, .conn_id = id});
 }
 
@@ -82,40 +81,41 @@ std::vector<RingBook::TlsObject> RingBook::take_without_socket(uint64_t closed_b
   for (; !without_socket_.empty() && without_socket_.front().closed_ns <= closed_by_ns;
        without_socket_.pop_front()) {
     const uint64_t id = without_socket_.front().conn_id;
-    const auto it = connections_.find(id);
+    const Connection* const known = connections_.find(id);
     // Freed by now, or above another socket.
-    if (it != connections_.end() && it->second.socket == 0) objects.push_back(tls_object(id, it->second));
+    if (known != nullptr && known->socket == 0) objects.push_back(tls_object(id, *known));
   }
   return objects;
 }
 
 bool RingBook::mark(uint64_t conn_id) {
-  const auto it = connections_.find(conn_id);
-  if (it == connections_.end()) return false;
-  it->second.sweep = sweep_;
+  Connection* const known = connections_.find(conn_id);
+  if (known == nullptr) return false;
+  known->sweep = sweep_;
   return true;
 }
 
 std::vector<uint64_t> RingBook::unmarked() const {
   std::vector<uint64_t> ids;
-  for (const auto& [id, connection] : connections_)
+  connections_.for_each([&](uint64_t id, const Connection& connection) {
     if (connection.sweep != sweep_) ids.push_back(id);
+  });
   std::sort(ids.begin(), ids.end());
   return ids;
 }
 
 std::optional<llmtap_conn_end_event> RingBook::end_unseen(uint64_t conn_id, uint64_t now_ns) const {
-  const auto it = connections_.find(conn_id);
-  if (it == connections_.end()) return std::nullopt;
+  const Connection* const known = connections_.find(conn_id);
+  if (known == nullptr) return std::nullopt;
   llmtap_conn_end_event end{};
   end.hdr.time_ns = now_ns;
   end.hdr.size = sizeof(end);
   end.hdr.type = LLMTAP_EVENT_CONN_END;
   end.hdr.flags = LLMTAP_FLAG_NOT_SEEN;
-  end.hdr.tgid = it->second.tgid;
+  end.hdr.tgid = known->tgid;
   end.hdr.conn_id = conn_id;
-  end.read_offset = it->second.offset[LLMTAP_READ];
-  end.write_offset = it->second.offset[LLMTAP_WRITE];
+  end.read_offset = known->offset[LLMTAP_READ];
+  end.write_offset = known->offset[LLMTAP_WRITE];
   end.reason = LLMTAP_END_CLOSED;
   return end;
 }
@@ -133,17 +133,17 @@ bool RingBook::has_process(ProcessKey process) const {
 }
 
 void RingBook::forget(uint64_t conn_id) {
-  const auto it = connections_.find(conn_id);
-  if (it == connections_.end()) return;
-  if (it->second.ssl != 0) {
-    const auto process = tls_by_process_.find(it->second.tgid);
+  Connection* const known = connections_.find(conn_id);
+  if (known == nullptr) return;
+  if (known->ssl != 0) {
+    const auto process = tls_by_process_.find(known->tgid);
     if (process != tls_by_process_.end()) {
       process->second.erase(conn_id);
       if (process->second.empty()) tls_by_process_.erase(process);
     }
-    join(conn_id, it->second, 0);
+    join(conn_id, *known, 0);
   }
-  connections_.erase(it);
+  connections_.erase(conn_id);
 }
 
 RingBook::TlsObject RingBook::tls_object(uint64_t conn_id, const Connection& connection) {
@@ -159,20 +159,20 @@ std::vector<RingBook::TlsObject> RingBook::take_process(uint32_t tgid) {
   const auto process = tls_by_process_.find(tgid);
   if (process == tls_by_process_.end()) return gone;
   for (const uint64_t id : process->second) {
-    const auto it = connections_.find(id);
-    if (it == connections_.end()) continue;
-    gone.push_back(tls_object(id, it->second));
-    join(id, it->second, 0);
-    connections_.erase(it);
+    Connection* const known = connections_.find(id);
+    if (known == nullptr) continue;
+    gone.push_back(tls_object(id, *known));
+    join(id, *known, 0);
+    connections_.erase(id);
   }
   tls_by_process_.erase(process);
   return gone;
 }
 
 std::optional<RingBook::VerdictWord> RingBook::verdict_word(uint64_t conn_id, Verdict verdict) const {
-  const auto it = connections_.find(conn_id);
-  if (it == connections_.end()) return std::nullopt;
-  const Connection& conn = it->second;
+  const Connection* const known = connections_.find(conn_id);
+  if (known == nullptr) return std::nullopt;
+  const Connection& conn = *known;
   return VerdictWord{.slot = static_cast<uint32_t>(conn_id % kSlots),
                      .word = ((conn_id / kSlots) & kLow28) << 36 | (conn.sequence & kLow28) << 8 |
                              static_cast<uint64_t>(conn.direction & 1) << 4 | static_cast<uint64_t>(verdict)};

@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/flat_map.h"
 #include "llmtap/events.h"
 #include "llmtap/facts.h"
 #include "llmtap/verdict.h"
@@ -70,7 +71,7 @@ class RingBook {
   static TlsObject tls_object(uint64_t conn_id, const Connection& connection);
   void forget(uint64_t conn_id);
 
-  std::unordered_map<uint64_t, Connection> connections_;
+  FlatMap<uint64_t, Connection, IdHash> connections_;
   std::unordered_map<uint32_t, std::unordered_set<uint64_t>> tls_by_process_;
   std::unordered_map<uint64_t, uint64_t> tls_by_socket_;
   std::deque<WithoutSocket> without_socket_;
