@@ -63,6 +63,17 @@ inline const char* find_container_special(const char* p, const char* end) {
 // have three or four bytes.
 const char* count_text(const char* p, const char* end, uint64_t& characters, uint64_t& wide);
 
+// The same counts of all of `n` bytes.
+void count_characters(const char* bytes, size_t n, uint64_t& characters, uint64_t& wide);
+
+// What a backslash and `c` stand for; 0: \u, or no escape.
+char json_unescaped(char c);
+
+// Copies a string's inside to [out, out_end), escapes of one character replaced. Both move behind what
+// was copied; stops at the closing quote, at a backslash of anything else (\u, cut, no escape), at the
+// end, and when there is room for less than 16 bytes.
+void unescape_text(const char*& p, const char* end, char*& out, const char* out_end);
+
 // The value of a hexadecimal digit, or -1.
 inline int json_hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';

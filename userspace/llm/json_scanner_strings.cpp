@@ -6,20 +6,8 @@
 namespace llmtap {
 namespace {
 
-// What a backslash and `c` stand for; 0: \u, or no escape.
-char unescaped(char c) {
-  switch (c) {
-    case 'n': return '\n';
-    case 't': return '\t';
-    case 'r': return '\r';
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case '"':
-    case '\\':
-    case '/': return c;
-    default: return 0;
-  }
-}
+// Decoded at a time: long enough for wide loops, short enough for the first cache.
+constexpr size_t kDecodedBytes = 4096;
 
 }  // namespace
 
@@ -54,26 +42,22 @@ const char* JsonScanner::string_bytes(const char* p, const char* end) {
 
 // Counts up to the closing quote; most escapes on the way, others are the caller's.
 const char* JsonScanner::text_bytes(const char* p, const char* end) {
-  const bool hashed = use_ == Use::kText;
-  while (p < end) {
-    const char* const run = p;
-    p = count_text(p, end, text_.characters, text_.wide);
-    if (const auto n = static_cast<size_t>(p - run); n > 0) {
+  char decoded[kDecodedBytes];
+  for (;;) {
+    char* out = decoded;
+    unescape_text(p, end, out, decoded + sizeof(decoded));
+    if (const auto n = static_cast<size_t>(out - decoded); n > 0) {
       flush_surrogate();
+      count_characters(decoded, n, text_.characters, text_.wide);
       text_.bytes += n;
-      if (hashed) hash_.add(run, n);
+      if (use_ == Use::kText) hash_.add(decoded, n);
     }
-    if (end - p < 2 || *p == '"') return p;
-    if (const char plain = unescaped(p[1]); plain != 0) {
-      flush_surrogate();
-      ++text_.characters;
-      ++text_.bytes;
-      if (hashed) hash_.add(&plain, 1);
-      p += 2;
-      continue;
-    }
+    if (p == end || *p == '"') return p;
+    if (*p != '\\') continue;  // no room was left
+    const size_t length = escape_length(p, end);
+    if (length == 2) continue;  // nor was there
     // Surrogates, and what is cut or no escape, byte by byte.
-    if (escape_length(p, end) != 6) return p;
+    if (length == 0) return p;
     uint32_t code_point = 0;
     for (int i = 2; i < 6; ++i) code_point = code_point << 4 | static_cast<uint32_t>(json_hex_digit(p[i]));
     if (code_point >= 0xd800 && code_point < 0xe000) return p;
@@ -81,7 +65,6 @@ const char* JsonScanner::text_bytes(const char* p, const char* end) {
     emit_code_point(code_point);
     p += 6;
   }
-  return p;
 }
 
 const char* JsonScanner::escape_bytes(const char* p) {
@@ -113,7 +96,7 @@ const char* JsonScanner::escape_bytes(const char* p) {
     mode_ = Mode::kHex;
     return p + 1;
   }
-  const char plain = unescaped(c);
+  const char plain = json_unescaped(c);
   if (plain == 0) return fail(), p + 1;
   if (use_ == Use::kSkip) return p + 1;
   flush_surrogate();

@@ -32,9 +32,17 @@ uint64_t load_few(const char* p, size_t n) {
 // The text is a sequence of blocks of eight bytes, little endian, whatever the pieces.
 void TextHash::add(const char* bytes, size_t n) {
   const size_t filled = bytes_ & 7, shift = 8 * filled;
+  size_t lane = bytes_ / 8 % kLanes;
   bytes_ += n;
+  if (shift == 0 && lane == 0 && n >= 8 * kLanes) {
+    auto lanes = lanes_;
+    for (; n >= 8 * kLanes; bytes += 8 * kLanes, n -= 8 * kLanes)
+      for (size_t i = 0; i < kLanes; ++i) lanes[i] = mix(lanes[i], load8(bytes + 8 * i));
+    lanes_ = lanes;
+  }
   const auto add_block = [&](uint64_t block) {
-    state_ = mix(state_, pending_ | block << shift);
+    lanes_[lane] = mix(lanes_[lane], pending_ | block << shift);
+    lane = (lane + 1) % kLanes;
     pending_ = shift == 0 ? 0 : block >> (64 - shift);
   };
   for (; n >= 8; bytes += 8, n -= 8) add_block(load8(bytes));
@@ -52,7 +60,8 @@ uint64_t TextHash::mix(uint64_t state, uint64_t block) {
 }
 
 uint64_t TextHash::value() const {
-  const uint64_t hash = mix(mix(state_, pending_), bytes_);
+  uint64_t hash = mix(bytes_, pending_);
+  for (const uint64_t lane : lanes_) hash = mix(hash, lane);
   return hash == 0 ? 1 : hash;
 }
 
