@@ -2,6 +2,8 @@
 // Finished calls on their way from the core thread to one sink's thread. Full means drop and count.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +21,7 @@ class CallQueue {
 
   // Never blocks longer than the other side's swap.
   void push(const LlmCall& call) {
+    bool awaited = false;
     {
       const std::lock_guard lock(mutex_);
       if (calls_.size() >= capacity_ || stopped_) {
@@ -27,16 +30,24 @@ class CallQueue {
       }
       calls_.push_back(call);
       ++accepted_;
+      awaited = calls_.size() >= awaited_;
     }
-    changed_.notify_one();
+    if (awaited) changed_.notify_one();
   }
 
-  // Up to `most` calls; empty only when woken by wake() or stop() with nothing queued.
-  std::vector<LlmCall> take(size_t most) {
+  // Up to `most` calls; empty only when woken by wake() or stop() with nothing queued. Behind the first
+  // one it waits so long for others: to be woken for each costs more than to deal with it.
+  std::vector<LlmCall> take(size_t most, std::chrono::milliseconds gather = {}) {
     std::unique_lock lock(mutex_);
     busy_ = false;
     idle_.notify_all();
-    changed_.wait(lock, [&] { return !calls_.empty() || woken_ || stopped_; });
+    const auto comes = [&] { return calls_.size() >= awaited_ || woken_ || stopped_; };
+    changed_.wait(lock, comes);
+    if (gather.count() > 0) {
+      awaited_ = std::min(most, capacity_);
+      changed_.wait_for(lock, gather, comes);
+      awaited_ = 1;
+    }
     woken_ = false;
     busy_ = true;
     std::vector<LlmCall> batch;
@@ -93,6 +104,7 @@ class CallQueue {
   mutable std::mutex mutex_;
   std::condition_variable changed_, idle_;
   std::deque<LlmCall> calls_;
+  size_t awaited_ = 1;  // so many are worth waking the taking side
   uint64_t accepted_ = 0, dropped_ = 0;
   bool busy_ = false, woken_ = false, stopped_ = false;
 };

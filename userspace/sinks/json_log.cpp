@@ -20,6 +20,8 @@ constexpr size_t kBatch = 256;
 // How long a stalled reader may hold up the end of the program.
 constexpr int kStallAtStopMs = 1000;
 constexpr int kPollMs = 100;
+// A line is written so long after its call at most, while the disk keeps up.
+constexpr std::chrono::milliseconds kGather{50};
 
 }  // namespace
 
@@ -119,7 +121,7 @@ void JsonLog::run() {
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
   for (;;) {
-    const std::vector<LlmCall> calls = queue_.take(kBatch);
+    const std::vector<LlmCall> calls = queue_.take(kBatch, kGather);
     follow_rotation();
     if (calls.empty() && queue_.stopped()) return;
     write_lines(calls);
