@@ -56,6 +56,8 @@ class LossSweep {
   void on_lost() { wanted_ = true; }
   // Between two readings of the ring.
   void step(uint64_t now_ns);
+  // step() has more to do and does not wait for its time to come.
+  bool sweeping() const { return state_ != State::kIdle; }
   bool idle() const { return state_ == State::kIdle && !wanted_ && !again_; }
 
  private:

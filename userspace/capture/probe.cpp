@@ -3,6 +3,8 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -32,6 +34,7 @@
 #include "capture/ring_book.h"
 #include "capture/run_time_sampler.h"
 #include "capture/thread_calls.h"
+#include "capture/unique_fd.h"
 #include "capture/uprobe_link.h"
 #include "lib/hook_kinds.h"
 
@@ -50,6 +53,8 @@ constexpr uint64_t kClockInterval_ns = 100'000'000;
 constexpr uint64_t kFreedAfterClose_ns = 2'000'000'000;
 // One poll's share before the caller gets its thread back.
 constexpr uint64_t kLongestBatch_ns = 50'000'000;
+// Between two steps of a sweep.
+constexpr std::chrono::milliseconds kSweepWait{20};
 
 uint64_t now_ns(clockid_t clock) {
   timespec time{};
@@ -94,6 +99,8 @@ class LiveProbe final : public Probe, private SweepPort {
       sampler_ =
           std::make_unique<RunTimeSampler>([this] { return books_->run_times(); },
                                            [] { return UniqueFd(bpf_enable_stats(BPF_STATS_RUN_TIME)); });
+    wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake_) return Error{std::string("eventfd: ") + std::strerror(errno)};
     ring_.reset(ring_buffer__new(bpf_map__fd(programs_.events), &LiveProbe::on_record, this, nullptr));
     if (!ring_) return Error{std::string("map the ring: ") + std::strerror(errno)};
     connection_map_ = ConnectionMap(programs_.object, programs_.conn_by_key);
@@ -114,9 +121,9 @@ class LiveProbe final : public Probe, private SweepPort {
       const ReaderWait next = next_wait(static_cast<ReaderState>(reader_state().load()),
                                         ring__avail_data_size(ring_buffer__ring(ring_.get(), 0)) != 0);
       reader_state().store(static_cast<uint32_t>(next.state));
-      const auto wait = std::clamp(timeout, std::chrono::milliseconds(0), next.longest);
-      n = ring_buffer__poll(ring_.get(), static_cast<int>(wait.count()));
-      if (n == 0) n = ring_buffer__consume(ring_.get());
+      const auto longest = loss_sweep_.sweeping() ? std::min(next.longest, kSweepWait) : next.longest;
+      wait(std::clamp(timeout, std::chrono::milliseconds(0), longest));
+      n = ring_buffer__consume(ring_.get());
     }
     deliver_injected();
     const uint64_t now = now_ns(CLOCK_MONOTONIC);
@@ -161,9 +168,12 @@ class LiveProbe final : public Probe, private SweepPort {
     const auto* bytes = reinterpret_cast<const std::byte*>(&event);
     std::vector<uint64_t> copy((event.size + 7) / 8);
     std::memcpy(copy.data(), bytes, event.size);
-    const std::lock_guard lock(inject_mutex_);
-    injected_.push_back(std::move(copy));
-    has_injected_.store(true, std::memory_order_release);
+    {
+      const std::lock_guard lock(inject_mutex_);
+      injected_.push_back(std::move(copy));
+      has_injected_.store(true, std::memory_order_release);
+    }
+    eventfd_write(wake_.get(), 1);
   }
 
   Result<> exclude_process(uint32_t tgid) override {
@@ -225,6 +235,14 @@ class LiveProbe final : public Probe, private SweepPort {
  private:
   std::atomic_ref<uint32_t> reader_state() const {
     return std::atomic_ref<uint32_t>(*programs_.reader_state);
+  }
+
+  // Until the programs wake us, something is injected, or so long.
+  void wait(std::chrono::milliseconds longest) {
+    std::array<pollfd, 2> fds{{{ring_buffer__epoll_fd(ring_.get()), POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
+    ::poll(fds.data(), fds.size(), static_cast<int>(longest.count()));
+    eventfd_t count = 0;
+    if (fds[1].revents != 0) eventfd_read(wake_.get(), &count);
   }
 
   Result<> map_verdicts() {
@@ -373,6 +391,7 @@ class LiveProbe final : public Probe, private SweepPort {
   Features features_;
   ProbePrograms programs_;
   std::unique_ptr<ring_buffer, RingDelete> ring_;
+  UniqueFd wake_;
   HookLinks hooks_;
   std::optional<KernelBooks> books_;
   uint64_t* verdicts_ = nullptr;

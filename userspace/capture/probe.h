@@ -103,7 +103,7 @@ class Probe : public EventSource, public VerdictSink {
  public:
   static Result<std::unique_ptr<Probe>> open(const ProbeOptions& options = {});
 
-  // EventSource; waits at most 20 ms whatever `timeout` says, because the kernel wakes us sparingly.
+  // EventSource; waits at most 100 ms whatever `timeout` says, because the kernel wakes us sparingly.
   Result<size_t> poll(EventSink& sink, std::chrono::milliseconds timeout) override = 0;
   // VerdictSink
   void set_verdict(uint64_t connection_id, Verdict verdict) override = 0;

@@ -17,7 +17,8 @@ struct ReaderWait {
   bool operator==(const ReaderWait&) const = default;
 };
 
-inline constexpr std::chrono::milliseconds kLongestWait{20};
+// What is not urgent may wait so long: a look costs a tenth of a millisecond, also where nothing is.
+inline constexpr std::chrono::milliseconds kLongestWait{100};
 inline constexpr std::chrono::milliseconds kShortWait{1};
 
 // `state` as the programs left it; the ring was just read to its end, or to a record that is still

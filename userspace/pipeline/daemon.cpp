@@ -57,7 +57,7 @@ struct Orders {
 void run_core(Core& core, LiveCapture& capture, LoadShedding& shedding, StatsBoard& board, Orders& orders,
               Result<>& outcome) {
   while (!orders.stop.load(std::memory_order_relaxed)) {
-    const auto polled = capture.poll(core, 20ms);
+    const auto polled = capture.poll(core, 100ms);
     if (const auto shed = polled ? shedding.tick() : polled.error(); !shed) {
       outcome = shed.error();
       // To the process: raise() would leave it pending on this thread, where it is blocked.
