@@ -56,6 +56,9 @@ enum class AbortReason : uint8_t {
   kTruncated
 };
 
+// What a traceparent says of the trace: whether its sender records it.
+enum class TraceFlag : uint8_t { kNone, kNotSampled, kSampled };
+
 enum class TokenSource : uint8_t { kNone, kReported, kGateway, kEstimated };
 enum class CostSource : uint8_t { kNone, kHeader, kPriceTable };
 
@@ -145,6 +148,7 @@ struct LlmCall {
 
   // Ids.
   std::string request_id, response_id, provider_request_id, trace_id, parent_span_id;
+  TraceFlag trace_flag = TraceFlag::kNone;  // kNone: the request carries no trace context
   std::string previous_response_id, conversation_id;
   std::string key_sha256, end_user_sha256;
   uint64_t fingerprint = 0;  // of the last user message; 0: none. For links/ only, never shown

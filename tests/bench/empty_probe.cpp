@@ -5,6 +5,7 @@
 //   places FILE    every hook of llmtap: its system calls and tracepoints, and in the TLS library FILE the
 //                  places that llmtap chooses
 //   hooks          the system calls and tracepoints only
+//   raw_hooks      the same as llmtap has them without tracefs: every system call, at one place for all
 //   exported FILE  entry and return of the exported functions, without a look at their first instruction
 //   push FILE      entry and return of bench_push_target in FILE
 #include <bpf/libbpf.h>
@@ -45,11 +46,12 @@ std::string starts_after(std::string_view text, std::string_view prefix) {
   return std::string(text.starts_with(prefix) ? text.substr(prefix.size()) : "");
 }
 
-// What llmtap's own object hooks beside functions, "syscalls/sys_enter_read", and by BTF.
+// What llmtap's own object hooks beside functions, "syscalls/sys_enter_read", and by BTF. Without tracefs
+// (`raw`) two programs by BTF at all system calls stand for those at single ones.
 struct Hooks {
   std::vector<std::string> tracepoints, btf;
 
-  static Result<Hooks> of_llmtap() {
+  static Result<Hooks> of_llmtap(bool raw) {
     const std::unique_ptr<probe, SkeletonDeleter> skeleton(probe__open());
     if (!skeleton) return Error{"cannot open llmtap's programs"};
     Hooks hooks;
@@ -57,8 +59,10 @@ struct Hooks {
     while ((program = bpf_object__next_program(skeleton->obj, program))) {
       if (!bpf_program__autoload(program)) continue;
       const std::string_view section = bpf_program__section_name(program);
-      if (auto name = starts_after(section, "tracepoint/"); !name.empty()) hooks.tracepoints.push_back(name);
-      if (auto name = starts_after(section, "tp_btf/"); !name.empty()) hooks.btf.push_back(name);
+      if (auto name = starts_after(section, "tracepoint/"); !name.empty() && !raw)
+        hooks.tracepoints.push_back(name);
+      if (auto name = starts_after(section, "tp_btf/"); !name.empty() && (raw || !name.starts_with("sys_")))
+        hooks.btf.push_back(name);
     }
     return hooks;
   }
@@ -124,8 +128,8 @@ Result<Places> places_in(const std::string& path, std::string_view where) {
 }
 
 Result<> run(std::string_view where, const std::string& path) {
-  const bool everything = where == "places", hooks_only = where == "hooks";
-  const Hooks hooks = everything || hooks_only ? LLMTAP_TRY(Hooks::of_llmtap()) : Hooks{};
+  const bool raw = where == "raw_hooks", hooks_only = raw || where == "hooks";
+  const Hooks hooks = hooks_only || where == "places" ? LLMTAP_TRY(Hooks::of_llmtap(raw)) : Hooks{};
   std::vector<bpf_program*> btf_programs;
   const Empty skeleton = LLMTAP_TRY(load(hooks.btf, btf_programs));
   std::vector<Link> links;
@@ -134,9 +138,11 @@ Result<> run(std::string_view where, const std::string& path) {
     links.push_back(LLMTAP_TRY(attach_at(skeleton->progs.empty_entry, path, places.entries, false)));
     links.push_back(LLMTAP_TRY(attach_at(skeleton->progs.empty_return, path, places.returns, true)));
   }
-  const TraceFs tracefs = LLMTAP_TRY(TraceFs::open());
-  for (const std::string& name : hooks.tracepoints)
-    links.emplace_back(LLMTAP_TRY(tracefs.attach(skeleton->progs.empty_tracepoint, name)));
+  if (!hooks.tracepoints.empty()) {
+    const TraceFs tracefs = LLMTAP_TRY(TraceFs::open());
+    for (const std::string& name : hooks.tracepoints)
+      links.emplace_back(LLMTAP_TRY(tracefs.attach(skeleton->progs.empty_tracepoint, name)));
+  }
   for (bpf_program* program : btf_programs) {
     links.emplace_back(bpf_program__attach(program));
     if (!links.back()) return Error{std::string("cannot attach ") + bpf_program__name(program)};
@@ -153,9 +159,9 @@ Result<> run(std::string_view where, const std::string& path) {
 }  // namespace llmtap
 
 int main(int argc, char** argv) {
-  const auto result =
-      argc < 2 ? llmtap::Result<>(llmtap::Error{"usage: bench_empty_probe places|hooks|exported|push [FILE]"})
-               : llmtap::run(argv[1], argc > 2 ? argv[2] : "");
+  const auto result = argc < 2 ? llmtap::Result<>(llmtap::Error{
+                                     "usage: bench_empty_probe places|hooks|raw_hooks|exported|push [FILE]"})
+                               : llmtap::run(argv[1], argc > 2 ? argv[2] : "");
   if (result) return 0;
   std::fprintf(stderr, "bench_empty_probe: %s\n", result.error().message.c_str());
   return 1;

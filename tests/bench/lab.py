@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import resource
 import subprocess
 import sys
@@ -28,6 +29,21 @@ def libssl():
 def cpu_seconds(pid):
     """Of all threads of a process, those that ended too, to the nanosecond: clock_getcpuclockid(3)."""
     return time.clock_gettime(~pid << 3 | 2)
+
+
+# tracefs out of sight, in a mount namespace of its own, and nobody who may mount it.
+HIDE = "mount -t tmpfs none /sys/kernel/tracing && { test ! -d /sys/kernel/debug/tracing || mount -t tmpfs none /sys/kernel/debug; }"
+WITHOUT_TRACEFS = ["unshare", "--mount", "--propagation", "private", "sh", "-c", HIDE + ' && exec "$@"', "sh",
+                   "setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]
+
+
+def tracepoints_of(pid):
+    """Where a process holds programs; older kernels name only those that are attached by BTF."""
+    names = set()
+    for link in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.update(re.findall(r"^tp_name:\s+(\S+)$", link.read_text(), re.MULTILINE))
+    return names
 
 
 class Daemon:
@@ -82,6 +98,7 @@ class Lab:
         self.programs = self.build / "tests/bench"
         self.binary = self.build / "llmtap"
         self.libssl = libssl()
+        self.tracepoints = {}
         # Ten thousand streams: two processes with so many sockets each.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 20000)), hard))
@@ -112,30 +129,42 @@ class Lab:
         finally:
             stop(process)
 
+    def same_hooks(self, pid, raw, who):
+        """Empty programs and llmtap are compared only if they stand at the same tracepoints. raw: all system calls at one."""
+        names = tracepoints_of(pid)
+        if ("sys_enter" in names) != raw:
+            raise Failure(f"{who} is {'not ' if raw else ''}at every system call")
+        others = names ^ self.tracepoints.setdefault(raw, names)
+        if others:
+            raise Failure(f"{who} does not stand where the ones before it stood: {', '.join(sorted(others))}")
+
     @contextlib.contextmanager
     def empty(self, where, file=None):
-        process = subprocess.Popen([self.programs / "bench_empty_probe", where, *([file or self.libssl] if where != "hooks" else [])],
+        process = subprocess.Popen([self.programs / "bench_empty_probe", where, *([file or self.libssl] if not where.endswith("hooks") else [])],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             if process.stdout.readline() != "ready\n":
                 raise Failure(process.stderr.read())
+            if where in ("hooks", "raw_hooks", "places"):
+                self.same_hooks(process.pid, where == "raw_hooks", where)
             yield None
         finally:
             process.stdin.close()
             process.wait(60)
 
     @contextlib.contextmanager
-    def llmtap(self, *more):
+    def llmtap(self, *more, before=()):
         port, log, errors = free_port(), self.out / "calls.jsonl", self.out / "llmtap.err"
         log.unlink(missing_ok=True)
         # LLMTAP_… of the environment would be configuration.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LLMTAP_")}
         with open(errors, "wb") as error_file:
-            process = subprocess.Popen([self.binary, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", log, *more], env=environment,
+            process = subprocess.Popen([*before, self.binary, "run", "--listen", f"127.0.0.1:{port}", "--log-requests", log, *more], env=environment,
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=error_file)
         daemon = Daemon(process, port, log)
         try:
             wait_for("llmtap is ready", lambda: get(port, "/readyz")[0] == 200 and daemon.total("llmtap_attached_targets") > 0, 90, process)
+            self.same_hooks(process.pid, bool(before), "llmtap")
             yield daemon
             code = process.poll()
             if code is None:
@@ -147,16 +176,13 @@ class Lab:
 
     @contextlib.contextmanager
     def probe(self, mode, *more):
-        """off; places, hooks, exported (empty programs); llmtap. Yields the daemon, if there is one."""
+        """off; places, hooks, raw_hooks, exported (empty programs); llmtap, raw_llmtap. Yields the daemon, if there is one."""
         with contextlib.ExitStack() as stack:
             if mode == "off":
                 yield None
             elif mode == "llmtap":
                 yield stack.enter_context(self.llmtap(*more))
+            elif mode == "raw_llmtap":
+                yield stack.enter_context(self.llmtap(*more, before=WITHOUT_TRACEFS))
             else:
                 yield stack.enter_context(self.empty(mode))
-
-    def built(self, key):
-        """Whether the program has this setting: its reference has a row for each key that is built."""
-        run = subprocess.run([self.binary, "run", "--print-config-reference"], capture_output=True, text=True, check=True)
-        return any(line.startswith(f"| `{key}`") for line in run.stdout.splitlines())

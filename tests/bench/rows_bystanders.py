@@ -4,7 +4,7 @@ import contextlib
 import re
 import subprocess
 
-from figures import Figure, Line, absent, added, alternate, exact, median_of, no_loss, share, times
+from figures import Figure, Line, added, alternate, exact, median_of, no_loss, share, times
 from lab import can_connect, children, cpu_seconds, free_port, stop, wait_for
 
 LOOPS = {"receive_ns": "hooked calls on sockets: recv", "send_ns": "hooked calls on sockets: send", "file_ns": "hooked calls on files", "other_ns": "other system calls"}
@@ -12,7 +12,8 @@ LOOPS = {"receive_ns": "hooked calls on sockets: recv", "send_ns": "hooked calls
 
 def measure_syscalls(lab):
     """Nanoseconds a call, against empty programs at the same hooks."""
-    modes = ["off", "hooks", "llmtap"]
+    compared = {"": ["off", "hooks", "llmtap"], "without tracefs, ": ["off", "raw_hooks", "raw_llmtap"]}
+    modes = list(dict.fromkeys(mode for group in compared.values() for mode in group))
 
     def one(mode):
         with lab.probe(mode):
@@ -20,12 +21,12 @@ def measure_syscalls(lab):
 
     rounds = alternate(modes, lab.rounds, one, lab.say)
     lines = []
-    for field, what in LOOPS.items():
-        medians = {mode: median_of(mode, field)(rounds) for mode in modes}
-        lines.append(Line("syscalls", what, Figure.of(rounds, times(added("llmtap", "off", field), added("hooks", "off", field))), "x", "<=",
-                          1.5, medians))
-    if not lab.built("capture.tracepoints"):
-        lines.append(absent("syscalls", "the variant without tracefs (raw_tp)", "not built"))
+    for where, group in compared.items():
+        off, hooks, llmtap = group
+        for field, what in LOOPS.items():
+            medians = {mode: median_of(mode, field)(rounds) for mode in group}
+            lines.append(Line("syscalls", where + what, Figure.of(rounds, times(added(llmtap, off, field), added(hooks, off, field))), "x", "<=",
+                              1.5, medians))
     return lines, rounds
 
 

@@ -147,7 +147,7 @@ struct Texts {
     reply = with_length(
         "HTTP/1.1 200 OK\r\n",
         padded(
-            R"({"id":"chatcmpl-1","object":"chat.completion","model":"bench-model","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":")",
+            R"({"id":"chatcmpl-00000000","object":"chat.completion","model":"bench-model","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":")",
             reply_bytes, R"("}}],"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}})"));
     stream_head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     constexpr size_t kFraming = 6;  // "fa\r\n" and "\r\n"

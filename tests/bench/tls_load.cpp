@@ -126,16 +126,24 @@ void serve_streams(Connections& all, const Texts& texts, const Load& load) {
   for (Connection& one : all) write_all(one.ssl.get(), texts.stream_end);
 }
 
+// As long as it was: the calls' traces are known by their replies, and are to be different ones.
+void count_up_id(std::string& reply) {
+  size_t digit = reply.find('"', reply.find("chatcmpl-"));
+  while (reply[--digit] == '9') reply[digit] = '0';
+  ++reply[digit];
+}
+
 // Bodies of more than a socket's buffer: written in full before anything else is done.
-void answer(Connection& one, const Texts& texts) {
+void answer(Connection& one, const std::string& reply) {
   set_blocking(one.fd, true);
-  write_all(one.ssl.get(), texts.reply);
+  write_all(one.ssl.get(), reply);
   set_blocking(one.fd, false);
 }
 
 void serve_calls(Connections& all, const Texts& texts, const Load& load) {
   for (Connection& one : all) one.left = texts.request.size();
   Poller poller(all);
+  std::string reply = texts.reply;
   std::deque<std::pair<Clock::time_point, Connection*>> waiting;
   size_t open = all.size();
   while (open > 0) {
@@ -149,8 +157,10 @@ void serve_calls(Connections& all, const Texts& texts, const Load& load) {
       }
       if (ended) --open;
     }
-    for (; !waiting.empty() && waiting.front().first <= Clock::now(); waiting.pop_front())
-      answer(*waiting.front().second, texts);
+    for (; !waiting.empty() && waiting.front().first <= Clock::now(); waiting.pop_front()) {
+      count_up_id(reply);
+      answer(*waiting.front().second, reply);
+    }
   }
 }
 

@@ -15,6 +15,7 @@ import subprocess
 import urllib.error
 import urllib.request
 
+from books import Books
 from compare import samples
 from harness import CLIENTS, ROOT, SUPPORT, Stack, lines_of, need, run_main, scratch, stop, wait_for
 
@@ -68,6 +69,11 @@ class Surface:
         self.check(1.0 in ratio, f"capture coverage: {ratio}")
         sent = {labels["result"]: value for name, labels, value in found if name == "llmtap_export_total" and labels["signal"] == "traces"}
         self.check(sent["ok"] > 0 and sent["error"] == 0, f"traces exported: {sent}")
+        # The call that its caller does not record, as the client's side and the server's see it.
+        self.check(sent["not_sampled"] == 2, f"traces left out: {sent}")
+        books = Books(text)
+        self.check(sum(sent.values()) + books.total("llmtap_export_queue_length", signal="traces") == books.total("llmtap_requests_total"),
+                   f"traces exported or left out: {sent}, of {books.total('llmtap_requests_total'):.0f} calls")
 
     def credentials(self):
         for path in ("/metrics", "/", "/api/calls"):
@@ -85,24 +91,28 @@ def run(stack, binary):
     port = int(wait_for("the collector listens", lambda: (stack.folder / "receiver.out").read_text().strip(), 60, receiver))
     web = stack.folder / "web.yml"
     web.write_text(f"bearer_token_sha256: [{hashlib.sha256(TOKEN.encode()).hexdigest()}]\n")
-    settings = {"web.config.file": web, "targets.exclude": "raw.py", "otlp.endpoint": f"http://127.0.0.1:{port}"}
+    settings = {"web.config.file": web, "targets.exclude": "raw.py", "otlp.endpoint": f"http://127.0.0.1:{port}",
+                "traces.sampler.type": "probability", "traces.sampler.rate": "1"}
     tap = stack.llmtap(binary, *[word for key, value in settings.items() for word in ("--set", f"{key}={value}")])
     surface = Surface(tap)
 
-    def call(client, model):
+    def call(client, model, **headers):
         stack.client({"client": client, "base": f"https://127.0.0.1:{server['tls_port']}", "ca": stack.ca, "dialect": "openai_chat", "model": model,
-                      "stream": True, "calls": 1, "concurrency": 1, "headers": {"x-test-input-tokens": "120", "x-test-output-tokens": "30"}})
+                      "stream": True, "calls": 1, "concurrency": 1, "headers": {"x-test-input-tokens": "120", "x-test-output-tokens": "30", **headers}})
 
     def logged(model, direction, log=tap["log"]):
         return [line for line in lines_of(log) if line["requested_model"] == model and line["direction"] == direction]
 
     call("requests", "left-alone")
     wait_for("the server's own line", lambda: logged("left-alone", "inbound"), 30, tap["process"])
+    call("curl", "unrecorded", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+    wait_for("both lines of the call", lambda: logged("unrecorded", "outbound") and logged("unrecorded", "inbound"), 30, tap["process"])
     call("curl", "seen")
-    wait_for("the client's line", lambda: logged("seen", "outbound"), 30, tap["process"])
+    wait_for("the client's line and the server's", lambda: logged("seen", "outbound") and logged("seen", "inbound"), 30, tap["process"])
     surface.check(not logged("left-alone", "outbound"), "a call of an excluded process was followed")
     wait_for("its span", lambda: spans.exists() and "span 'chat seen' CLIENT" in spans.read_text(), 60, tap["process"])
     text = spans.read_text()
+    surface.check("unrecorded" not in text, "the span of a call that its caller does not record was sent")
     for attribute in ("gen_ai.operation.name = 'chat'", "gen_ai.request.model = 'seen'", "gen_ai.usage.input_tokens = 120",
                       "gen_ai.usage.output_tokens = 30", "gen_ai.request.stream = true", "service.name = 'curl'"):
         surface.check(attribute in text, f"no span has {attribute}")

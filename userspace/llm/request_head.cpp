@@ -65,6 +65,7 @@ void read_request_headers(LlmCall& call, const RequestHead& head, const Route& r
   if (const auto trace = parse_traceparent(head.header("traceparent"))) {
     call.trace_id = trace->trace_id;
     call.parent_span_id = trace->parent_span_id;
+    call.trace_flag = trace->sampled ? TraceFlag::kSampled : TraceFlag::kNotSampled;
   }
   add_gateway_request_headers(call.gateway, head.headers);
   if (call.host == "gateway.ai.cloudflare.com") add_cloudflare_path(call.gateway, path_of(head.target));

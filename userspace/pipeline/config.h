@@ -57,7 +57,11 @@ struct Config {
   std::vector<std::pair<std::string, std::string>> otlp_headers;  // secrets: never printed
   bool otlp_traces_enabled = true;
   std::string traces_genai_generation = "new";
-  std::vector<std::string> targets_include;  // workloads watched whatever their role
+  std::string traces_sampler_type = "always";
+  double traces_sampler_rate = 0.1;
+  bool traces_sampler_keep_errors = true;
+  std::chrono::seconds traces_sampler_keep_slower_than{0};  // 0: off
+  std::vector<std::string> targets_include;                 // workloads watched whatever their role
   std::vector<std::string> targets_exclude{"kube-system"};
   std::vector<uint16_t> targets_ports;  // empty: all
   uint64_t routes_max_templates = 200;

@@ -73,6 +73,17 @@ constexpr std::array kKeys{
               "Send traces, once otlp.endpoint is set."},
     ConfigKey{"traces.genai_generation", "word", "new", "new, old", &Config::traces_genai_generation,
               "Attribute names of the GenAI conventions: current, or those up to 1.41."},
+    ConfigKey{
+        "traces.sampler.type", "word", "always", "always, never, probability", &Config::traces_sampler_type,
+        "Which traces are sent. `probability`: those whose `traceparent` says sampled; of calls without "
+        "one, the part of traces.sampler.rate, chosen by trace id."},
+    ConfigKey{"traces.sampler.rate", "number", "0.1", "0..1", &Config::traces_sampler_rate,
+              "Part of the traces that `probability` sends."},
+    ConfigKey{"traces.sampler.keep_errors", "boolean", "true", "true, false",
+              &Config::traces_sampler_keep_errors,
+              "`probability` sends every call that failed, also where its `traceparent` says not sampled."},
+    ConfigKey{"traces.sampler.keep_slower_than", "duration", "0s", "0..86400",
+              &Config::traces_sampler_keep_slower_than, "The same for calls that took longer. `0s`: off."},
     ConfigKey{"targets.include", "list", "", "", &Config::targets_include,
               "Workloads whose plain HTTP is shown too; gateways and servers are without this."},
     ConfigKey{
@@ -150,10 +161,6 @@ constexpr std::array kKeys{
     unbuilt("otlp.metrics.enabled", "false"),
     unbuilt("otlp.logs.enabled", "false"),
     unbuilt("traces.exporter.type", "otlp"),
-    unbuilt("traces.sampler.type", "always"),
-    unbuilt("traces.sampler.rate", "1"),
-    unbuilt("traces.sampler.keep_errors", "true"),
-    unbuilt("traces.sampler.keep_slower_than"),
     unbuilt("traces.style", "otel"),
     unbuilt("traces.phases"),
     unbuilt("traces.service_names"),

@@ -9,6 +9,16 @@ namespace llmtap {
 
 namespace {
 
+TraceSampler sampler_of(const Config& config) {
+  using Type = TraceSampler::Type;
+  return {.type = config.traces_sampler_type == "never"         ? Type::kNever
+                  : config.traces_sampler_type == "probability" ? Type::kProbability
+                                                                : Type::kAlways,
+          .rate = config.traces_sampler_rate,
+          .keep_errors = config.traces_sampler_keep_errors,
+          .keep_slower_than = config.traces_sampler_keep_slower_than};
+}
+
 using namespace std::chrono_literals;
 
 // A reader of the log that stalls may not hold up the end of the program for longer.
@@ -23,6 +33,7 @@ OtlpOptions otlp_options(const Config& config, const Limits& limits) {
           .insecure = config.otlp_insecure,
           .headers = config.otlp_headers,
           .old_genai_names = config.traces_genai_generation == "old",
+          .sampler = sampler_of(config),
           .service_version = kVersion,
           .queue = limits.export_queue};
 }

@@ -192,7 +192,7 @@ struct OtlpExporter::Impl {
 
   OtlpOptions options;
   CallQueue queue;
-  std::atomic<uint64_t> ok = 0, error = 0;
+  std::atomic<uint64_t> ok = 0, error = 0, not_sampled = 0;
   std::unique_ptr<SpanExporter> exporter;
   std::unique_ptr<sdk::instrumentationscope::InstrumentationScope> scope;
   std::map<std::string, std::unique_ptr<sdk::resource::Resource>> resource_by_workload;
@@ -289,13 +289,23 @@ OtlpExporter::~OtlpExporter() {
   impl_->exporter->Shutdown(std::chrono::seconds(1));
 }
 
-void OtlpExporter::on_call_finished(const LlmCall& call) { impl_->queue.push(call); }
+void OtlpExporter::on_call_finished(const LlmCall& call) {
+  if (impl_->options.sampler.keeps(call))
+    impl_->queue.push(call);
+  else
+    ++impl_->not_sampled;
+}
 
 bool OtlpExporter::flush(std::chrono::milliseconds timeout) { return impl_->queue.wait_idle(timeout); }
 
 ExportCounters OtlpExporter::counters() const {
   const uint64_t ok = impl_->ok, error = impl_->error;
-  return {"traces", ok, error, impl_->queue.dropped(), impl_->queue.accepted() - ok - error};
+  return {.signal = "traces",
+          .ok = ok,
+          .error = error,
+          .dropped = impl_->queue.dropped(),
+          .queued = impl_->queue.accepted() - ok - error,
+          .not_sampled = impl_->not_sampled};
 }
 
 }  // namespace llmtap

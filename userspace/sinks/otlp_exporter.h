@@ -13,6 +13,7 @@
 #include "llmtap/result.h"
 #include "llmtap/sink.h"
 #include "sinks/self_observation.h"
+#include "sinks/trace_sampler.h"
 
 namespace llmtap {
 
@@ -24,6 +25,7 @@ struct OtlpOptions {
   std::vector<std::pair<std::string, std::string>> headers;
   // Attribute names of the GenAI conventions up to 1.41 where they differ from the current ones.
   bool old_genai_names = false;
+  TraceSampler sampler;
   std::string service_version;
   size_t queue = Limits{}.export_queue;
   size_t batch = 256;

@@ -77,6 +77,7 @@ void add_exports(Families& families, const SelfObservation& self) {
     results.push_back({{sink.signal, "ok"}, number(sink.ok)});
     results.push_back({{sink.signal, "error"}, number(sink.error)});
     results.push_back({{sink.signal, "dropped"}, number(sink.dropped)});
+    if (sink.signal == "traces") results.push_back({{sink.signal, "not_sampled"}, number(sink.not_sampled)});
     queued.push_back({{sink.signal}, number(sink.queued)});
   }
   families.counter("llmtap_export_total", "Items given to exporters, by result.", {"signal", "result"},

@@ -18,7 +18,8 @@ namespace llmtap {
 struct ExportCounters {
   std::string signal;  // traces, metrics, logs
   uint64_t ok = 0, error = 0, dropped = 0;
-  uint64_t queued = 0;  // waiting now
+  uint64_t queued = 0;       // waiting now
+  uint64_t not_sampled = 0;  // of traces alone
 };
 
 struct SelfObservation {

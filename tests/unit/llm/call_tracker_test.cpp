@@ -535,6 +535,21 @@ TEST(CallTracker, KeepsNoSecret) {
   EXPECT_EQ(call.end_user_sha256.size(), 64u);
   EXPECT_EQ(call.trace_id, "0af7651916cd43dd8448eb211c80319c");
   EXPECT_EQ(call.parent_span_id, "b7ad6b7169203331");
+  EXPECT_EQ(call.trace_flag, TraceFlag::kSampled);
+}
+
+TEST(CallTracker, SaysWhetherTheCallerRecordsTheTrace) {
+  for (const auto& [header, flag] : std::initializer_list<std::pair<std::string, TraceFlag>>{
+           {"", TraceFlag::kNone},
+           {"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\n", TraceFlag::kNotSampled},
+           {"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03\n", TraceFlag::kSampled},
+           {"traceparent: 00-00000000000000000000000000000000-b7ad6b7169203331-01\n", TraceFlag::kNone}}) {
+    Tracked run;
+    run.play({"POST /v1/chat/completions HTTP/1.1\nhost: api.openai.com\n" + header +
+                  "content-type: application/json\n\n{\"model\":\"m\"}",
+              json_reply(R"({"model":"m"})")});
+    EXPECT_EQ(run.sink.finished.at(0).trace_flag, flag) << header;
+  }
 }
 
 TEST(CallTracker, FullTableRefusesAndCounts) {

@@ -65,5 +65,21 @@ TEST(TraceOfResponse, IsTheSameEverywhere) {
   EXPECT_NE(trace_id_from_response_id("chatcmpl-2"), id);
 }
 
+// A sampler compares the last eight bytes with a rate: six standard deviations either way.
+TEST(TraceIds, SpreadEvenly) {
+  constexpr int kIds = 20'000;
+  const auto below_tenth = [](const std::string& id) {
+    return std::stoull(id.substr(16), nullptr, 16) < UINT64_MAX / 10;
+  };
+  int generated = 0, of_responses = 0;
+  for (int i = 0; i < kIds; ++i) {
+    const ExchangeId id{.connection = 7, .number = static_cast<uint64_t>(i)};
+    generated += below_tenth(generated_trace_id(id, 1'795'271'580'123'000'000));
+    of_responses += below_tenth(trace_id_from_response_id("chatcmpl-" + std::to_string(i)));
+  }
+  EXPECT_NEAR(generated, kIds / 10, 255);
+  EXPECT_NEAR(of_responses, kIds / 10, 255);
+}
+
 }  // namespace
 }  // namespace llmtap

@@ -158,6 +158,13 @@ TEST(ConfigYaml, EveryErrorSaysWhereWhatAndWhatIsValid) {
   EXPECT_THAT(yaml_error("metrics.path: metrics"), HasSubstr("expected a path that begins with /"));
   EXPECT_THAT(yaml_error("metrics.path: /healthz"), HasSubstr("the server does not use itself"));
   EXPECT_THAT(yaml_error("otlp.endpoint: ftp://x"), HasSubstr("expected http://, https://, or host:port"));
+  EXPECT_THAT(yaml_error("traces: {sampler: {rate: 1.5}}"),
+              HasSubstr("traces.sampler.rate: \"1.5\" is not valid: expected a number in 0..1"));
+  EXPECT_THAT(yaml_error("traces.sampler.rate: -0.1"), HasSubstr("expected a number in 0..1"));
+  EXPECT_THAT(yaml_error("traces.sampler.rate: 10%"), HasSubstr("expected a number in 0..1"));
+  EXPECT_THAT(yaml_error("traces.sampler.type: ratio"),
+              HasSubstr("\"ratio\" is not valid: expected one of always, never, probability"));
+  EXPECT_THAT(yaml_error("traces.sampler.keep_slower_than: 2"), HasSubstr("a duration with a unit"));
   EXPECT_THAT(yaml_error("prices.batch_factor: half"), HasSubstr("expected a number in 0..100"));
   EXPECT_THAT(yaml_error("prices.batch_factor: nan"), HasSubstr("expected a number in 0..100"));
   EXPECT_THAT(yaml_error("prices.discounts: {openai: 5}"),

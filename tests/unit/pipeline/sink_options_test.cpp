@@ -21,6 +21,29 @@ TEST(OtlpOptionsOfConfig, BothProtocols) {
   EXPECT_EQ(otlp_options(config, Limits{}).protocol, OtlpOptions::Protocol::kHttp);
 }
 
+TEST(OtlpOptionsOfConfig, EverySpanUnlessASamplerIsAskedFor) {
+  const TraceSampler sampler = otlp_options(Config{}, Limits{}).sampler;
+  EXPECT_EQ(sampler.type, TraceSampler::Type::kAlways);
+  for (const LlmCall& call : sample_calls()) EXPECT_TRUE(sampler.keeps(call));
+}
+
+TEST(OtlpOptionsOfConfig, TheSamplersKeysReachIt) {
+  Config config;
+  for (const auto& [key, value] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"traces.sampler.type", "probability"},
+           {"traces.sampler.rate", "0.25"},
+           {"traces.sampler.keep_errors", "false"},
+           {"traces.sampler.keep_slower_than", "1m30s"}})
+    ASSERT_TRUE(apply_setting(config, {key, value, "--set"}).has_value()) << key;
+  const TraceSampler sampler = otlp_options(config, Limits{}).sampler;
+  EXPECT_EQ(sampler.type, TraceSampler::Type::kProbability);
+  EXPECT_EQ(sampler.rate, 0.25);
+  EXPECT_FALSE(sampler.keep_errors);
+  EXPECT_EQ(sampler.keep_slower_than, std::chrono::seconds(90));
+  ASSERT_TRUE(apply_setting(config, {"traces.sampler.type", "never", "--set"}).has_value());
+  EXPECT_EQ(otlp_options(config, Limits{}).sampler.type, TraceSampler::Type::kNever);
+}
+
 TEST(TrackerOptionsOfConfig, ProviderRows) {
   Config config;
   ASSERT_TRUE(apply_yaml(config, R"(

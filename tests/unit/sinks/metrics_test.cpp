@@ -43,7 +43,7 @@ SelfObservation everything_observed() {
   self.cpu_kernel_seconds = 0.25;
   self.resident_bytes = 1 << 26;
   self.ring_usage = {{{"events"}, 0.125}};
-  self.exports = {{"logs", 5, 1, 2, 0}};
+  self.exports = {{"logs", 5, 1, 2, 0}, {"traces", 3, 0, 1, 2, 4}};
   self.compat_active = {{{"relay", "", "litellm"}, 1}, {{"litellm", "", ""}, 0}};
   return self;
 }

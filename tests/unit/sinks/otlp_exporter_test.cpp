@@ -168,6 +168,24 @@ TEST(OtlpExporter, CountsWhatNobodyTakes) {
   }
 }
 
+TEST(OtlpExporter, CountsWhatTheSamplerLeavesOut) {
+  Collector collector;
+  OtlpOptions options = http_to(collector.address());
+  options.sampler = {.type = TraceSampler::Type::kProbability, .rate = 0};
+  auto exporter = OtlpExporter::open(options);
+  ASSERT_TRUE(exporter.has_value());
+  for (int i = 0; i < 3; ++i) (*exporter)->on_call_finished(streamed_call());
+  (*exporter)->on_call_finished(broken_call());
+  ASSERT_TRUE((*exporter)->flush(20s));
+  const ExportCounters counters = (*exporter)->counters();
+  EXPECT_EQ(counters.ok, 1u);
+  EXPECT_EQ(counters.not_sampled, 3u);
+  EXPECT_EQ(counters.error + counters.dropped + counters.queued, 0u);
+  ASSERT_EQ(collector.requests().size(), 1u);
+  EXPECT_THAT(collector.requests().front(), HasSubstr("chat local"));
+  EXPECT_THAT(collector.requests().front(), Not(HasSubstr("chat gpt-4o")));
+}
+
 TEST(OtlpExporter, AFullQueueDropsAndCounts) {
   OtlpOptions options = http_to("127.0.0.1:1");
   options.queue = 2;
