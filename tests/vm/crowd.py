@@ -2,15 +2,15 @@
 """The condition `crowd`: how many of the calls of a crowded machine are told, each with its tokens."""
 import json
 import subprocess
-import tempfile
 import shutil
+import tempfile
 
 from compare import samples, total
 from harness import Failure, Stack, get, lines_of, stop, wait_for
 
 SECONDS = 30
 INPUT_TOKENS, OUTPUT_TOKENS = 5, 7  # of each reply
-# What three copies of a program leave of what a preemptive kernel skips; one copy leaves forty times as much.
+# What three copies of a program leave of what a preemptive kernel skips is far below; one copy alone leaves far more.
 MISSED = 0.002
 
 
