@@ -49,11 +49,11 @@ class FlatMap {
   }
 
   size_t size() const { return size_; }
-  // A key that is there, null if none is.
-  const Key* any() const {
-    for (const Slot& slot : slots_)
-      if (slot.value) return &slot.key;
-    return nullptr;
+  // A key that is there: the first at or behind the place of `key`. There must be one.
+  const Key& near(const Key& key) const {
+    size_t at = home(key);
+    while (!slots_[at].value) at = next(at);
+    return slots_[at].key;
   }
 
   template <typename Visit>

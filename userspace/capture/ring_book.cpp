@@ -2,6 +2,9 @@
 #include "capture/ring_book.h"
 
 #include <algorithm>
+#include <memory>
+
+#include "base/check.h"
 
 namespace llmtap {
 namespace {
@@ -51,7 +54,7 @@ void RingBook::note(const llmtap_event_hdr& event) {
 
 RingBook::Connection& RingBook::connection(const llmtap_event_hdr& event) {
   if (Connection* const known = connections_.find(event.conn_id)) return *known;
-  if (connections_.size() >= kConnections) forget(*connections_.any());
+  if (connections_.size() >= kConnections) forget(connections_.near(event.conn_id));
   Connection& made = connections_.insert(event.conn_id, std::make_unique<Connection>());
   made.tgid = event.tgid;
   made.sweep = sweep_;
@@ -72,7 +75,9 @@ void RingBook::close_below(const llmtap_event_hdr& event) {
   if (above == tls_by_socket_.end()) return;
   const uint64_t id = above->second;
   tls_by_socket_.erase(above);
-  connections_.find(id)->socket = 0;
+  Connection* const tls = connections_.find(id);
+  LLMTAP_CHECK(tls != nullptr);
+  tls->socket = 0;
   without_socket_.push_back({.closed_ns = event.time_ns, .conn_id = id});
 }
 

@@ -35,6 +35,9 @@ void expect_like_a_map(uint64_t keys) {
       ASSERT_EQ(*found, want->second);
     }
     ASSERT_EQ(map.size(), reference.size());
+    if (!reference.empty()) {
+      ASSERT_TRUE(reference.contains(map.near(other)));
+    }
   }
   size_t seen = 0;
   map.for_each([&](uint64_t key, const uint64_t& value) {

@@ -133,5 +133,23 @@ TEST_F(RingBookTest, AHalfCloseAndAResetAreNoEnd) {
   EXPECT_THAT(without_socket(now), ElementsAre(2));
 }
 
+// Ends that were lost with a full ring never come.
+TEST_F(RingBookTest, IsBoundedAndKnowsTheLastConnection) {
+  constexpr uint64_t kPairs = 200'000;
+  for (uint64_t id = 1; id <= 2 * kPairs; id += 2) {
+    socket(id);
+    tls(id + 1, id);
+    ASSERT_TRUE(book.mark(id + 1)) << id;
+  }
+  const size_t most = book.connections();
+  EXPECT_LT(most, 2 * kPairs);
+  socket(2 * kPairs + 1);
+  EXPECT_EQ(book.connections(), most);
+  // Of pairs of which one or both are forgotten, too.
+  for (uint64_t id = 1; id <= 2 * kPairs + 1; id += 2) end(id);
+  book.take_process(42);
+  EXPECT_EQ(book.connections(), 0u);
+}
+
 }  // namespace
 }  // namespace llmtap
